@@ -1,0 +1,263 @@
+// Verifiers and assembly of the compress dialect.
+#include "dialects/Compress/Compress.h"
+#include "mlir/IR/Builders.h"
+#include "mlir/IR/DialectImplementation.h"
+#include "mlir/IR/OpImplementation.h"
+#include "llvm/ADT/TypeSwitch.h"
+
+using namespace mlir;
+
+#include "dialects/Compress/CompressDialect.cpp.inc"
+#define GET_TYPEDEF_CLASSES
+#include "dialects/Compress/CompressTypes.cpp.inc"
+#define GET_OP_CLASSES
+#include "dialects/Compress/CompressOps.cpp.inc"
+
+namespace compressc::compress {
+
+void CompressDialect::initialize() {
+  addTypes<
+#define GET_TYPEDEF_LIST
+#include "dialects/Compress/CompressTypes.cpp.inc"
+      >();
+  addOperations<
+#define GET_OP_LIST
+#include "dialects/Compress/CompressOps.cpp.inc"
+      >();
+}
+
+//===-- Types --------------------------------------------------------------------------------------===//
+
+static LogicalResult verifyFormat(function_ref<InFlightDiagnostic()> emitError, int64_t columns,
+                                  int64_t bits, int64_t group, Type scaleType) {
+  if (bits != 2 && bits != 3 && bits != 4 && bits != 8)
+    return emitError() << "can't quantise to " << bits << " bits: 2, 3, 4 or 8";
+  if (group < 1 || columns % group)
+    return emitError() << "group size " << group << " does not divide " << columns
+                       << " columns; use a divisor such as " << std::gcd(columns, int64_t(128));
+  if (!scaleType.isF16() && !scaleType.isBF16() && !scaleType.isF32())
+    return emitError() << "scales are f16, bf16 or f32, not " << scaleType;
+  return success();
+}
+
+LogicalResult PackedType::verify(function_ref<InFlightDiagnostic()> emitError, int64_t rows,
+                                 int64_t columns, int64_t bits, int64_t group, bool,
+                                 Type scaleType) {
+  if (rows < 1 || columns < 1)
+    return emitError() << "a packed weight needs rows and columns";
+  return verifyFormat(emitError, columns, bits, group, scaleType);
+}
+
+static ParseResult parseShape(AsmParser &parser, SmallVectorImpl<int64_t> &shape) {
+  auto location = parser.getCurrentLocation();
+  if (parser.parseDimensionList(shape, /*allowDynamic=*/false, /*withTrailingX=*/false))
+    return failure();
+  if (shape.size() != 2)
+    return parser.emitError(location, "expected ROWSxCOLUMNS");
+  return success();
+}
+
+Type PackedType::parse(AsmParser &parser) {
+  SmallVector<int64_t> shape;
+  int64_t bits, group;
+  StringRef symmetry;
+  Type scaleType;
+  auto location = parser.getCurrentLocation();
+  if (parser.parseLess() || parseShape(parser, shape) || parser.parseComma() ||
+      parser.parseKeyword("bits") || parser.parseEqual() || parser.parseInteger(bits) ||
+      parser.parseComma() || parser.parseKeyword("group") || parser.parseEqual() ||
+      parser.parseInteger(group) || parser.parseComma())
+    return {};
+  auto symmetryLocation = parser.getCurrentLocation();
+  if (parser.parseKeyword(&symmetry))
+    return {};
+  if (symmetry != "symmetric" && symmetry != "asymmetric")
+    return parser.emitError(symmetryLocation, "expected symmetric or asymmetric"), Type();
+  if (parser.parseComma() || parser.parseType(scaleType) || parser.parseGreater())
+    return {};
+  return parser.getChecked<PackedType>(location, parser.getContext(), shape[0], shape[1], bits, group,
+                                       symmetry == "symmetric", scaleType);
+}
+
+void PackedType::print(AsmPrinter &printer) const {
+  printer << "<" << getRows() << "x" << getColumns() << ", bits = " << getBits()
+          << ", group = " << getGroup() << ", " << (getSymmetric() ? "symmetric" : "asymmetric") << ", "
+          << getScaleType() << ">";
+}
+
+LogicalResult BlocksType::verify(function_ref<InFlightDiagnostic()> emitError, int64_t rows,
+                                 int64_t columns, StringRef format) {
+  if (format != "q4_0" && format != "q4_1" && format != "q8_0")
+    return emitError() << "unknown block format '" << format << "': q4_0, q4_1 or q8_0";
+  if (rows < 1 || columns < 1 || columns % 32)
+    return emitError() << "blocks need rows, and columns in multiples of 32, not " << rows << "x"
+                       << columns;
+  return success();
+}
+
+Type BlocksType::parse(AsmParser &parser) {
+  SmallVector<int64_t> shape;
+  StringRef format;
+  auto location = parser.getCurrentLocation();
+  if (parser.parseLess() || parseShape(parser, shape) || parser.parseComma() ||
+      parser.parseKeyword(&format) || parser.parseGreater())
+    return {};
+  return parser.getChecked<BlocksType>(location, parser.getContext(), shape[0], shape[1], format);
+}
+
+void BlocksType::print(AsmPrinter &printer) const {
+  printer << "<" << getRows() << "x" << getColumns() << ", " << getFormat() << ">";
+}
+
+LogicalResult StatisticsType::verify(function_ref<InFlightDiagnostic()> emitError, int64_t width) {
+  if (width < 1)
+    return emitError() << "statistics need at least one column";
+  return success();
+}
+
+//===-- Operations ---------------------------------------------------------------------------------===//
+
+/// The shape of a plain tensor, packed weight or GGUF blocks.
+static SmallVector<int64_t> shapeOf(Value value) {
+  return TypeSwitch<Type, SmallVector<int64_t>>(value.getType())
+      .Case([](PackedType type) { return SmallVector<int64_t>{type.getRows(), type.getColumns()}; })
+      .Case([](BlocksType type) { return SmallVector<int64_t>{type.getRows(), type.getColumns()}; })
+      .Case([](RankedTensorType type) { return SmallVector<int64_t>(type.getShape()); })
+      .Default([](Type) { return SmallVector<int64_t>(); });
+}
+
+static LogicalResult verifySameShape(Operation *op, Value a, Value b) {
+  if (shapeOf(a) != shapeOf(b))
+    return op->emitOpError() << "changes the shape from " << a.getType() << " to " << b.getType();
+  return success();
+}
+
+static LogicalResult verifyExtent(Operation *op, int64_t actual, int64_t expected, StringRef what) {
+  if (actual != expected)
+    return op->emitOpError() << what << " " << expected << " elements, not " << actual;
+  return success();
+}
+
+/// The shape of a weight [N, K] whose input the statistics describe.
+static LogicalResult verifyWeight(Operation *op, Value weight, StatisticsType statistics) {
+  SmallVector<int64_t> shape = shapeOf(weight);
+  if (shape.size() != 2)
+    return op->emitOpError() << "needs weights of rank 2, not " << weight.getType();
+  return verifyExtent(op, statistics.getWidth(), shape[1], "needs statistics of");
+}
+
+LogicalResult ObserveOp::verify() {
+  return verifyExtent(*this, getStatistics().getType().getWidth(), shapeOf(getInput())[1],
+                      "makes statistics of");
+}
+
+LogicalResult CalibratedOp::verify() {
+  return verifyExtent(*this, getStatistics().getType().getWidth(), shapeOf(getInput())[1],
+                      "needs statistics of");
+}
+
+LogicalResult DequantizeOp::verify() { return verifySameShape(*this, getInput(), getResult()); }
+LogicalResult ConvertOp::verify() { return verifySameShape(*this, getInput(), getResult()); }
+
+LogicalResult UnpermuteRowsOp::verify() {
+  int64_t rows = shapeOf(getInput())[0], heads = getHeads();
+  if (heads < 1 || rows % (2 * heads))
+    return emitOpError() << "can't split " << rows << " rows in " << heads << " heads of even size";
+  return success();
+}
+
+LogicalResult ScaleColumnsOp::verify() {
+  SmallVector<int64_t> shape = shapeOf(getWeight());
+  if (shape.size() != 2)
+    return emitOpError() << "needs a weight of rank 2";
+  if (failed(verifySameShape(*this, getWeight(), getResult())))
+    return failure();
+  return verifyExtent(*this, shapeOf(getScale())[0], shape[1], "needs a scale of");
+}
+
+LogicalResult ScaleRowsOp::verify() {
+  if (failed(verifySameShape(*this, getWeight(), getResult())))
+    return failure();
+  return verifyExtent(*this, shapeOf(getScale())[0], shapeOf(getWeight())[0], "needs a scale of");
+}
+
+LogicalResult ExpandHeadsOp::verify() {
+  int64_t size = shapeOf(getInput())[0];
+  if (getRepeat() < 1 || getHeadDim() < 1 || size % getHeadDim())
+    return emitOpError() << "heads of " << getHeadDim() << " columns don't divide " << size;
+  return verifyExtent(*this, shapeOf(getResult())[0], size * getRepeat(), "makes");
+}
+
+LogicalResult AWQScaleOp::verify() {
+  int64_t width = getStatistics().getType().getWidth(), repeat = getRepeat(), headDim = getHeadDim();
+  if (getWeights().empty())
+    return emitOpError() << "needs at least one weight";
+  for (Value weight : getWeights())
+    if (failed(verifyWeight(*this, weight, getStatistics().getType())))
+      return failure();
+  if (failed(verifyFormat([&] { return emitOpError(); }, width, getBits(), getGroup(), getScaleType())))
+    return failure();
+  StringRef grid = getGrid();
+  if (grid != "all" && grid != "duo" && grid != "plain")
+    return emitOpError() << "unknown grid '" << grid << "': all, duo or plain";
+  if (repeat < 1 || (repeat > 1 && (headDim < 1 || width % (repeat * headDim))))
+    return emitOpError() << "heads of " << headDim << " columns repeated " << repeat
+                         << " times don't divide " << width;
+  if (failed(verifyExtent(*this, shapeOf(getScale())[0], width / repeat, "makes a scale of")))
+    return failure();
+  return verifyExtent(*this, shapeOf(getChoice())[0], 4, "makes a choice of");
+}
+
+LogicalResult ClipOp::verify() {
+  if (failed(verifyWeight(*this, getWeight(), getStatistics().getType())) ||
+      failed(verifySameShape(*this, getWeight(), getResult())) ||
+      failed(verifyFormat([&] { return emitOpError(); }, shapeOf(getWeight())[1], getBits(),
+                          getGroup(), getScaleType())))
+    return failure();
+  return verifyExtent(*this, shapeOf(getChoice())[0], 2, "makes a choice of");
+}
+
+LogicalResult QuantizeOp::verify() { return verifySameShape(*this, getWeight(), getResult()); }
+
+LogicalResult OutputErrorOp::verify() {
+  if (failed(verifyWeight(*this, getWeight(), getStatistics().getType())) ||
+      failed(verifySameShape(*this, getWeight(), getApproximation())))
+    return failure();
+  return verifyExtent(*this, shapeOf(getError())[0], 1, "makes");
+}
+
+LogicalResult RemarkOp::verify() {
+  return verifyExtent(*this, shapeOf(getValues())[0], getFields().size(), "names");
+}
+
+OpFoldResult ConvertOp::fold(FoldAdaptor) {
+  return getInput().getType() == getResult().getType() ? getInput() : OpFoldResult();
+}
+
+bool ObserveOp::accumulates() { return true; }
+bool OutputErrorOp::readsPacked(unsigned operand) { return operand == 1; }
+bool DequantizeOp::readsPacked(unsigned operand) { return true; }
+
+/// Kernels take types by name and booleans as 0 or 1.
+static void plainAttributes(Operation *op, NamedAttrList &attributes) {
+  Builder builder(op->getContext());
+  for (NamedAttribute attribute : op->getAttrs()) {
+    if (auto type = dyn_cast<TypeAttr>(attribute.getValue())) {
+      std::string name;
+      llvm::raw_string_ostream(name) << type.getValue();
+      attributes.set(attribute.getName(), builder.getStringAttr(name));
+    } else if (auto flag = dyn_cast<BoolAttr>(attribute.getValue())) {
+      attributes.set(attribute.getName(), builder.getI64IntegerAttr(flag.getValue()));
+    } else {
+      attributes.set(attribute.getName(), attribute.getValue());
+    }
+  }
+}
+
+void AWQScaleOp::getKernelAttributes(NamedAttrList &attributes) { plainAttributes(*this, attributes); }
+void ClipOp::getKernelAttributes(NamedAttrList &attributes) { plainAttributes(*this, attributes); }
+void ScaleRowsOp::getKernelAttributes(NamedAttrList &attributes) {
+  attributes.set("inverse", Builder(getContext()).getI64IntegerAttr(getInverse()));
+}
+
+} // namespace compressc::compress

@@ -1,0 +1,397 @@
+// Verifiers, assembly and canonicalisation of the lm dialect.
+#include "dialects/LM/LM.h"
+#include "mlir/IR/Builders.h"
+#include "mlir/IR/DialectImplementation.h"
+#include "mlir/IR/OpImplementation.h"
+#include "mlir/IR/PatternMatch.h"
+#include "llvm/ADT/TypeSwitch.h"
+#include <cmath>
+
+using namespace mlir;
+
+#include "dialects/Exec/KernelOp.cpp.inc"
+#include "dialects/LM/LMDialect.cpp.inc"
+#include "dialects/LM/LMEnums.cpp.inc"
+#define GET_ATTRDEF_CLASSES
+#include "dialects/LM/LMAttributes.cpp.inc"
+#define GET_TYPEDEF_CLASSES
+#include "dialects/LM/LMTypes.cpp.inc"
+#define GET_OP_CLASSES
+#include "dialects/LM/LMOps.cpp.inc"
+
+namespace compressc::lm {
+
+void LMDialect::initialize() {
+  addAttributes<
+#define GET_ATTRDEF_LIST
+#include "dialects/LM/LMAttributes.cpp.inc"
+      >();
+  addTypes<
+#define GET_TYPEDEF_LIST
+#include "dialects/LM/LMTypes.cpp.inc"
+      >();
+  addOperations<
+#define GET_OP_LIST
+#include "dialects/LM/LMOps.cpp.inc"
+      >();
+}
+
+//===-- Types and attributes ----------------------------------------------------------------------===//
+
+LogicalResult CacheType::verify(function_ref<InFlightDiagnostic()> emitError, int64_t heads,
+                                int64_t dim) {
+  if (heads < 1 || dim < 1)
+    return emitError() << "a cache needs at least one head and one column, not " << heads << " x "
+                       << dim;
+  return success();
+}
+
+LogicalResult RopeAttr::verify(function_ref<InFlightDiagnostic()> emitError, APFloat thetaValue,
+                               StringRef scaling, APFloat factorValue, APFloat lowValue,
+                               APFloat highValue, int64_t context) {
+  double theta = thetaValue.convertToDouble(), factor = factorValue.convertToDouble();
+  double low = lowValue.convertToDouble(), high = highValue.convertToDouble();
+  if (!(theta > 0) || !std::isfinite(theta))
+    return emitError() << "rope theta must be a positive number";
+  if (scaling != "default" && scaling != "linear" && scaling != "llama3")
+    return emitError() << "unknown rope scaling '" << scaling << "': default, linear or llama3";
+  if (!(factor > 0))
+    return emitError() << "rope factor must be positive";
+  if (scaling == "llama3" && (!(low > 0) || !(high > low) || context < 1))
+    return emitError() << "llama3 rope needs 0 < low < high and an original_context";
+  return success();
+}
+
+Attribute RopeAttr::parse(AsmParser &parser, Type) {
+  double theta = 0, factor = 1, low = 1, high = 1;
+  int64_t context = 0;
+  std::string scaling = "default";
+  auto location = parser.getCurrentLocation();
+  if (parser.parseLess() || parser.parseKeyword("theta") || parser.parseEqual() ||
+      parser.parseFloat(theta))
+    return {};
+  while (succeeded(parser.parseOptionalComma())) {
+    StringRef word;
+    if (parser.parseKeyword(&word))
+      return {};
+    if (word == "linear" || word == "llama3") {
+      scaling = word.str();
+      continue;
+    }
+    double *number = word == "factor" ? &factor : word == "low" ? &low : word == "high" ? &high : nullptr;
+    if (parser.parseEqual())
+      return {};
+    if (number ? failed(parser.parseFloat(*number))
+               : word == "original_context" ? failed(parser.parseInteger(context)) : true) {
+      parser.emitError(parser.getCurrentLocation(), "unknown or bad rope field '") << word << "'";
+      return {};
+    }
+  }
+  if (parser.parseGreater())
+    return {};
+  return parser.getChecked<RopeAttr>(location, parser.getContext(), APFloat(theta), scaling,
+                                     APFloat(factor), APFloat(low), APFloat(high), context);
+}
+
+void RopeAttr::print(AsmPrinter &printer) const {
+  printer << "<theta = ";
+  printer.printFloat(getTheta());
+  if (getScaling() != "default") {
+    printer << ", " << getScaling() << ", factor = ";
+    printer.printFloat(getFactor());
+  }
+  if (getScaling() == "llama3") {
+    printer << ", low = ";
+    printer.printFloat(getLowFrequency());
+    printer << ", high = ";
+    printer.printFloat(getHighFrequency());
+    printer << ", original_context = " << getOriginalContext();
+  }
+  printer << ">";
+}
+
+SmallVector<double> RopeAttr::frequencies(int64_t dim) const {
+  SmallVector<double> result;
+  double theta = getTheta().convertToDouble(), factor = getFactor().convertToDouble();
+  double low = getLowFrequency().convertToDouble(), high = getHighFrequency().convertToDouble();
+  for (int64_t i = 0; i < dim / 2; ++i) {
+    // As checkpoints were trained: the exponent and the power in fp32.
+    float inverse = 1.0f / std::pow(float(theta), float(2 * i) / float(dim));
+    double f = inverse;
+    if (getScaling() == "linear")
+      f /= factor;
+    if (getScaling() == "llama3") {
+      double wavelength = 2 * M_PI / f, context = double(getOriginalContext());
+      if (wavelength > context / low)
+        f /= factor;
+      else if (wavelength >= context / high) {
+        double t = (context / wavelength - low) / (high - low);
+        f = (1 - t) * f / factor + t * f;
+      }
+    }
+    result.push_back(float(f));
+  }
+  return result;
+}
+
+//===-- Operations ---------------------------------------------------------------------------------===//
+
+LogicalResult LoadParamOp::verifySymbolUses(SymbolTableCollection &tables) {
+  auto param = tables.lookupNearestSymbolFrom<ParamOp>(*this, getParamAttr());
+  if (!param)
+    return emitOpError() << "there is no lm.param @" << getParam();
+  if (param.getType() != getValue().getType())
+    return emitOpError() << "@" << getParam() << " has type " << param.getType();
+  return success();
+}
+
+static int64_t columns(Value value) { return cast<RankedTensorType>(value.getType()).getDimSize(1); }
+
+/// The static shape of a weight, or failure with a message when its rank is another.
+static FailureOr<ArrayRef<int64_t>> weightShape(Operation *op, Value weight, unsigned rank,
+                                                StringRef what) {
+  auto type = dyn_cast<RankedTensorType>(weight.getType());
+  if (!type || !type.hasStaticShape() || type.getRank() != rank)
+    return op->emitOpError() << what << " must be a static tensor of rank " << rank << ", not "
+                             << weight.getType();
+  return type.getShape();
+}
+
+LogicalResult EmbeddingOp::verify() {
+  auto table = weightShape(*this, getTable(), 2, "the table");
+  if (failed(table))
+    return failure();
+  if (columns(getResult()) != (*table)[1])
+    return emitOpError() << "the table has " << (*table)[1] << " columns, the result "
+                         << columns(getResult());
+  return success();
+}
+
+LogicalResult RMSNormOp::verify() {
+  auto weight = weightShape(*this, getWeight(), 1, "the weight");
+  if (failed(weight))
+    return failure();
+  if (columns(getInput()) % (*weight)[0] != 0)
+    return emitOpError() << "the weight's " << (*weight)[0] << " columns don't divide the input's "
+                         << columns(getInput());
+  if (!(getEpsilon().convertToDouble() >= 0))
+    return emitOpError() << "epsilon must not be negative";
+  return success();
+}
+
+LogicalResult LayerNormOp::verify() {
+  for (Value operand : {getWeight(), getBias()}) {
+    if (!operand)
+      continue;
+    auto shape = weightShape(*this, operand, 1, operand == getBias() ? "the bias" : "the weight");
+    if (failed(shape))
+      return failure();
+    if (columns(getInput()) != (*shape)[0])
+      return emitOpError() << "the input has " << columns(getInput()) << " columns, its "
+                           << (operand == getBias() ? "bias " : "weight ") << (*shape)[0];
+  }
+  return success();
+}
+
+LogicalResult LinearOp::verify() {
+  auto weight = weightShape(*this, getWeight(), 2, "the weight");
+  if (failed(weight))
+    return failure();
+  if (columns(getInput()) != (*weight)[1])
+    return emitOpError() << "the input has " << columns(getInput()) << " columns, the weight "
+                         << (*weight)[1];
+  if (columns(getResult()) != (*weight)[0])
+    return emitOpError() << "the weight has " << (*weight)[0] << " rows, the result "
+                         << columns(getResult()) << " columns";
+  if (getBias()) {
+    auto bias = weightShape(*this, getBias(), 1, "the bias");
+    if (failed(bias))
+      return failure();
+    if ((*bias)[0] != (*weight)[0])
+      return emitOpError() << "the weight has " << (*weight)[0] << " rows, the bias " << (*bias)[0];
+  }
+  return success();
+}
+
+LogicalResult RotaryEmbeddingOp::verify() {
+  int64_t dim = getHeadDim();
+  if (dim < 2 || dim % 2 || columns(getInput()) % dim)
+    return emitOpError() << "head_dim " << dim << " must be even and divide the input's "
+                         << columns(getInput()) << " columns";
+  return success();
+}
+
+LogicalResult AttentionOp::verify() {
+  int64_t heads = getNumHeads(), kvHeads = getNumKvHeads();
+  if (heads < 1 || kvHeads < 1 || heads % kvHeads)
+    return emitOpError() << heads << " heads can't share " << kvHeads << " key/value heads";
+  CacheType cache = getCache().getType();
+  if (cache.getHeads() != kvHeads)
+    return emitOpError() << "the cache has " << cache.getHeads() << " heads, not " << kvHeads;
+  if (columns(getQuery()) != heads * cache.getDim())
+    return emitOpError() << "the query has " << columns(getQuery()) << " columns, not " << heads
+                         << " x " << cache.getDim();
+  for (Value operand : {getKey(), getValue()})
+    if (columns(operand) != kvHeads * cache.getDim())
+      return emitOpError() << "key and value must have " << kvHeads << " x " << cache.getDim()
+                           << " columns, not " << columns(operand);
+  if (columns(getResult()) != columns(getQuery()))
+    return emitOpError() << "the result must have the query's columns";
+  if (getSlidingWindow() && *getSlidingWindow() < 1)
+    return emitOpError() << "a window must hold at least one position";
+  return success();
+}
+
+LogicalResult SelectRowsOp::verify() {
+  if (columns(getInput()) != columns(getResult()))
+    return emitOpError() << "the result must have the input's columns";
+  return success();
+}
+
+bool LinearOp::readsPacked(unsigned operand) { return operand == 1; }
+bool EmbeddingOp::readsPacked(unsigned operand) { return operand == 1; }
+bool SelectRowsOp::selectsRows() { return true; }
+
+void RotaryEmbeddingOp::getKernelAttributes(NamedAttrList &attributes) {
+  Builder builder(getContext());
+  attributes.set("head_dim", getHeadDimAttr());
+  attributes.set("frequencies", builder.getF64ArrayAttr(getRope().frequencies(getHeadDim())));
+}
+
+void GatedActivationOp::getKernelAttributes(NamedAttrList &attributes) {
+  attributes.set("kind", StringAttr::get(getContext(), stringifyActivation(getKind())));
+}
+
+//===-- Block --------------------------------------------------------------------------------------===//
+
+void BlockOp::build(OpBuilder &builder, OperationState &state, int64_t layer, ValueRange inputs,
+                    TypeRange results) {
+  OpBuilder::InsertionGuard guard(builder);
+  state.addAttribute("layer", builder.getI64IntegerAttr(layer));
+  state.addOperands(inputs);
+  state.addTypes(results);
+  Block *body = builder.createBlock(state.addRegion());
+  for (Value input : inputs)
+    body->addArgument(input.getType(), state.location);
+}
+
+ParseResult BlockOp::parse(OpAsmParser &parser, OperationState &state) {
+  SmallVector<OpAsmParser::Argument> arguments;
+  SmallVector<OpAsmParser::UnresolvedOperand> operands;
+  IntegerAttr layer;
+  FunctionType type;
+  auto location = parser.getCurrentLocation();
+  if (parser.parseAttribute(layer, parser.getBuilder().getI64Type(), "layer", state.attributes) ||
+      parser.parseAssignmentList(arguments, operands) || parser.parseColonType(type))
+    return failure();
+  if (type.getNumInputs() != operands.size())
+    return parser.emitError(location, "the block has ")
+           << operands.size() << " inputs and " << type.getNumInputs() << " input types";
+  for (auto [argument, input] : llvm::zip(arguments, type.getInputs()))
+    argument.type = input;
+  Region *body = state.addRegion();
+  if (parser.resolveOperands(operands, type.getInputs(), location, state.operands) ||
+      parser.parseRegion(*body, arguments) || parser.parseOptionalAttrDict(state.attributes))
+    return failure();
+  state.addTypes(type.getResults());
+  BlockOp::ensureTerminator(*body, parser.getBuilder(), state.location);
+  return success();
+}
+
+void BlockOp::print(OpAsmPrinter &printer) {
+  printer << " " << getLayer() << " (";
+  llvm::interleaveComma(llvm::zip(getBody().getArguments(), getInputs()), printer,
+                        [&](auto pair) { printer << std::get<0>(pair) << " = " << std::get<1>(pair); });
+  printer << ") : ";
+  printer.printFunctionalType(getInputs().getTypes(), getResultTypes());
+  printer << " ";
+  printer.printRegion(getBody(), /*printEntryBlockArgs=*/false, /*printBlockTerminators=*/true);
+  printer.printOptionalAttrDict((*this)->getAttrs(), {"layer"});
+}
+
+LogicalResult BlockOp::verify() {
+  if (getLayer() < 0)
+    return emitOpError() << "the layer number must not be negative";
+  return success();
+}
+
+LogicalResult BlockOp::verifyRegions() {
+  Block &body = getBody().front();
+  if (body.getArgumentTypes() != getInputs().getTypes())
+    return emitOpError() << "arguments and inputs differ in type";
+  if (yield().getValues().getTypes() != getResultTypes())
+    return emitOpError() << "yields " << yield().getValues().getTypes() << " but its results are "
+                         << getResultTypes();
+  return success();
+}
+
+YieldOp BlockOp::yield() { return cast<YieldOp>(getBody().front().getTerminator()); }
+
+namespace {
+
+/// Rebuilds a block with fewer results and arguments: unused ones go, passed-through values are used
+/// directly.
+struct SimplifyBlock : OpRewritePattern<BlockOp> {
+  using OpRewritePattern::OpRewritePattern;
+
+  LogicalResult matchAndRewrite(BlockOp op, PatternRewriter &rewriter) const override {
+    Block &body = op.getBody().front();
+    SmallVector<Value> yielded(op.yield().getValues());
+    bool changed = false;
+    // A result that only passes a value through.
+    for (auto [result, value] : llvm::zip(op.getResults(), yielded)) {
+      if (result.use_empty())
+        continue;
+      Value outer;
+      if (auto argument = dyn_cast<BlockArgument>(value); argument && argument.getOwner() == &body)
+        outer = op.getInputs()[argument.getArgNumber()];
+      else if (!op->isAncestor(value.getParentRegion()->getParentOp()))
+        outer = value;
+      if (outer) {
+        rewriter.replaceAllUsesWith(result, outer);
+        changed = true;
+      }
+    }
+    llvm::BitVector deadResults(op.getNumResults()), deadArguments(body.getNumArguments());
+    for (OpResult result : op.getResults())
+      if (result.use_empty())
+        deadResults.set(result.getResultNumber());
+    for (BlockArgument argument : body.getArguments())
+      if (llvm::all_of(argument.getUses(), [&](OpOperand &use) {
+            return use.getOwner() == op.yield() && deadResults.test(use.getOperandNumber());
+          }))
+        deadArguments.set(argument.getArgNumber());
+    if (deadResults.none() && deadArguments.none())
+      return success(changed);
+
+    SmallVector<Value> inputs, kept;
+    SmallVector<Type> types;
+    for (auto [index, input] : llvm::enumerate(op.getInputs()))
+      if (!deadArguments.test(index))
+        inputs.push_back(input);
+    for (auto [index, value] : llvm::enumerate(yielded))
+      if (!deadResults.test(index)) {
+        kept.push_back(value);
+        types.push_back(value.getType());
+      }
+    rewriter.modifyOpInPlace(op.yield(), [&] { op.yield().getValuesMutable().assign(kept); });
+    rewriter.modifyOpInPlace(op, [&] { body.eraseArguments(deadArguments); });
+    auto smaller = BlockOp::create(rewriter, op.getLoc(), op.getLayer(), inputs, types);
+    smaller.getBody().takeBody(op.getBody());
+    unsigned next = 0;
+    for (OpResult result : op.getResults())
+      if (!deadResults.test(result.getResultNumber()))
+        rewriter.replaceAllUsesWith(result, smaller.getResult(next++));
+    // The region was taken, so the old operation needs a body to be erased with.
+    rewriter.eraseOp(op);
+    return success();
+  }
+};
+
+} // namespace
+
+void BlockOp::getCanonicalizationPatterns(RewritePatternSet &patterns, MLIRContext *context) {
+  patterns.add<SimplifyBlock>(context);
+}
+
+} // namespace compressc::lm

@@ -1,0 +1,47 @@
+// What a compilation leaves on disk: OUT/model (a Hugging Face directory), OUT/run, OUT/report.json.
+#pragma once
+
+#include "compressc/Materialize/Materialize.h"
+#include "compressc/runtime/model.h"
+#include "mlir/IR/BuiltinOps.h"
+#include <map>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+
+namespace compressc {
+
+/// A directory under a temporary name beside OUT, that becomes OUT at the end; removed when it does not.
+class StagingDirectory {
+public:
+  /// Refuses an OUT that exists and was not made by this program.
+  static StatusOr<std::unique_ptr<StagingDirectory>> Create(const std::string &output);
+  ~StagingDirectory();
+  const std::string &path() const { return temporary; }
+  /// Replaces an earlier OUT.
+  Status commit();
+
+private:
+  StagingDirectory() = default;
+  std::string output, temporary;
+};
+
+/// The compressed-tensors `quantization_config` of a module bound to its checkpoint, or nullopt when
+/// nothing is packed.
+std::optional<nlohmann::json> QuantizationConfig(mlir::ModuleOp module);
+
+/// Writes the small files of OUT/model. config.json gets the quantization_config.
+Status WriteModelFiles(const std::string &directory, const std::map<std::string, std::string> &files,
+                       const std::optional<nlohmann::json> &quantization);
+
+/// report.json: the same bytes for the same input, so it holds no times.
+struct ReportInputs {
+  ModelInfo info;
+  std::string checkpointType;
+  std::string calibrationFile; // its name, without the directory
+  int64_t samples = 0, sequenceLength = 0;
+  std::string tokenDigest; // sha256 of the calibration token ids, little-endian int32
+};
+std::string Report(const ReportInputs &inputs, const MaterializeReport &result);
+
+} // namespace compressc

@@ -1,0 +1,49 @@
+// Evaluates every weight- and calibration-time value that the deployed model needs, layer by layer in
+// dataflow order, and writes the weights to a checkpoint.
+#pragma once
+
+#include "compressc/Import/WeightStore.h"
+#include "compressc/runtime/thread_pool.h"
+#include "mlir/IR/BuiltinOps.h"
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace compressc {
+
+/// Token sequences to calibrate on.
+struct CalibrationSet {
+  std::vector<std::vector<int32_t>> samples;
+};
+
+struct MaterializeOptions {
+  const WeightStore *weights = nullptr;
+  const CalibrationSet *calibration = nullptr; // null or empty: none; then nothing may need it
+  ThreadPool *pool = nullptr;
+  std::string output; // the safetensors file to write
+  /// Calibration tokens computed at a time; whole samples.
+  int64_t batchTokens = 2048;
+  bool quiet = false; // no progress
+};
+
+/// What a pass chose for some parameters, and numbers that say how good it is.
+struct Decision {
+  std::string pass;
+  std::vector<std::string> params;
+  std::vector<std::pair<std::string, double>> numbers;
+};
+
+struct MaterializeReport {
+  std::vector<Decision> decisions;
+  int64_t parameters = 0;          // of the original model, tied ones once
+  int64_t originalWeightBytes = 0; // as a safetensors file with all of them at 16 bits
+  int64_t weightBytes = 0;         // of the file written
+  double calibrationSeconds = 0;
+  double weightSeconds = 0;
+};
+
+/// On success the module is bound to the new checkpoint (see bind-weights). On failure the output file
+/// does not exist.
+StatusOr<MaterializeReport> Materialize(mlir::ModuleOp module, const MaterializeOptions &options);
+
+} // namespace compressc

@@ -1,0 +1,35 @@
+// One compilation, from a checkpoint on disk to OUT or to printed IR.
+#pragma once
+
+#include "compressc/runtime/status.h"
+#include "mlir/IR/MLIRContext.h"
+#include "llvm/Support/raw_ostream.h"
+#include <cstdint>
+#include <string>
+
+namespace compressc {
+
+struct CompileOptions {
+  std::string model;              // Hugging Face directory or .gguf file
+  std::string output;             // OUT; unused when `emit` is set
+  std::string passes;             // textual pipeline
+  std::string emit;               // "", lm, compress or exec
+  std::string dtype = "auto";     // of the checkpoint: auto, f16, bf16, f32
+  bool splat = false;             // no weights: config.json alone
+  std::string calibration;        // file, or "" for none
+  int64_t samples = 128;
+  int64_t sequenceLength = 512;
+  int64_t maxTokens = 8192;       // rows of a batch that the deployed schedule is planned for
+  int threads = 0;                // 0: one for each hardware thread
+  std::string runtime;            // the prebuilt runtime; "": beside this executable
+  bool remarks = false;           // print every decision
+  bool quiet = false;
+};
+
+/// Loads the dialects that a compilation uses.
+void LoadDialects(mlir::MLIRContext &context);
+
+/// Printed IR goes to `out`; remarks, progress and the summary to standard error.
+Status Compile(mlir::MLIRContext &context, const CompileOptions &options, llvm::raw_ostream &out);
+
+} // namespace compressc

@@ -1,0 +1,111 @@
+// Compression passes. The text here is what `compressc --help-passes` and the generated documentation say.
+#ifndef COMPRESSC_TRANSFORMS_PASSES_TD
+#define COMPRESSC_TRANSFORMS_PASSES_TD
+
+include "mlir/Pass/PassBase.td"
+
+def InsertCalibration : Pass<"insert-calibration", "::mlir::ModuleOp"> {
+  let summary = "Observe the input of every linear on calibration tokens";
+  let description = [{
+    Gives each distinct input of the decoder layers' linears a `compress.calibrated` that ties it to its
+    statistics. With `propagation=original` (the default) the statistics come from a copy of the layer as
+    it stands now, fed by the layers as they stand now: later rewrites don't change them, and one
+    calibration pass serves all methods. With `propagation=quantized` the layer itself is observed, so that
+    a later layer's statistics see what was done to the earlier ones.
+
+    ```mlir
+    %h1 = lm.block 0 (%x = %h0) ... { %q = lm.linear %n, %w ... }
+    =>
+    %c1, %s = lm.block 0 (%x = %h0) ... { ... %s = compress.observe %n ... }
+    %h1 = lm.block 0 (%x = %h0) ... { %m = compress.calibrated %n with %s
+                                      %q = lm.linear %m, %w ... }
+    ```
+    A linear whose input is calibrated already is left as it is.
+  }];
+  let options = [
+    Option<"propagation", "propagation", "std::string", "\"original\"",
+           "What later layers see: original or quantized">,
+  ];
+  let dependentDialects = ["::compressc::compress::CompressDialect"];
+}
+
+def AWQScale : Pass<"awq-scale", "::mlir::ModuleOp"> {
+  let summary = "Activation-aware scaling of linears that share an input";
+  let description = [{
+    Where a calibrated activation x is read by linears only and its producer can be divided by a vector,
+    multiplies the linears' columns by s and divides the producer by s; `compress.awq_scale` searches s.
+    The function is unchanged; what a quantiser rounds away is not. Producers, found along the dataflow: an
+    RMSNorm or LayerNorm (weight and bias), a linear (rows and bias), the `up` operand of a gated
+    activation that a linear makes, and attention, whose output is linear in v (for grouped queries s is
+    the mean over the heads that share a value head).
+
+    ```mlir
+    %n = lm.rms_norm %x, %w
+    %q = lm.linear %n, %wq
+    =>
+    %n = lm.rms_norm %x, (scale_rows %w by inverse %s)
+    %q = lm.linear %n, (scale_columns %wq by %s)
+    ```
+    Lin et al., AWQ, 2023. Needs calibration: run insert-calibration before.
+  }];
+  let options = [
+    Option<"bits", "bits", "int64_t", "4", "Bits of the quantiser that the search imitates: 2, 3, 4 or 8">,
+    Option<"groupSize", "group-size", "int64_t", "128", "Its group size">,
+    Option<"symmetric", "symmetric", "bool", "false", "Its symmetry">,
+    Option<"grid", "grid", "std::string", "\"all\"", "Points to try besides the identity: all, duo or plain">,
+    ListOption<"ignore", "ignore", "std::string", "Groups with a weight that matches are left alone">,
+  ];
+  let dependentDialects = ["::compressc::compress::CompressDialect"];
+}
+
+def Clip : Pass<"clip", "::mlir::ModuleOp"> {
+  let summary = "Clamp weights to the ranges that quantise best on the calibration tokens";
+  let description = [{
+    Each group of a row gets the lower and upper limit, searched independently, whose quantisation error
+    on the group's diagonal block of the Gram matrix is least. Linears whose result is rotated (q and k)
+    are left unclipped, found along the dataflow: clipping them costs more than it gains.
+
+    ```mlir
+    lm.linear %n, %w  =>  lm.linear %n, (compress.clip %w, %s)
+    ```
+    Needs calibration.
+  }];
+  let options = [
+    Option<"bits", "bits", "int64_t", "4", "Bits of the quantiser: 2, 3, 4 or 8">,
+    Option<"groupSize", "group-size", "int64_t", "128", "Its group size">,
+    Option<"symmetric", "symmetric", "bool", "false", "Its symmetry">,
+    Option<"clipQueryKey", "clip-query-key", "bool", "false", "Clip q and k too">,
+    ListOption<"ignore", "ignore", "std::string", "Weights to leave alone">,
+  ];
+  let dependentDialects = ["::compressc::compress::CompressDialect"];
+}
+
+def Quantize : Pass<"quantize", "::mlir::ModuleOp"> {
+  let summary = "Round the decoder layers' linear weights to integers with group scales";
+  let description = [{
+    Round to nearest. The head and the embedding are kept. Linears that are quantised already are left.
+
+    ```mlir
+    lm.linear %x, %w  =>  lm.linear %x, (compress.dequantize (compress.quantize %w))
+    ```
+  }];
+  let options = [
+    Option<"bits", "bits", "int64_t", "4", "Bits of a code: 2, 3, 4 or 8">,
+    Option<"groupSize", "group-size", "int64_t", "128",
+           "Columns that share one scale; must divide every weight's columns">,
+    Option<"symmetric", "symmetric", "bool", "false", "Fixed zero point, no zeros stored">,
+    ListOption<"ignore", "ignore", "std::string",
+               "Weights to leave alone: exact module names or re:REGEX, matched without .weight">,
+  ];
+  let dependentDialects = ["::compressc::compress::CompressDialect"];
+}
+
+def DropCalibration : Pass<"drop-calibration", "::mlir::ModuleOp"> {
+  let summary = "Forget statistics: what is left computes the same";
+  let description = [{
+    Replaces each `compress.calibrated` by its operand, and removes what only calibration needed.
+  }];
+  let dependentDialects = ["::compressc::compress::CompressDialect"];
+}
+
+#endif // COMPRESSC_TRANSFORMS_PASSES_TD

@@ -1,0 +1,274 @@
+// Lower functions of lm and compress operations to exec programs.
+#include "ArenaPlanner.h"
+#include "compressc/Conversion/Passes.h"
+#include "compressc/Conversion/ToSchedule.h"
+#include "compressc/Transforms/Dataflow.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+
+using namespace mlir;
+
+namespace compressc {
+#define GEN_PASS_DEF_LOWERTOEXEC
+#include "compressc/Conversion/Passes.h.inc"
+
+namespace {
+
+class Lowering {
+public:
+  Lowering(func::FuncOp function, int64_t maxTokens, int64_t maxSelected)
+      : function(function), maxTokens(maxTokens), maxSelected(maxSelected),
+        builder(function.getContext()) {}
+
+  FailureOr<exec::ProgramOp> run() {
+    builder.setInsertionPointAfter(function);
+    program = exec::ProgramOp::create(builder, function.getLoc(), function.getSymName(), maxTokens,
+                                      maxSelected, 0);
+    program.getBody().emplaceBlock();
+    declarations = OpBuilder::atBlockEnd(&program.getBody().front());
+    SmallVector<Attribute> inputs;
+    for (BlockArgument argument : function.getArguments())
+      if (Attribute input = declareArgument(argument))
+        inputs.push_back(input);
+    entry = exec::EntryOp::create(declarations, function.getLoc(), function.getSymName(),
+                                  builder.getArrayAttr(inputs), builder.getArrayAttr({}));
+    entry.getBody().emplaceBlock();
+    calls = OpBuilder::atBlockEnd(&entry.getBody().front());
+    declarations.setInsertionPoint(entry);
+    if (failed(lowerBody(function.getBody().front()))) {
+      program.erase();
+      return failure();
+    }
+    plan();
+    return program;
+  }
+
+private:
+  /// What a value is in the program.
+  struct Place {
+    FlatSymbolRefAttr symbol;
+    exec::RowCount rows = exec::RowCount::fixed;
+  };
+
+  FlatSymbolRefAttr reference(StringRef name) { return FlatSymbolRefAttr::get(builder.getContext(), name); }
+  std::string fresh(StringRef prefix) { return (prefix + Twine(counters[prefix]++)).str(); }
+
+  Attribute declareArgument(BlockArgument argument) {
+    auto tensor = dyn_cast<RankedTensorType>(argument.getType());
+    if (isa<lm::BatchType>(argument.getType()))
+      return {};
+    if (tensor && tensor.getElementType().isInteger(32)) {
+      exec::TokensOp::create(declarations, argument.getLoc(), "tokens");
+      places[argument] = {reference("tokens"), exec::RowCount::tokens};
+      return {};
+    }
+    auto rows = tensor && !tensor.hasStaticShape() ? exec::RowCount::tokens : exec::RowCount::fixed;
+    auto buffer = exec::BufferOp::create(declarations, argument.getLoc(), fresh("in"), exec::Role::input,
+                                         rows, IntegerAttr(), argument.getType());
+    places[argument] = {reference(buffer.getSymName()), rows};
+    return places[argument].symbol;
+  }
+
+  LogicalResult lowerBody(Block &body) {
+    for (Operation &op : body)
+      if (failed(lower(&op)))
+        return failure();
+    return success();
+  }
+
+  LogicalResult lower(Operation *op) {
+    if (auto block = dyn_cast<lm::BlockOp>(op)) {
+      for (auto [argument, input] : llvm::zip(block.getBody().getArguments(), block.getInputs()))
+        places[argument] = places.lookup(input);
+      if (failed(lowerBody(block.getBody().front())))
+        return failure();
+      for (auto [result, value] : llvm::zip(block.getResults(), block.yield().getValues()))
+        places[result] = places.lookup(value);
+      return success();
+    }
+    if (isa<lm::YieldOp>(op))
+      return success();
+    if (auto calibrated = dyn_cast<compress::CalibratedOp>(op)) {
+      places[calibrated.getResult()] = places.lookup(calibrated.getInput());
+      return success();
+    }
+    if (auto load = dyn_cast<lm::LoadParamOp>(op))
+      return lowerLoad(load);
+    if (auto cache = dyn_cast<lm::CacheOp>(op)) {
+      auto type = cache.getCache().getType();
+      auto slot = exec::CacheOp::create(declarations, op->getLoc(), fresh("c"), type.getHeads(), type.getDim());
+      places[cache.getCache()] = {reference(slot.getSymName())};
+      return success();
+    }
+    if (auto results = dyn_cast<func::ReturnOp>(op)) {
+      SmallVector<Attribute> outputs;
+      for (Value value : results.getOperands())
+        outputs.push_back(places.lookup(value).symbol);
+      entry.setOutputsAttr(builder.getArrayAttr(outputs));
+      return success();
+    }
+    if (isa<arith::AddFOp, arith::MulFOp>(op))
+      return lowerCall(op, op->getName().stripDialect().drop_back(), {}, false, false);
+    if (auto dequantize = dyn_cast<compress::DequantizeOp>(op); dequantize && readInPlace(dequantize)) {
+      places[dequantize.getResult()] = places.lookup(dequantize.getInput());
+      return success();
+    }
+    if (auto kernel = dyn_cast<exec::KernelOpInterface>(op)) {
+      NamedAttrList constants;
+      kernel.getKernelAttributes(constants);
+      if (isa<compress::CompressDialect>(op->getDialect()))
+        if (std::string name = namedAfter(op); !name.empty())
+          constants.set("name", builder.getStringAttr(name));
+      return lowerCall(op, kernel.getKernelName(), constants, kernel.selectsRows(), kernel.accumulates());
+    }
+    return op->emitError("can't be lowered to a kernel call");
+  }
+
+  /// The parameter that a message about this weight expression should name.
+  static std::string namedAfter(Operation *op) {
+    for (Value operand : op->getOperands())
+      if (std::string name = ExportName(operand); !name.empty())
+        return name;
+    return {};
+  }
+
+  static bool readInPlace(compress::DequantizeOp op) {
+    return isa<compress::PackedType>(op.getInput().getType()) &&
+           llvm::all_of(op->getUses(), [](OpOperand &use) {
+             auto kernel = dyn_cast<exec::KernelOpInterface>(use.getOwner());
+             return kernel && kernel.readsPacked(use.getOperandNumber());
+           });
+  }
+
+  LogicalResult lowerLoad(lm::LoadParamOp load) {
+    auto param = SymbolTable::lookupNearestSymbolFrom<lm::ParamOp>(load, load.getParamAttr());
+    if (!ToStorageType(param.getType()))
+      return load.emitError() << "a parameter of type " << param.getType() << " can't be loaded";
+    if (!weights.contains(param)) {
+      StringRef key = param.storeKey();
+      if (isa<compress::PackedType>(param.getType()))
+        key.consume_back(".weight");
+      exec::WeightOp::create(declarations, param.getLoc(), param.getSymName(), key, param.getType());
+      weights.insert(param);
+    }
+    places[load.getValue()] = {reference(param.getSymName())};
+    return success();
+  }
+
+  LogicalResult lowerCall(Operation *op, StringRef kernel, NamedAttrList constants, bool selects,
+                          bool accumulates) {
+    SmallVector<Attribute> inputs, outputs;
+    Place cache;
+    exec::RowCount rows = exec::RowCount::fixed;
+    for (Value operand : op->getOperands()) {
+      if (isa<lm::BatchType>(operand.getType()))
+        continue;
+      auto place = places.find(operand);
+      if (place == places.end())
+        return op->emitError() << "operand of type " << operand.getType() << " has no place in the schedule";
+      inputs.push_back(place->second.symbol);
+      rows = std::max(rows, place->second.rows);
+      if (isa<lm::CacheType>(operand.getType()))
+        cache = place->second;
+    }
+    if (selects)
+      rows = exec::RowCount::selected;
+    for (OpResult result : op->getResults()) {
+      if (isa<lm::CacheType>(result.getType())) {
+        places[result] = cache; // updated in place
+        continue;
+      }
+      auto tensor = dyn_cast<RankedTensorType>(result.getType());
+      Place place{reference(fresh(accumulates ? "s" : "b")),
+                  tensor && !tensor.hasStaticShape() ? rows : exec::RowCount::fixed};
+      auto buffer = exec::BufferOp::create(
+          declarations, op->getLoc(), place.symbol.getValue(),
+          accumulates ? exec::Role::state : exec::Role::temporary, place.rows,
+          builder.getI64IntegerAttr(0), result.getType());
+      buffers[place.symbol.getAttr()] = buffer;
+      places[result] = place;
+      outputs.push_back(place.symbol);
+    }
+    exec::CallOp::create(calls, op->getLoc(), builder.getStringAttr(kernel), builder.getArrayAttr(inputs),
+                         builder.getArrayAttr(outputs), constants.getDictionary(builder.getContext()));
+    return success();
+  }
+
+  int64_t bytesOf(exec::BufferOp buffer) {
+    StorageType storage = *ToStorageType(buffer.getType());
+    Tensor tensor;
+    tensor.dtype = storage.dtype;
+    tensor.packed = storage.packed;
+    for (int64_t dim : storage.shape)
+      tensor.shape.push_back(dim >= 0 ? dim : buffer.getRows() == exec::RowCount::tokens ? maxTokens : maxSelected);
+    return tensor.bytes();
+  }
+
+  /// Lifetimes from the order of the calls; states and outputs live to the end, states from the start.
+  void plan() {
+    llvm::MapVector<StringAttr, Lifetime> lifetimes;
+    for (auto &[name, buffer] : buffers)
+      lifetimes[name] = {bytesOf(buffer), buffer.getRole() == exec::Role::state ? 0 : INT64_MAX, 0, 0};
+    int64_t index = 0;
+    for (auto call : entry.getBody().getOps<exec::CallOp>()) {
+      for (ArrayAttr names : {call.getInputs(), call.getOutputs()})
+        for (auto name : names.getAsRange<FlatSymbolRefAttr>())
+          if (auto found = lifetimes.find(name.getAttr()); found != lifetimes.end()) {
+            found->second.begin = std::min(found->second.begin, index);
+            found->second.end = index;
+          }
+      ++index;
+    }
+    for (auto name : entry.getOutputs().getAsRange<FlatSymbolRefAttr>())
+      if (auto found = lifetimes.find(name.getAttr()); found != lifetimes.end())
+        found->second.end = index;
+    std::vector<Lifetime> plan;
+    for (auto &[name, lifetime] : lifetimes) {
+      if (buffers[name].getRole() == exec::Role::state)
+        lifetime.end = index;
+      plan.push_back(lifetime);
+    }
+    program.setArena(PlanArena(plan));
+    for (auto [entry, lifetime] : llvm::zip(lifetimes, plan))
+      buffers[entry.first].setOffset(lifetime.offset);
+  }
+
+  func::FuncOp function;
+  int64_t maxTokens, maxSelected;
+  OpBuilder builder, declarations{builder}, calls{builder};
+  exec::ProgramOp program;
+  exec::EntryOp entry;
+  llvm::DenseMap<Value, Place> places;
+  llvm::DenseSet<Operation *> weights;
+  llvm::MapVector<StringAttr, exec::BufferOp> buffers;
+  llvm::StringMap<int> counters;
+};
+
+struct LowerToExecPass : impl::LowerToExecBase<LowerToExecPass> {
+  using LowerToExecBase::LowerToExecBase;
+
+  void runOnOperation() override {
+    if (maxTokens < 1 || maxSelected < 1 || maxTokens > (1 << 24) || maxSelected > maxTokens) {
+      getOperation().emitError("lower-to-exec: max-tokens must be 1 to 16777216 and max-selected 1 to max-tokens");
+      return signalPassFailure();
+    }
+    for (auto function : llvm::make_early_inc_range(getOperation().getOps<func::FuncOp>())) {
+      if (function.isExternal())
+        continue;
+      // A program is a symbol too, of the function's name: the function goes first.
+      auto program = LowerToExec(function, maxTokens, maxSelected);
+      if (failed(program))
+        return signalPassFailure();
+      function.erase();
+    }
+    for (auto param : llvm::make_early_inc_range(getOperation().getOps<lm::ParamOp>()))
+      param.erase();
+  }
+};
+
+} // namespace
+
+FailureOr<exec::ProgramOp> LowerToExec(func::FuncOp function, int64_t maxTokens, int64_t maxSelected) {
+  return Lowering(function, maxTokens, maxSelected).run();
+}
+
+} // namespace compressc

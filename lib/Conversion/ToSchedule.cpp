@@ -1,0 +1,126 @@
+// An exec program as the runtime's data structure.
+#include "compressc/Conversion/ToSchedule.h"
+#include "dialects/Compress/Compress.h"
+#include "llvm/ADT/TypeSwitch.h"
+
+using namespace mlir;
+
+namespace compressc {
+namespace {
+
+std::optional<DType> toDType(Type type) {
+  if (type.isF32())
+    return DType::F32;
+  if (type.isF16())
+    return DType::F16;
+  if (type.isBF16())
+    return DType::BF16;
+  if (type.isInteger(32))
+    return DType::I32;
+  return std::nullopt;
+}
+
+Attributes toAttributes(DictionaryAttr constants) {
+  Attributes result;
+  for (NamedAttribute constant : constants) {
+    std::string name = constant.getName().str();
+    TypeSwitch<Attribute>(constant.getValue())
+        .Case([&](IntegerAttr value) { result.set(name, value.getInt()); })
+        .Case([&](FloatAttr value) { result.set(name, value.getValueAsDouble()); })
+        .Case([&](StringAttr value) { result.set(name, value.str()); })
+        .Case([&](ArrayAttr values) {
+          std::vector<double> numbers;
+          for (auto value : values.getAsRange<FloatAttr>())
+            numbers.push_back(value.getValueAsDouble());
+          result.set(name, std::move(numbers));
+        });
+  }
+  return result;
+}
+
+} // namespace
+
+std::optional<StorageType> ToStorageType(Type type) {
+  return TypeSwitch<Type, std::optional<StorageType>>(type)
+      .Case([](RankedTensorType tensor) -> std::optional<StorageType> {
+        auto dtype = toDType(tensor.getElementType());
+        if (!dtype)
+          return std::nullopt;
+        StorageType storage{*dtype, {}, {}};
+        for (int64_t dim : tensor.getShape())
+          storage.shape.push_back(ShapedType::isDynamic(dim) ? -1 : dim);
+        return storage;
+      })
+      .Case([](compress::PackedType packed) -> std::optional<StorageType> {
+        PackedFormat format{int(packed.getBits()), packed.getGroup(), packed.getSymmetric(),
+                            *toDType(packed.getScaleType())};
+        return StorageType{DType::Packed, {packed.getRows(), packed.getColumns()}, format};
+      })
+      .Case([](compress::BlocksType blocks) -> std::optional<StorageType> {
+        return StorageType{*DTypeFromName({blocks.getFormat().data(), blocks.getFormat().size()}),
+                           {blocks.getRows(), blocks.getColumns()},
+                           {}};
+      })
+      .Case([](compress::StatisticsType statistics) -> std::optional<StorageType> {
+        return StorageType{DType::Statistics, {statistics.getWidth()}, {}};
+      })
+      .Default([](Type) { return std::nullopt; });
+}
+
+Schedule ToSchedule(exec::ProgramOp program) {
+  Schedule schedule;
+  schedule.maxTokens = program.getMaxTokens();
+  schedule.maxSelected = program.getMaxSelected();
+  schedule.arenaBytes = program.getArena();
+  llvm::DenseMap<StringAttr, Operand> operands;
+  for (Operation &op : program.getBody().front()) {
+    TypeSwitch<Operation *>(&op)
+        .Case([&](exec::WeightOp weight) {
+          StorageType storage = *ToStorageType(weight.getType());
+          operands[weight.getSymNameAttr()] = {Operand::Kind::Weight, int32_t(schedule.weights.size())};
+          schedule.weights.push_back({weight.getKey().str(), storage.dtype, storage.shape, storage.packed});
+        })
+        .Case([&](exec::TokensOp tokens) {
+          operands[tokens.getSymNameAttr()] = {Operand::Kind::Tokens, 0};
+        })
+        .Case([&](exec::CacheOp cache) {
+          operands[cache.getSymNameAttr()] = {Operand::Kind::Cache, int32_t(schedule.caches.size())};
+          schedule.caches.push_back({int64_t(cache.getHeads()), int64_t(cache.getDim())});
+        })
+        .Case([&](exec::BufferOp buffer) {
+          StorageType storage = *ToStorageType(buffer.getType());
+          BufferDecl decl;
+          decl.rows = Rows(uint8_t(buffer.getRows()));
+          decl.dtype = storage.dtype;
+          decl.shape = storage.shape;
+          if (decl.rows != Rows::Fixed)
+            decl.shape.erase(decl.shape.begin());
+          decl.packed = storage.packed;
+          decl.offset = buffer.getOffset() ? int64_t(*buffer.getOffset()) : -1;
+          decl.state = buffer.getRole() == exec::Role::state;
+          operands[buffer.getSymNameAttr()] = {Operand::Kind::Buffer, int32_t(schedule.buffers.size())};
+          schedule.buffers.push_back(std::move(decl));
+        });
+  }
+  auto lookup = [&](ArrayAttr names) {
+    std::vector<Operand> result;
+    for (auto name : names.getAsRange<FlatSymbolRefAttr>())
+      result.push_back(operands.lookup(name.getAttr()));
+    return result;
+  };
+  for (auto entry : program.getBody().getOps<exec::EntryOp>()) {
+    EntryPoint point;
+    point.name = entry.getSymName().str();
+    for (const Operand &operand : lookup(entry.getInputs()))
+      point.inputs.push_back(operand.index);
+    for (const Operand &operand : lookup(entry.getOutputs()))
+      point.outputs.push_back(operand.index);
+    for (auto call : entry.getBody().getOps<exec::CallOp>())
+      point.calls.push_back({call.getKernel().str(), lookup(call.getInputs()), lookup(call.getOutputs()),
+                             toAttributes(call.getConstants())});
+    schedule.entries.push_back(std::move(point));
+  }
+  return schedule;
+}
+
+} // namespace compressc

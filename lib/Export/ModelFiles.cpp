@@ -1,0 +1,81 @@
+// The small files of a Hugging Face directory, and compressed-tensors' description of packed weights.
+#include "compressc/Export/Export.h"
+#include "compressc/Transforms/Dataflow.h"
+#include "compressc/runtime/safetensors.h"
+#include "llvm/ADT/MapVector.h"
+
+using namespace mlir;
+using nlohmann::json;
+
+namespace compressc {
+namespace {
+
+json group(compress::PackedType type, json targets) {
+  return {{"targets", std::move(targets)},
+          {"format", "pack-quantized"},
+          {"input_activations", nullptr},
+          {"output_activations", nullptr},
+          {"weights",
+           {{"num_bits", type.getBits()},
+            {"type", "int"},
+            {"symmetric", type.getSymmetric()},
+            {"strategy", "group"},
+            {"group_size", type.getGroup()},
+            {"dynamic", false}}}};
+}
+
+} // namespace
+
+std::optional<json> QuantizationConfig(ModuleOp module) {
+  // Formats without the shape, and the modules of each.
+  llvm::MapVector<Type, std::vector<std::string>> formats;
+  std::vector<std::string> plain;
+  module.walk([&](lm::LinearOp linear) {
+    std::string name = ModuleName(linear.getWeight());
+    // A tied head reads the embedding's parameter; readers know it as lm_head.
+    if (!isa<lm::BlockOp>(linear->getParentOp()))
+      name = "lm_head";
+    auto dequantize = linear.getWeight().getDefiningOp<compress::DequantizeOp>();
+    if (!dequantize)
+      return plain.push_back(name);
+    auto type = cast<compress::PackedType>(dequantize.getInput().getType());
+    Type shapeless = compress::PackedType::get(type.getContext(), 1, type.getGroup(), type.getBits(),
+                                               type.getGroup(), type.getSymmetric(), type.getScaleType());
+    formats[shapeless].push_back(name);
+  });
+  if (formats.empty())
+    return std::nullopt;
+  json groups = json::object();
+  size_t next = 0;
+  for (auto &[type, names] : formats)
+    groups["group_" + std::to_string(next++)] =
+        group(cast<compress::PackedType>(type), formats.size() == 1 ? json::array({"Linear"}) : json(names));
+  return json{{"quant_method", "compressed-tensors"},
+              {"version", "0.20.0"}, // dense bit streams for 3 bits
+              {"format", "pack-quantized"},
+              {"quantization_status", "compressed"},
+              {"global_compression_ratio", nullptr},
+              {"ignore", plain},
+              {"kv_cache_scheme", nullptr},
+              {"sparsity_config", json::object()},
+              {"transform_config", json::object()},
+              {"config_groups", groups}};
+}
+
+Status WriteModelFiles(const std::string &directory, const std::map<std::string, std::string> &files,
+                       const std::optional<json> &quantization) {
+  for (const auto &[name, contents] : files) {
+    std::string text = contents;
+    if (name == "config.json" && quantization) {
+      json config = json::parse(contents, nullptr, false);
+      if (!config.is_object())
+        return Invalid("config.json is not a JSON object");
+      config["quantization_config"] = *quantization;
+      text = config.dump(2) + "\n";
+    }
+    COMPRESSC_RETURN_IF_ERROR(WriteFileAtomically(directory + "/" + name, text));
+  }
+  return absl::OkStatus();
+}
+
+} // namespace compressc

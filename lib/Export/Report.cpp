@@ -1,0 +1,39 @@
+// report.json: sizes, and what each pass chose.
+#include "compressc/Export/Export.h"
+
+using nlohmann::ordered_json;
+
+namespace compressc {
+
+std::string Report(const ReportInputs &inputs, const MaterializeReport &result) {
+  ordered_json report;
+  report["model"] = inputs.info.name;
+  report["architecture"] = inputs.info.architecture;
+  report["passes"] = inputs.info.pipeline;
+  report["checkpoint_type"] = inputs.checkpointType;
+  report["parameters"] = result.parameters;
+  report["original_weight_bytes"] = result.originalWeightBytes;
+  report["weight_bytes"] = result.weightBytes;
+  report["ratio"] = double(result.originalWeightBytes) / double(result.weightBytes);
+  if (inputs.samples > 0)
+    report["calibration"] = {{"file", inputs.calibrationFile},
+                             {"samples", inputs.samples},
+                             {"sequence_length", inputs.sequenceLength},
+                             {"tokens_sha256", inputs.tokenDigest}};
+  ordered_json decisions = ordered_json::array();
+  for (const Decision &decision : result.decisions) {
+    ordered_json row;
+    row["pass"] = decision.pass;
+    row["weights"] = decision.params;
+    for (const auto &[name, value] : decision.numbers)
+      if (name == "kind") // compress.awq_scale's first number
+        row[name] = value == 0 ? "identity" : value == 1 ? "duo" : "plain";
+      else
+        row[name] = value;
+    decisions.push_back(std::move(row));
+  }
+  report["decisions"] = std::move(decisions);
+  return report.dump(1) + "\n";
+}
+
+} // namespace compressc

@@ -1,0 +1,79 @@
+// Everything is written under a temporary name and renamed at the end.
+#include "compressc/Export/Export.h"
+#include <fcntl.h>
+#include <filesystem>
+#include <unistd.h>
+
+namespace fs = std::filesystem;
+
+namespace compressc {
+namespace {
+
+/// OUT of an earlier run, which may be replaced.
+bool madeByUs(const fs::path &path) {
+  std::error_code error;
+  return fs::is_regular_file(path / "report.json", error) && fs::is_regular_file(path / "run", error) &&
+         fs::is_directory(path / "model", error);
+}
+
+Status syncDirectory(const fs::path &path) {
+  int descriptor = ::open(path.c_str(), O_RDONLY | O_DIRECTORY);
+  if (descriptor < 0 || ::fsync(descriptor) != 0) {
+    int code = errno;
+    if (descriptor >= 0)
+      ::close(descriptor);
+    return IOError(path.string(), ": ", std::generic_category().message(code));
+  }
+  ::close(descriptor);
+  return absl::OkStatus();
+}
+
+} // namespace
+
+StatusOr<std::unique_ptr<StagingDirectory>> StagingDirectory::Create(const std::string &output) {
+  std::error_code error;
+  fs::path path = fs::absolute(output, error).lexically_normal();
+  if (!path.has_filename())
+    path = path.parent_path();
+  if (fs::exists(path, error) && !madeByUs(path) &&
+      !(fs::is_directory(path, error) && fs::is_empty(path, error)))
+    return Invalid(output, " exists and compressc did not make it; remove it or choose another -o");
+  std::unique_ptr<StagingDirectory> staging(new StagingDirectory);
+  staging->output = path.string();
+  staging->temporary = path.string() + ".tmp-" + std::to_string(::getpid());
+  fs::create_directories(path.parent_path(), error);
+  if (!fs::create_directories(fs::path(staging->temporary) / "model", error) || error) {
+    std::string reason = error ? error.message() : "exists";
+    return IOError("can't create ", staging->temporary, ": ", reason, "; choose another -o");
+  }
+  return staging;
+}
+
+StagingDirectory::~StagingDirectory() {
+  std::error_code error;
+  if (!temporary.empty())
+    fs::remove_all(temporary, error);
+}
+
+Status StagingDirectory::commit() {
+  std::error_code error;
+  COMPRESSC_RETURN_IF_ERROR(syncDirectory(fs::path(temporary) / "model"));
+  COMPRESSC_RETURN_IF_ERROR(syncDirectory(temporary));
+  std::string old = output + ".old-" + std::to_string(::getpid());
+  bool replaces = fs::exists(output, error);
+  if (replaces)
+    fs::rename(output, old, error);
+  if (!error)
+    fs::rename(temporary, output, error);
+  if (error) {
+    std::string reason = error.message();
+    if (replaces && !fs::exists(output, error))
+      fs::rename(old, output, error);
+    return IOError("can't rename ", temporary, " to ", output, ": ", reason);
+  }
+  temporary.clear();
+  fs::remove_all(old, error);
+  return syncDirectory(fs::path(output).parent_path());
+}
+
+} // namespace compressc

@@ -1,0 +1,110 @@
+#include "CheckpointSource.h"
+#include "absl/strings/match.h"
+#include "compressc/Import/GGUFModel.h"
+#include "compressc/runtime/text.h"
+#include <filesystem>
+
+namespace compressc {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr size_t largestSmallFile = size_t(256) << 20;
+
+constexpr const char *carriedFiles[] = {
+    "config.json",        "generation_config.json",  "tokenizer.json",    "tokenizer_config.json",
+    "vocab.json",         "special_tokens_map.json", "added_tokens.json", "merges.txt",
+    "chat_template.jinja"};
+
+/// The directory's own name, or the model's in a hub cache: models--OWNER--NAME/snapshots/REVISION.
+std::string modelName(const fs::path &directory) {
+  std::error_code error;
+  fs::path whole = fs::canonical(directory, error);
+  if (error)
+    whole = directory;
+  std::string owner = whole.parent_path().parent_path().filename().string();
+  if (whole.parent_path().filename() == "snapshots" && absl::StartsWith(owner, "models--"))
+    return owner.substr(owner.rfind("--") + 2);
+  std::string name = whole.filename().string();
+  return name.empty() ? "model" : name;
+}
+
+StatusOr<CheckpointSource> openDirectory(const std::string &directory, bool configOnly) {
+  CheckpointSource source;
+  source.name = modelName(directory);
+  source.configPath = directory + "/config.json";
+  std::error_code error;
+  for (const char *name : carriedFiles) {
+    std::string file = directory + "/" + name;
+    if (!fs::exists(file, error))
+      continue;
+    COMPRESSC_ASSIGN_OR_RETURN(source.files[name], ReadFile(file, largestSmallFile));
+  }
+  if (!source.files.count("config.json"))
+    return Invalid(directory, ": there is no config.json; give a Hugging Face model directory or a "
+                              ".gguf file");
+  if (configOnly)
+    return source;
+  COMPRESSC_ASSIGN_OR_RETURN(source.weights, WeightStore::OpenDirectory(directory));
+  source.bind = [store = source.weights](std::vector<Parameter> &parameters) {
+    return BindParameters(parameters, *store, [](const std::string &name) { return name; });
+  };
+  return source;
+}
+
+StatusOr<CheckpointSource> openGGUF(const std::string &path, bool configOnly) {
+  COMPRESSC_ASSIGN_OR_RETURN(GGUFFile opened, GGUFFile::Open(path));
+  auto file = std::make_shared<const GGUFFile>(std::move(opened));
+  CheckpointSource source;
+  source.configPath = path;
+  source.name = fs::path(path).stem().string();
+  COMPRESSC_ASSIGN_OR_RETURN(source.files, GGUFCheckpointFiles(*file));
+  if (configOnly)
+    return source;
+  source.weights = WeightStore::FromGGUF(*file);
+  source.bind = [file, store = source.weights](std::vector<Parameter> &parameters) -> Status {
+    COMPRESSC_RETURN_IF_ERROR(BindParameters(parameters, *store, [](const std::string &name) {
+      return GGUFFromHuggingFace(name).value_or(name);
+    }));
+    for (Parameter &parameter : parameters) {
+      COMPRESSC_ASSIGN_OR_RETURN(parameter.pairedHeads, GGUFPermutedHeads(*file, parameter.key));
+    }
+    return absl::OkStatus();
+  };
+  return source;
+}
+
+StatusOr<CheckpointSource> openConfigFile(const std::string &path) {
+  CheckpointSource source;
+  fs::path directory = fs::path(path).parent_path();
+  source.name = modelName(directory.empty() ? "." : directory);
+  source.configPath = path;
+  COMPRESSC_ASSIGN_OR_RETURN(source.files["config.json"], ReadFile(path, largestSmallFile));
+  return source;
+}
+
+bool startsWithMagic(const std::string &path, const std::string &magic) {
+  StatusOr<std::shared_ptr<MappedFile>> file = MappedFile::Open(path);
+  return file.ok() && (*file)->size() >= magic.size() &&
+         std::equal(magic.begin(), magic.end(), (*file)->data());
+}
+
+} // namespace
+
+StatusOr<CheckpointSource> OpenCheckpoint(const std::string &path, bool configOnly) {
+  std::error_code error;
+  if (!fs::exists(path, error))
+    return Invalid(path, ": there is no such file or directory");
+  if (fs::is_directory(path, error))
+    return openDirectory(path, configOnly);
+  if (absl::EndsWith(path, ".gguf") || startsWithMagic(path, "GGUF"))
+    return openGGUF(path, configOnly);
+  if (configOnly && absl::EndsWith(path, ".json"))
+    return openConfigFile(path);
+  return Invalid(path,
+                 ": neither a GGUF file nor a directory; give the directory that holds config.json "
+                 "and the safetensors files");
+}
+
+} // namespace compressc

@@ -1,0 +1,21 @@
+// The two kinds of checkpoint as the importer sees them: small files, a name and a weight store.
+#pragma once
+
+#include "Parameters.h"
+#include <map>
+
+namespace compressc {
+
+struct CheckpointSource {
+  std::string name;
+  std::string configPath;                   // for messages
+  std::map<std::string, std::string> files; // config.json among them
+  std::shared_ptr<WeightStore> weights;     // null when only the configuration was asked for
+  /// Binds the parameters to the store's tensors.
+  std::function<Status(std::vector<Parameter> &)> bind;
+};
+
+/// `path` as ImportModel takes it.
+StatusOr<CheckpointSource> OpenCheckpoint(const std::string &path, bool configOnly);
+
+} // namespace compressc

@@ -1,0 +1,71 @@
+#include "compressc/Import/WeightStore.h"
+#include "compressc/Import/GGUF.h"
+#include "compressc/runtime/text.h"
+
+namespace compressc {
+
+/// Tensor views are not const because kernels write through some of them; these are only read, and
+/// the mapping is read-only.
+static Tensor viewOf(DType dtype, const std::vector<int64_t> &shape, const uint8_t *data) {
+  Tensor tensor;
+  tensor.dtype = dtype;
+  tensor.shape = shape;
+  tensor.data = const_cast<uint8_t *>(data);
+  return tensor;
+}
+
+StatusOr<std::shared_ptr<WeightStore>> WeightStore::OpenDirectory(const std::string &directory) {
+  COMPRESSC_ASSIGN_OR_RETURN(SafetensorsReader reader, SafetensorsReader::OpenDirectory(directory));
+  auto store = std::make_shared<WeightStore>();
+  store->source = directory;
+  store->totalFileBytes = reader.fileBytes();
+  for (const auto &[name, stored] : reader.tensors()) {
+    Entry &entry = store->entries[name];
+    entry.file = stored.file;
+    std::optional<DType> dtype = DTypeFromSafetensors(stored.dtype);
+    if (dtype == DType::F32 || dtype == DType::F16 || dtype == DType::BF16)
+      entry.tensor = viewOf(*dtype, stored.shape, stored.data);
+    else
+      entry.status = Invalid(stored.file->path(), ": tensor ", Quoted(name), " has type ",
+                             Quoted(stored.dtype), "; weights must be F32, F16 or BF16");
+  }
+  return store;
+}
+
+std::shared_ptr<WeightStore> WeightStore::FromGGUF(const GGUFFile &file) {
+  auto store = std::make_shared<WeightStore>();
+  store->source = file.path();
+  store->totalFileBytes = file.fileBytes();
+  for (const GGUFTensor &stored : file.tensors()) {
+    Entry &entry = store->entries[stored.name];
+    entry.file = file.mapping();
+    StatusOr<DType> dtype = file.dtype(stored);
+    if (dtype.ok())
+      entry.tensor = viewOf(*dtype, stored.shape, stored.data);
+    else
+      entry.status = dtype.status();
+  }
+  return store;
+}
+
+StatusOr<const Tensor *> WeightStore::get(const std::string &key) const {
+  auto it = entries.find(key);
+  if (it == entries.end())
+    return Invalid(source, ": there is no tensor ", Quoted(key));
+  COMPRESSC_RETURN_IF_ERROR(it->second.status);
+  return &it->second.tensor;
+}
+
+const Tensor *WeightStore::find(const std::string &key) const {
+  auto it = entries.find(key);
+  return it == entries.end() || !it->second.status.ok() ? nullptr : &it->second.tensor;
+}
+
+std::vector<std::string> WeightStore::keys() const {
+  std::vector<std::string> result;
+  for (const auto &[key, entry] : entries)
+    result.push_back(key);
+  return result;
+}
+
+} // namespace compressc

@@ -1,0 +1,108 @@
+// Which tensors the new checkpoint holds.
+#include "CheckpointPlan.h"
+#include "compressc/Conversion/ToSchedule.h"
+#include "compressc/Transforms/Dataflow.h"
+#include "llvm/ADT/StringSet.h"
+
+using namespace mlir;
+
+namespace compressc {
+namespace {
+
+std::string modulePath(StringRef name) {
+  name.consume_back(".weight");
+  return name.str();
+}
+
+void planTensor(std::vector<SafetensorsWriter::Entry> &entries, const std::string &name, Type type) {
+  StorageType storage = *ToStorageType(type);
+  if (storage.dtype != DType::Packed) {
+    int64_t bytes = int64_t(DTypeSize(storage.dtype));
+    for (int64_t dim : storage.shape)
+      bytes *= dim;
+    entries.push_back({name, std::string(SafetensorsName(storage.dtype)), storage.shape, bytes});
+    return;
+  }
+  int64_t rows = storage.shape[0], columns = storage.shape[1];
+  const PackedFormat &format = storage.packed;
+  PackedSizes sizes = GetPackedSizes(rows, columns, format);
+  std::string path = modulePath(name);
+  int64_t groups = columns / format.group;
+  entries.push_back({path + ".weight_packed", "I32", {rows, sizes.codes / 4 / rows}, sizes.codes});
+  entries.push_back({path + ".weight_scale", std::string(SafetensorsName(format.scaleType)),
+                     {rows, groups}, sizes.scales});
+  if (!format.symmetric)
+    entries.push_back({path + ".weight_zero_point", "I32", {sizes.zeros / 4 / groups, groups}, sizes.zeros});
+  entries.push_back({path + ".weight_shape", "I64", {2}, 16});
+}
+
+/// The size of a safetensors file with these tensors, as SafetensorsWriter lays it out: header length,
+/// header padded to 8 bytes, data.
+int64_t fileSize(const std::vector<SafetensorsWriter::Entry> &entries) {
+  int64_t data = 0, header = int64_t(sizeof("{\"__metadata__\":{\"format\":\"pt\"}}") - 1);
+  for (const auto &entry : entries) {
+    int64_t end = data + entry.bytes;
+    std::string line = absl::StrCat(",\"", entry.name, "\":{\"dtype\":\"", entry.dtype, "\",\"shape\":[");
+    for (size_t i = 0; i < entry.shape.size(); ++i)
+      absl::StrAppend(&line, i ? "," : "", entry.shape[i]);
+    absl::StrAppend(&line, "],\"data_offsets\":[", data, ",", end, "]}");
+    header += int64_t(line.size());
+    data = end;
+  }
+  return 8 + (header + 7) / 8 * 8 + data;
+}
+
+} // namespace
+
+CheckpointPlan PlanCheckpoint(ModuleOp module, ArrayRef<BoundWeight> weights) {
+  CheckpointPlan plan;
+  llvm::StringSet<> bound;
+  for (const BoundWeight &weight : weights) {
+    bound.insert(weight.name);
+    planTensor(plan.entries, weight.name, weight.storedType);
+  }
+  SymbolTable symbols(module);
+  llvm::DenseSet<Operation *> seen;
+  for (func::FuncOp function : module.getOps<func::FuncOp>()) {
+    if (function.isExternal())
+      continue;
+    llvm::SetVector<Operation *> deployed = DeployedOps(function);
+    function.walk([&](lm::LoadParamOp load) {
+      bool used = llvm::any_of(load->getUsers(), [&](Operation *user) {
+        return deployed.contains(user) || IsQuantized(user->getResults().empty() ? Value() : Value(user->getResult(0)));
+      });
+      auto param = symbols.lookup<lm::ParamOp>(load.getParam());
+      if (!used || bound.contains(param.getSymName()) || !seen.insert(param).second)
+        return;
+      plan.unchanged.push_back(param);
+      planTensor(plan.entries, param.getSymName().str(), param.getType());
+    });
+  }
+  std::vector<SafetensorsWriter::Entry> original;
+  for (auto param : module.getOps<lm::ParamOp>()) {
+    StorageType storage = *ToStorageType(param.getType());
+    int64_t elements = 1;
+    for (int64_t dim : storage.shape)
+      elements *= dim;
+    plan.parameters += elements;
+    original.push_back({param.getSymName().str(), "F16", storage.shape, 2 * elements});
+  }
+  std::sort(original.begin(), original.end(), [](const auto &a, const auto &b) { return a.name < b.name; });
+  plan.originalWeightBytes = fileSize(original);
+  return plan;
+}
+
+Status WriteTensor(SafetensorsWriter &writer, StringRef name, const Tensor &tensor) {
+  if (tensor.dtype != DType::Packed)
+    return writer.write(name.str(), tensor.data, tensor.bytes());
+  PackedSizes sizes = GetPackedSizes(tensor.dim(0), tensor.dim(1), tensor.packed);
+  std::string path = modulePath(name);
+  COMPRESSC_RETURN_IF_ERROR(writer.write(path + ".weight_packed", tensor.data, sizes.codes));
+  COMPRESSC_RETURN_IF_ERROR(writer.write(path + ".weight_scale", tensor.scales, sizes.scales));
+  if (tensor.zeros)
+    COMPRESSC_RETURN_IF_ERROR(writer.write(path + ".weight_zero_point", tensor.zeros, sizes.zeros));
+  int64_t shape[2] = {tensor.dim(0), tensor.dim(1)};
+  return writer.write(path + ".weight_shape", shape, sizeof shape);
+}
+
+} // namespace compressc

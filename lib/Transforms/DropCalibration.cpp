@@ -1,0 +1,29 @@
+// Forget statistics: what is left computes the same.
+#include "compressc/Transforms/Passes.h"
+#include "mlir/IR/PatternMatch.h"
+#include "mlir/Transforms/GreedyPatternRewriteDriver.h"
+
+using namespace mlir;
+
+namespace compressc {
+#define GEN_PASS_DEF_DROPCALIBRATION
+#include "compressc/Transforms/Passes.h.inc"
+
+namespace {
+
+struct DropCalibration : impl::DropCalibrationBase<DropCalibration> {
+  void runOnOperation() override {
+    getOperation().walk([](compress::CalibratedOp op) {
+      op.getResult().replaceAllUsesWith(op.getInput());
+      op.erase();
+    });
+    // Removes observations, and the copies of layers that only they needed.
+    RewritePatternSet patterns(&getContext());
+    lm::BlockOp::getCanonicalizationPatterns(patterns, &getContext());
+    if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
+      signalPassFailure();
+  }
+};
+
+} // namespace
+} // namespace compressc

@@ -1,0 +1,107 @@
+// Observe the input of every linear on calibration tokens.
+#include "compressc/Transforms/Dataflow.h"
+#include "compressc/Transforms/Passes.h"
+#include "mlir/IR/IRMapping.h"
+#include "llvm/ADT/MapVector.h"
+
+using namespace mlir;
+
+namespace compressc {
+#define GEN_PASS_DEF_INSERTCALIBRATION
+#include "compressc/Transforms/Passes.h.inc"
+
+namespace {
+
+/// The distinct inputs of a layer's linears that have no statistics yet, with the linears that read each.
+using Sites = llvm::MapVector<Value, SmallVector<lm::LinearOp>>;
+
+Sites findSites(lm::BlockOp block) {
+  Sites sites;
+  block.getBody().walk([&](lm::LinearOp linear) {
+    if (!linear.getInput().getDefiningOp<compress::CalibratedOp>())
+      sites[linear.getInput()].push_back(linear);
+  });
+  return sites;
+}
+
+compress::StatisticsType statisticsType(Value input) {
+  return compress::StatisticsType::get(input.getContext(),
+                                       cast<RankedTensorType>(input.getType()).getDimSize(1));
+}
+
+void attach(OpBuilder &builder, Value input, Value statistics, ArrayRef<lm::LinearOp> linears) {
+  auto calibrated = compress::CalibratedOp::create(builder, input.getLoc(), input, statistics);
+  for (lm::LinearOp linear : linears)
+    linear.getInputMutable().assign(calibrated);
+}
+
+struct InsertCalibration : impl::InsertCalibrationBase<InsertCalibration> {
+  using InsertCalibrationBase::InsertCalibrationBase;
+
+  void runOnOperation() override {
+    if (propagation != "original" && propagation != "quantized") {
+      getOperation().emitError() << "insert-calibration: propagation is original or quantized, not '"
+                                 << propagation << "'";
+      return signalPassFailure();
+    }
+    for (func::FuncOp function : ModelFunctions(getOperation())) {
+      std::vector<lm::BlockOp> blocks = DeployedBlocks(function);
+      while (!blocks.empty() && findSites(blocks.back()).empty())
+        blocks.pop_back(); // nothing to observe from here on
+      if (propagation == "quantized")
+        for (lm::BlockOp block : blocks)
+          observeInPlace(block);
+      else
+        observeCopies(blocks);
+    }
+  }
+
+  /// The layer observes itself.
+  void observeInPlace(lm::BlockOp block) {
+    for (auto &[input, linears] : findSites(block)) {
+      OpBuilder builder(block.getContext());
+      builder.setInsertionPointAfterValue(input);
+      Value statistics =
+          compress::ObserveOp::create(builder, input.getLoc(), statisticsType(input), input);
+      attach(builder, input, statistics, linears);
+    }
+  }
+
+  /// A second stream of hidden states runs through copies of the layers, which observe.
+  void observeCopies(ArrayRef<lm::BlockOp> blocks) {
+    IRMapping stream; // deployed hidden states -> those of the copies
+    for (lm::BlockOp block : blocks) {
+      Sites sites = findSites(block);
+      OpBuilder builder(block);
+      IRMapping inside = stream;
+      auto copy = cast<lm::BlockOp>(builder.clone(*block, inside));
+
+      SmallVector<Value> statistics;
+      for (auto &[input, linears] : sites) {
+        Value observed = inside.lookup(input);
+        builder.setInsertionPointAfterValue(observed);
+        statistics.push_back(
+            compress::ObserveOp::create(builder, input.getLoc(), statisticsType(input), observed));
+      }
+      copy.yield().getValuesMutable().append(statistics);
+      SmallVector<Type> types(copy.getResultTypes());
+      llvm::append_range(types, TypeRange(ValueRange(statistics)));
+      builder.setInsertionPoint(copy);
+      auto observing =
+          lm::BlockOp::create(builder, copy.getLoc(), copy.getLayer(), copy.getInputs(), types);
+      observing.getBody().takeBody(copy.getBody());
+      copy.erase();
+
+      for (auto [result, mapped] : llvm::zip(block.getResults(), observing.getResults()))
+        stream.map(result, mapped);
+      unsigned next = block.getNumResults();
+      for (auto &[input, linears] : sites) {
+        builder.setInsertionPointAfterValue(input);
+        attach(builder, input, observing.getResult(next++), linears);
+      }
+    }
+  }
+};
+
+} // namespace
+} // namespace compressc

@@ -1,0 +1,47 @@
+// Checked access to JSON that was written by others.
+#pragma once
+
+#include "compressc/runtime/status.h"
+#include <nlohmann/json.hpp>
+#include <string_view>
+
+namespace compressc {
+
+/// The member `key` of an object; null when there is none.
+inline const nlohmann::json &Field(const nlohmann::json &object, const char *key) {
+  static const nlohmann::json null;
+  if (!object.is_object())
+    return null;
+  auto found = object.find(key);
+  return found == object.end() ? null : *found;
+}
+
+/// `text` as a JSON string, shortened, for messages.
+inline std::string Quoted(std::string_view text) {
+  constexpr size_t longest = 60;
+  std::string shortened(text.substr(0, longest));
+  return nlohmann::json(shortened).dump(-1, ' ', true, nlohmann::json::error_handler_t::replace) +
+         (text.size() > longest ? "..." : "");
+}
+
+/// A boolean member; `fallback` when it is missing or null.
+inline StatusOr<bool> BoolField(const nlohmann::json &object, const char *key, bool fallback) {
+  const nlohmann::json &value = Field(object, key);
+  if (value.is_null())
+    return fallback;
+  if (!value.is_boolean())
+    return Invalid(key, " must be true or false");
+  return value.get<bool>();
+}
+
+/// A string member; "" when it is missing or null.
+inline StatusOr<std::string> StringField(const nlohmann::json &object, const char *key) {
+  const nlohmann::json &value = Field(object, key);
+  if (value.is_null())
+    return std::string();
+  if (!value.is_string())
+    return Invalid(key, " must be a string");
+  return value.get_ref<const std::string &>();
+}
+
+} // namespace compressc

@@ -1,0 +1,98 @@
+#include "compressc/runtime/model.h"
+#include "json_reader.h"
+#include "model_info.h"
+#include "schedule_check.h"
+#include "weight_resolver.h"
+#include <algorithm>
+
+namespace compressc {
+namespace {
+
+constexpr std::string_view forwardName = "forward";
+/// Slots beyond one batch: the prefixes that a batch continues. Longer ones than this are rare, and
+/// untouched slots cost only address space.
+constexpr int64_t maxContextSlots = 32768;
+
+struct Payload {
+  ModelInfo info;
+  Schedule schedule;
+};
+
+StatusOr<Payload> parsePayload(std::string_view text) {
+  COMPRESSC_ASSIGN_OR_RETURN(nlohmann::json value, ParseJson(text, "payload"));
+  COMPRESSC_ASSIGN_OR_RETURN(JsonObject object,
+                             JsonObject::From(value, "payload", {"model", "schedule"}));
+  COMPRESSC_ASSIGN_OR_RETURN(const nlohmann::json *model, object.get("model"));
+  COMPRESSC_ASSIGN_OR_RETURN(const nlohmann::json *schedule, object.get("schedule"));
+  Payload payload;
+  COMPRESSC_ASSIGN_OR_RETURN(payload.info, ModelInfoFromJson(*model));
+  COMPRESSC_ASSIGN_OR_RETURN(payload.schedule, ScheduleFromJson(*schedule));
+  return payload;
+}
+
+/// forward(batch) must give the logits of the selected rows, and need nothing else.
+Status checkForward(const Payload &payload) {
+  const EntryPoint *forward = payload.schedule.find(forwardName);
+  if (!forward)
+    return Invalid("payload: the schedule has no entry point \"", forwardName, "\"");
+  if (!forward->inputs.empty() || forward->outputs.size() != 1)
+    return Invalid("payload: \"forward\" must have no inputs and one output, the logits");
+  const BufferDecl &logits = payload.schedule.buffers[forward->outputs[0]];
+  if (logits.rows != Rows::Selected || logits.dtype != DType::F32 ||
+      logits.shape != std::vector<int64_t>{payload.info.vocabularySize})
+    return Invalid("payload: the output of \"forward\" is not f32 [selected, ",
+                   payload.info.vocabularySize, "], the logits");
+  return absl::OkStatus();
+}
+
+} // namespace
+
+StatusOr<std::unique_ptr<Model>> Model::Open(std::string_view payload, const std::string &directory,
+                                             ThreadPool &pool) {
+  COMPRESSC_ASSIGN_OR_RETURN(Payload parsed, parsePayload(payload));
+  COMPRESSC_RETURN_IF_ERROR(checkForward(parsed));
+  std::unique_ptr<Model> model(new Model);
+  model->modelInfo = std::move(parsed.info);
+  std::string files = directory + "/model";
+  COMPRESSC_ASSIGN_OR_RETURN(model->weights, SafetensorsReader::OpenDirectory(files));
+  COMPRESSC_ASSIGN_OR_RETURN(model->tokens, Tokenizer::FromFile(files + "/tokenizer.json"));
+  SessionOptions options;
+  options.cacheSlots =
+      parsed.schedule.maxTokens + std::min(model->modelInfo.contextLength, maxContextSlots);
+  const SafetensorsReader &weights = model->weights;
+  COMPRESSC_ASSIGN_OR_RETURN(model->runner, Session::Create(
+                                                std::move(parsed.schedule),
+                                                [&weights](const WeightDecl &decl) {
+                                                  return ResolveWeight(weights, decl);
+                                                },
+                                                pool, options));
+  return model;
+}
+
+PlannerLimits Model::limits() const {
+  const Schedule &schedule = runner->schedule();
+  return {schedule.maxTokens, schedule.maxSelected, runner->cacheSlots()};
+}
+
+StatusOr<Tensor> Model::forward(const Batch &batch) {
+  const EntryPoint *entry = runner->schedule().find(forwardName);
+  COMPRESSC_RETURN_IF_ERROR(runner->run(*entry, &batch));
+  return runner->output(*entry, 0);
+}
+
+Status Model::score(const std::vector<Request> &requests, const LogitsCallback &onLogits,
+                    const std::function<void(const PlannedBatch &)> &onBatch) {
+  COMPRESSC_ASSIGN_OR_RETURN(Plan plan, PlanBatches(requests, limits()));
+  for (const PlannedBatch &planned : plan.batches) {
+    COMPRESSC_ASSIGN_OR_RETURN(Tensor logits, forward(planned.batch));
+    for (const RowUse &use : planned.uses)
+      COMPRESSC_RETURN_IF_ERROR(
+          onLogits(use.request, use.position,
+                   logits.as<float>() + use.selectedIndex * modelInfo.vocabularySize));
+    if (onBatch)
+      onBatch(planned);
+  }
+  return absl::OkStatus();
+}
+
+} // namespace compressc

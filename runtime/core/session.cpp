@@ -1,0 +1,300 @@
+#include "compressc/runtime/session.h"
+#include "absl/strings/strip.h"
+#include "batch_check.h"
+#include "schedule_check.h"
+#include "zeroed_memory.h"
+#include <limits>
+
+namespace compressc {
+namespace {
+
+std::string shapeText(const std::vector<int64_t> &shape) {
+  std::string text = "[";
+  for (size_t i = 0; i < shape.size(); ++i)
+    absl::StrAppend(&text, i ? "," : "", shape[i]);
+  return text + "]";
+}
+
+std::string typeText(DType dtype, const std::vector<int64_t> &shape) {
+  return absl::StrCat(std::string(DTypeName(dtype)), " ", shapeText(shape));
+}
+
+/// A tensor from outside must be what the schedule was compiled for.
+Status checkTensor(const Tensor &tensor, DType dtype, const std::vector<int64_t> &shape,
+                   const PackedFormat &packed) {
+  if (tensor.dtype != dtype || tensor.shape != shape)
+    return Invalid("is ", typeText(tensor.dtype, tensor.shape), ", the schedule was compiled for ",
+                   typeText(dtype, shape));
+  if (dtype == DType::Packed && tensor.packed != packed)
+    return Invalid("is packed with bits ", tensor.packed.bits, ", group ", tensor.packed.group,
+                   ", the schedule was compiled for bits ", packed.bits, ", group ", packed.group,
+                   packed.symmetric ? ", symmetric" : ", asymmetric", ", scales ",
+                   DTypeName(packed.scaleType));
+  bool empty = tensor.elements() == 0;
+  bool whole = tensor.data &&
+               (dtype != DType::Packed || (tensor.scales && (packed.symmetric || tensor.zeros)));
+  if (!empty && !whole)
+    return Invalid("has no data");
+  return absl::OkStatus();
+}
+
+Tensor tensorAt(uint8_t *base, DType dtype, std::vector<int64_t> shape,
+                const PackedFormat &packed) {
+  Tensor tensor;
+  tensor.dtype = dtype;
+  tensor.shape = std::move(shape);
+  tensor.data = base;
+  if (dtype != DType::Packed || !base)
+    return tensor;
+  PackedSizes sizes = GetPackedSizes(tensor.shape[0], tensor.shape[1], packed);
+  tensor.packed = packed;
+  tensor.scales = base + sizes.scalesOffset;
+  tensor.zeros = packed.symmetric ? nullptr : base + sizes.zerosOffset;
+  return tensor;
+}
+
+/// A call with its operands as tensors. Between runs only the rows of dynamic operands and the
+/// memory of bound ones change, so nothing is allocated in a run.
+struct PreparedCall {
+  KernelFunction function = nullptr;
+  const Call *call = nullptr;
+  std::vector<Tensor> inputs, outputs;
+  std::vector<CacheView> caches;
+};
+
+struct PreparedEntry {
+  std::vector<PreparedCall> calls;
+  std::vector<std::pair<Tensor *, Rows>> dynamic; // operands whose first dimension is the rows
+  std::vector<Tensor *> tokens;
+  std::vector<std::vector<Tensor *>> bound; // uses of each input of the entry
+  bool needsBatch = false;
+  bool hasRun = false;
+  int64_t rows = 0, selected = 0; // of the last run
+};
+
+/// Says which call failed, once, whether or not the kernel names itself.
+Status callFailed(const Call &call, const Status &status) {
+  std::string name = call.attributes.getStringOr("name", "");
+  absl::string_view message = status.message();
+  absl::ConsumePrefix(&message, call.kernel + ": ");
+  return Status(status.code(),
+                absl::StrCat(call.kernel, name.empty() ? "" : " ", name, ": ", message));
+}
+
+} // namespace
+
+struct Session::Impl {
+  Impl(Schedule schedule, ThreadPool &pool)
+      : schedule(std::move(schedule)), pool(pool), scratch(pool.threads()) {}
+
+  Status bindWeights(const WeightResolver &resolver);
+  Status mapMemory(int64_t slots);
+  void prepare(const EntryPoint &entry, PreparedEntry &prepared);
+  void prepareOperand(Operand operand, PreparedEntry &prepared, const EntryPoint &entry,
+                      Tensor &tensor);
+  Status bindInputs(const EntryPoint &entry, PreparedEntry &prepared,
+                    absl::Span<const Tensor> inputs);
+  StatusOr<PreparedEntry *> findPrepared(const EntryPoint &entry);
+
+  const Schedule schedule;
+  ThreadPool &pool;
+  Scratch scratch;
+  int64_t cacheSlots = 0;
+  std::vector<Tensor> weights;
+  ZeroedMemory arena;
+  std::vector<ZeroedMemory> ownMemory; // states outside the arena, keys and values
+  std::vector<Tensor> buffers;         // with no rows where these are dynamic
+  std::vector<CacheView> caches;
+  std::vector<PreparedEntry> entries; // as schedule.entries
+};
+
+Status Session::Impl::bindWeights(const WeightResolver &resolver) {
+  weights.reserve(schedule.weights.size());
+  for (const WeightDecl &decl : schedule.weights) {
+    StatusOr<Tensor> tensor = resolver(decl);
+    Status status =
+        tensor.ok() ? checkTensor(*tensor, decl.dtype, decl.shape, decl.packed) : tensor.status();
+    if (!status.ok())
+      return WithContext(status, absl::StrCat("weight ", decl.key));
+    weights.push_back(*std::move(tensor));
+  }
+  return absl::OkStatus();
+}
+
+Status Session::Impl::mapMemory(int64_t slots) {
+  COMPRESSC_ASSIGN_OR_RETURN(arena, ZeroedMemory::Map(schedule.arenaBytes, "the arena"));
+  for (const BufferDecl &decl : schedule.buffers) {
+    uint8_t *base = decl.offset >= 0 ? arena.data() + decl.offset : nullptr;
+    std::vector<int64_t> shape = ShapeWithRows(decl, 0);
+    if (decl.state && decl.offset < 0) {
+      COMPRESSC_ASSIGN_OR_RETURN(int64_t bytes, CheckedBytes(decl.dtype, shape, decl.packed));
+      COMPRESSC_ASSIGN_OR_RETURN(ZeroedMemory memory, ZeroedMemory::Map(bytes, "a state"));
+      base = memory.data();
+      ownMemory.push_back(std::move(memory));
+    }
+    buffers.push_back(tensorAt(base, decl.dtype, std::move(shape), decl.packed));
+  }
+  cacheSlots = slots > 0 ? slots : schedule.maxTokens;
+  if (cacheSlots > std::numeric_limits<int32_t>::max())
+    return Invalid("session: ", cacheSlots, " cache slots are more than 32 bits can number");
+  for (const CacheDecl &decl : schedule.caches) {
+    CacheView view{nullptr, nullptr, cacheSlots, decl.heads, decl.dim};
+    for (float **part : {&view.keys, &view.values}) {
+      int64_t bytes = cacheSlots * decl.heads * decl.dim * int64_t(sizeof(float));
+      COMPRESSC_ASSIGN_OR_RETURN(ZeroedMemory memory, ZeroedMemory::Map(bytes, "the KV cache"));
+      *part = reinterpret_cast<float *>(memory.data());
+      ownMemory.push_back(std::move(memory));
+    }
+    caches.push_back(view);
+  }
+  return absl::OkStatus();
+}
+
+void Session::Impl::prepareOperand(Operand operand, PreparedEntry &prepared,
+                                   const EntryPoint &entry, Tensor &tensor) {
+  switch (operand.kind) {
+  case Operand::Kind::Weight:
+    tensor = weights[operand.index];
+    return;
+  case Operand::Kind::Tokens:
+    tensor.dtype = DType::I32;
+    tensor.shape = {0};
+    prepared.needsBatch = true;
+    prepared.tokens.push_back(&tensor);
+    prepared.dynamic.push_back({&tensor, Rows::Tokens});
+    return;
+  case Operand::Kind::Cache:
+    return;
+  case Operand::Kind::Buffer:
+    break;
+  }
+  const BufferDecl &decl = schedule.buffers[operand.index];
+  tensor = buffers[operand.index];
+  if (decl.rows != Rows::Fixed) {
+    prepared.needsBatch = true;
+    prepared.dynamic.push_back({&tensor, decl.rows});
+  }
+  for (size_t i = 0; i < entry.inputs.size(); ++i)
+    if (entry.inputs[i] == operand.index)
+      prepared.bound[i].push_back(&tensor);
+}
+
+void Session::Impl::prepare(const EntryPoint &entry, PreparedEntry &prepared) {
+  prepared.bound.resize(entry.inputs.size());
+  prepared.calls.resize(entry.calls.size()); // never resized again: operands are pointed to
+  for (size_t i = 0; i < entry.calls.size(); ++i) {
+    const Call &call = entry.calls[i];
+    PreparedCall &target = prepared.calls[i];
+    target.call = &call;
+    target.function = FindKernel(call.kernel);
+    target.inputs.reserve(call.inputs.size());
+    for (Operand operand : call.inputs) {
+      if (operand.kind == Operand::Kind::Cache) {
+        target.caches.push_back(caches[operand.index]);
+        prepared.needsBatch = true;
+        continue;
+      }
+      prepareOperand(operand, prepared, entry, target.inputs.emplace_back());
+    }
+    target.outputs.reserve(call.outputs.size());
+    for (Operand operand : call.outputs)
+      prepareOperand(operand, prepared, entry, target.outputs.emplace_back());
+  }
+  for (int32_t index : entry.inputs)
+    prepared.needsBatch |= schedule.buffers[index].rows != Rows::Fixed;
+}
+
+Status Session::Impl::bindInputs(const EntryPoint &entry, PreparedEntry &prepared,
+                                 absl::Span<const Tensor> inputs) {
+  if (inputs.size() != entry.inputs.size())
+    return Invalid(inputs.size(), " inputs are bound, it has ", entry.inputs.size());
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const BufferDecl &decl = schedule.buffers[entry.inputs[i]];
+    int64_t rows = decl.rows == Rows::Tokens ? prepared.rows : prepared.selected;
+    Status status = checkTensor(inputs[i], decl.dtype, ShapeWithRows(decl, rows), decl.packed);
+    if (!status.ok())
+      return WithContext(status, absl::StrCat("input ", i));
+    for (Tensor *use : prepared.bound[i])
+      *use = inputs[i];
+  }
+  return absl::OkStatus();
+}
+
+StatusOr<PreparedEntry *> Session::Impl::findPrepared(const EntryPoint &entry) {
+  const EntryPoint *known = schedule.find(entry.name);
+  if (!known)
+    return Invalid("there is no entry point \"", entry.name, "\" in this session's schedule");
+  return &entries[known - schedule.entries.data()];
+}
+
+Session::Session(std::unique_ptr<Impl> impl) : impl(std::move(impl)) {}
+Session::~Session() = default;
+const Schedule &Session::schedule() const { return impl->schedule; }
+int64_t Session::cacheSlots() const { return impl->cacheSlots; }
+
+StatusOr<std::unique_ptr<Session>> Session::Create(Schedule schedule,
+                                                   const WeightResolver &resolver, ThreadPool &pool,
+                                                   SessionOptions options) {
+  COMPRESSC_RETURN_IF_ERROR(CheckSchedule(schedule));
+  auto impl = std::make_unique<Impl>(std::move(schedule), pool);
+  COMPRESSC_RETURN_IF_ERROR(impl->bindWeights(resolver));
+  COMPRESSC_RETURN_IF_ERROR(impl->mapMemory(options.cacheSlots));
+  impl->entries.resize(impl->schedule.entries.size());
+  for (size_t i = 0; i < impl->entries.size(); ++i)
+    impl->prepare(impl->schedule.entries[i], impl->entries[i]);
+  return std::unique_ptr<Session>(new Session(std::move(impl)));
+}
+
+Status Session::run(const EntryPoint &entry, const Batch *batch, absl::Span<const Tensor> inputs) {
+  COMPRESSC_ASSIGN_OR_RETURN(PreparedEntry * prepared, impl->findPrepared(entry));
+  const EntryPoint &known = impl->schedule.entries[prepared - impl->entries.data()];
+  prepared->hasRun = false;
+  if (!batch && prepared->needsBatch)
+    return Invalid("entry point ", known.name, " works on rows of a batch; run it with one");
+  if (batch)
+    COMPRESSC_RETURN_IF_ERROR(CheckBatch(
+        *batch, {impl->schedule.maxTokens, impl->schedule.maxSelected, impl->cacheSlots}));
+  prepared->rows = batch ? batch->rows() : 0;
+  prepared->selected = batch ? int64_t(batch->selectedRows.size()) : 0;
+  COMPRESSC_RETURN_IF_ERROR(WithContext(impl->bindInputs(known, *prepared, inputs),
+                                        absl::StrCat("entry point ", known.name)));
+  for (auto [tensor, rows] : prepared->dynamic)
+    tensor->shape[0] = rows == Rows::Tokens ? prepared->rows : prepared->selected;
+  for (Tensor *tensor : prepared->tokens)
+    tensor->data = const_cast<int32_t *>(batch->tokens.data());
+
+  KernelContext context{impl->pool, impl->scratch, batch};
+  for (PreparedCall &call : prepared->calls) {
+    // When no row is selected, there is nothing to compute behind the selection.
+    bool anyOutput = call.outputs.empty();
+    for (const Tensor &output : call.outputs)
+      anyOutput |= output.elements() != 0;
+    if (!anyOutput)
+      continue;
+    Status status = call.function(
+        context, {call.inputs, call.outputs, absl::MakeSpan(call.caches), call.call->attributes});
+    if (!status.ok())
+      return callFailed(*call.call, status);
+  }
+  prepared->hasRun = true;
+  return absl::OkStatus();
+}
+
+StatusOr<Tensor> Session::output(const EntryPoint &entry, size_t index) const {
+  COMPRESSC_ASSIGN_OR_RETURN(PreparedEntry * prepared, impl->findPrepared(entry));
+  const EntryPoint &known = impl->schedule.entries[prepared - impl->entries.data()];
+  if (!prepared->hasRun)
+    return absl::FailedPreconditionError(
+        absl::StrCat("entry point ", known.name, " has not run, it has no output yet"));
+  if (index >= known.outputs.size())
+    return Invalid("entry point ", known.name, " has ", known.outputs.size(), " outputs, not ",
+                   index + 1);
+  int32_t buffer = known.outputs[index];
+  Tensor tensor = impl->buffers[buffer];
+  Rows rows = impl->schedule.buffers[buffer].rows;
+  if (rows != Rows::Fixed)
+    tensor.shape[0] = rows == Rows::Tokens ? prepared->rows : prepared->selected;
+  return tensor;
+}
+
+} // namespace compressc

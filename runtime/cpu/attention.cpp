@@ -1,0 +1,177 @@
+#include "isa/functions.h"
+#include "kernels.h"
+#include "operands.h"
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+namespace compressc {
+namespace {
+
+struct Heads {
+  int64_t queries; // H
+  int64_t groups;  // G: key/value heads
+  int64_t dim;
+  int64_t window;
+  float scale;
+};
+
+StatusOr<Heads> readHeads(const Operands &operands, const KernelCall &call) {
+  Heads heads;
+  COMPRESSC_ASSIGN_OR_RETURN(heads.queries, call.attributes.getInt("num_heads"));
+  COMPRESSC_ASSIGN_OR_RETURN(heads.groups, call.attributes.getInt("num_kv_heads"));
+  COMPRESSC_ASSIGN_OR_RETURN(double scale, call.attributes.getFloat("scale"));
+  heads.window = call.attributes.getIntOr("sliding_window", 0);
+  heads.scale = float(scale);
+  int64_t width = call.inputs[0].rank() == 2 ? call.inputs[0].dim(1) : 0;
+  if (heads.groups < 1 || heads.queries < heads.groups || heads.queries % heads.groups ||
+      width % heads.queries)
+    return operands.error("num_heads = ", heads.queries, " and num_kv_heads = ", heads.groups,
+                          " do not fit q, which is ", Describe(call.inputs[0]));
+  if (heads.window < 0 || !std::isfinite(heads.scale))
+    return operands.error("sliding_window = ", heads.window, ", scale = ", scale,
+                          "; the window must be 0 or more and the scale finite");
+  heads.dim = width / heads.queries;
+  return heads;
+}
+
+/// The slots are inside the cache, the contexts have the length that the positions say, and no slot is
+/// written twice.
+Status checkSlots(const Operands &operands, const Batch &batch, int64_t slots) {
+  std::vector<SlotRange> written;
+  for (size_t i = 0; i < batch.sequences.size(); ++i) {
+    const Sequence &sequence = batch.sequences[i];
+    auto outside = [&](int64_t begin, int64_t count) {
+      return operands.error("sequence ", i, " names the slots [", begin, ", ", begin + count,
+                            "); the cache has ", slots);
+    };
+    int64_t context = 0;
+    for (const SlotRange &range : sequence.context) {
+      if (range.begin < 0 || range.count < 0 || int64_t(range.begin) + range.count > slots)
+        return outside(range.begin, range.count);
+      context += range.count;
+    }
+    if (sequence.slotBegin < 0 || int64_t(sequence.slotBegin) + sequence.rowCount > slots)
+      return outside(sequence.slotBegin, sequence.rowCount);
+    if (context != sequence.positionBegin)
+      return operands.error("sequence ", i, " begins at position ", sequence.positionBegin,
+                            ", but its context has ", context, " tokens");
+    written.push_back({sequence.slotBegin, sequence.rowCount});
+  }
+  std::sort(written.begin(), written.end(),
+            [](const SlotRange &a, const SlotRange &b) { return a.begin < b.begin; });
+  for (size_t i = 1; i < written.size(); ++i)
+    if (written[i].begin < written[i - 1].begin + written[i - 1].count)
+      return operands.error("two sequences of the batch write slot ", written[i].begin);
+  return absl::OkStatus();
+}
+
+void writeCache(KernelContext &context, const Batch &batch, const CacheView &cache, const float *k,
+                const float *v) {
+  int64_t width = cache.heads * cache.dim;
+  std::vector<int32_t> slots;
+  slots.reserve(size_t(batch.rows()));
+  for (const Sequence &sequence : batch.sequences)
+    for (int32_t i = 0; i < sequence.rowCount; ++i)
+      slots.push_back(sequence.slotBegin + i);
+  ForRows(context, batch.rows(), width * 2, [&](int64_t begin, int64_t end, int) {
+    for (int64_t row = begin; row < end; ++row) {
+      std::memcpy(cache.keys + slots[row] * width, k + row * width, size_t(width) * sizeof(float));
+      std::memcpy(cache.values + slots[row] * width, v + row * width, size_t(width) * sizeof(float));
+    }
+  });
+}
+
+/// A block of query rows of a sequence; every group of heads makes one task of it.
+struct QueryBlock {
+  const SlotRange *ranges;
+  int64_t row;      // in the batch
+  int64_t rows;
+  int64_t position; // of the first row
+  int64_t cost;
+};
+
+} // namespace
+
+Status AttentionKernel(KernelContext &context, const KernelCall &call) {
+  Operands operands("attention", call);
+  COMPRESSC_RETURN_IF_ERROR(operands.counts(3, 3, 1, 1));
+  COMPRESSC_ASSIGN_OR_RETURN(Heads heads, readHeads(operands, call));
+  int64_t rows = call.inputs[0].dim(0);
+  int64_t queryWidth = heads.queries * heads.dim, width = heads.groups * heads.dim;
+  COMPRESSC_ASSIGN_OR_RETURN(float *q, operands.matrix(call.inputs[0], "q", rows, queryWidth));
+  COMPRESSC_ASSIGN_OR_RETURN(float *k, operands.matrix(call.inputs[1], "k", rows, width));
+  COMPRESSC_ASSIGN_OR_RETURN(float *v, operands.matrix(call.inputs[2], "v", rows, width));
+  COMPRESSC_ASSIGN_OR_RETURN(float *out,
+                             operands.matrix(call.outputs[0], "the output", rows, queryWidth));
+  const CacheView &cache = call.caches[0];
+  if (cache.heads != heads.groups || cache.dim != heads.dim || cache.slots < 0 ||
+      (cache.slots > 0 && (!cache.keys || !cache.values)))
+    return operands.error("the cache has ", cache.slots, " slots of ", cache.heads, " heads of ", cache.dim,
+                          "; it must hold ", heads.groups, " heads of ", heads.dim);
+  COMPRESSC_ASSIGN_OR_RETURN(const Batch *batch, operands.batch(context, rows));
+  COMPRESSC_RETURN_IF_ERROR(checkSlots(operands, *batch, cache.slots));
+
+  writeCache(context, *batch, cache, k, v);
+
+  // All keys of each sequence: its context, then its own rows.
+  std::vector<SlotRange> ranges;
+  std::vector<size_t> firstRange;
+  for (const Sequence &sequence : batch->sequences) {
+    firstRange.push_back(ranges.size());
+    ranges.insert(ranges.end(), sequence.context.begin(), sequence.context.end());
+    ranges.push_back({sequence.slotBegin, sequence.rowCount});
+  }
+
+  // Nine register tiles high: enough rows to pay for the transposed keys.
+  int64_t perGroup = heads.queries / heads.groups;
+  int64_t tileRows = COMPRESSC_ISA_CALL(tileShape).rows * 9;
+  int64_t blockRows = std::max<int64_t>(1, tileRows / perGroup);
+  std::vector<QueryBlock> blocks;
+  for (size_t i = 0; i < batch->sequences.size(); ++i) {
+    const Sequence &sequence = batch->sequences[i];
+    for (int64_t row = 0; row < sequence.rowCount; row += blockRows) {
+      QueryBlock block;
+      block.ranges = ranges.data() + firstRange[i];
+      block.row = sequence.rowBegin + row;
+      block.rows = std::min<int64_t>(blockRows, sequence.rowCount - row);
+      block.position = sequence.positionBegin + row;
+      int64_t keys = block.position + block.rows;
+      if (heads.window > 0)
+        keys = std::min(keys, heads.window + block.rows);
+      block.cost = keys * (block.rows * perGroup + 16);
+      blocks.push_back(block);
+    }
+  }
+  // The long ones first, so that the threads end together.
+  std::sort(blocks.begin(), blocks.end(),
+                   [](const QueryBlock &a, const QueryBlock &b) {
+              return a.cost != b.cost ? a.cost > b.cost : a.row < b.row;
+            });
+
+  int64_t floats = COMPRESSC_ISA_CALL(attentionScratchFloats, blockRows * perGroup, heads.dim);
+  context.pool.parallelFor(int64_t(blocks.size()) * heads.groups, [&](int64_t task, int worker) {
+    const QueryBlock &block = blocks[size_t(task / heads.groups)];
+    int64_t group = task % heads.groups;
+    AttentionTile tile;
+    tile.queries = q + block.row * queryWidth + group * perGroup * heads.dim;
+    tile.out = out + block.row * queryWidth + group * perGroup * heads.dim;
+    tile.rowStride = queryWidth;
+    tile.queryRows = block.rows;
+    tile.headsPerGroup = perGroup;
+    tile.dim = heads.dim;
+    tile.scale = heads.scale;
+    tile.keys = cache.keys + group * heads.dim;
+    tile.values = cache.values + group * heads.dim;
+    tile.slotStride = width;
+    tile.ranges = block.ranges;
+    tile.firstPosition = block.position;
+    tile.window = heads.window;
+    float *scratch = static_cast<float *>(context.scratch.worker(worker, size_t(floats) * sizeof(float)));
+    COMPRESSC_ISA_CALL(attentionTile, tile, scratch);
+  });
+  return absl::OkStatus();
+}
+
+} // namespace compressc

@@ -1,0 +1,57 @@
+#include "isa/functions.h"
+#include "kernels.h"
+#include "operands.h"
+
+namespace compressc {
+namespace {
+
+/// Runs f(a, b, count, out) on runs of two equally shaped inputs.
+template <typename F>
+Status binary(std::string_view name, KernelContext &context, const KernelCall &call, const F &f) {
+  Operands operands(name, call);
+  COMPRESSC_RETURN_IF_ERROR(operands.counts(2, 2, 1));
+  COMPRESSC_ASSIGN_OR_RETURN(float *a, operands.matrix(call.inputs[0], "the first input"));
+  int64_t rows = call.inputs[0].dim(0), width = call.inputs[0].dim(1);
+  COMPRESSC_ASSIGN_OR_RETURN(float *b, operands.matrix(call.inputs[1], "the second input", rows, width));
+  COMPRESSC_ASSIGN_OR_RETURN(float *out, operands.matrix(call.outputs[0], "the output", rows, width));
+  ForRows(context, rows, width, [&](int64_t begin, int64_t end, int) {
+    int64_t at = begin * width;
+    f(a + at, b + at, (end - begin) * width, out + at);
+  });
+  return absl::OkStatus();
+}
+
+} // namespace
+
+Status AddKernel(KernelContext &context, const KernelCall &call) {
+  return binary("add", context, call, [](const float *a, const float *b, int64_t count, float *out) {
+    COMPRESSC_ISA_CALL(addArrays, a, b, count, out);
+  });
+}
+
+Status MulKernel(KernelContext &context, const KernelCall &call) {
+  return binary("mul", context, call, [](const float *a, const float *b, int64_t count, float *out) {
+    COMPRESSC_ISA_CALL(mulArrays, a, b, count, out);
+  });
+}
+
+Status GatedActivationKernel(KernelContext &context, const KernelCall &call) {
+  COMPRESSC_ASSIGN_OR_RETURN(std::string kind, call.attributes.getString("kind"));
+  Activation activation;
+  if (kind == "silu")
+    activation = Activation::Silu;
+  else if (kind == "gelu")
+    activation = Activation::Gelu;
+  else if (kind == "gelu_tanh")
+    activation = Activation::GeluTanh;
+  else if (kind == "relu")
+    activation = Activation::Relu;
+  else
+    return Invalid("gated_activation: the kind '", kind, "' is unknown; choose silu, gelu, gelu_tanh or relu");
+  return binary("gated_activation", context, call,
+                [=](const float *gate, const float *up, int64_t count, float *out) {
+                  COMPRESSC_ISA_CALL(gatedActivation, activation, gate, up, count, out);
+                });
+}
+
+} // namespace compressc

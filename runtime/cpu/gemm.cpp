@@ -1,0 +1,92 @@
+#include "gemm.h"
+#include "isa/functions.h"
+#include <algorithm>
+
+namespace compressc {
+namespace {
+
+int64_t divideUp(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+/// How a product is cut into tasks. Only speed depends on it.
+struct Split {
+  int64_t rows = 0;    // of x in a task
+  int64_t columns = 0; // of the result in a task
+};
+
+/// Tries the sensible sizes and takes the one whose slowest thread is done first. Costs are in register
+/// tiles' steps over k: a panel of the weight is expanded once a task, and so is x copied.
+Split chooseSplit(int64_t M, int64_t N, int threads, const TileShape &shape) {
+  constexpr double expandPanel = 14, copyRow = 0.12;
+  constexpr int64_t mostRows = 512, mostPanels = 8; // what a second-level cache holds
+  int64_t panels = divideUp(N, shape.columns), fewest = divideUp(M, mostRows);
+  int64_t lastTotal = -1;
+  double best = 0;
+  Split split;
+  for (int64_t rowTasks = fewest; rowTasks <= fewest * 4; ++rowTasks) {
+    int64_t rows = divideUp(divideUp(M, rowTasks), shape.rows) * shape.rows;
+    int64_t rowBlocks = divideUp(M, rows);
+    if (rowBlocks == lastTotal)
+      continue;
+    lastTotal = rowBlocks;
+    for (int64_t group = std::min(panels, mostPanels); group >= 1; --group) {
+      double task = double(group) * (double(std::min(rows, M)) + expandPanel) + double(rows) * copyRow * 14 / shape.rows;
+      double time = double(divideUp(rowBlocks * divideUp(panels, group), threads)) * task;
+      if (split.rows == 0 || time < best) {
+        best = time;
+        split = {rows, group * shape.columns};
+      }
+    }
+  }
+  return split;
+}
+
+} // namespace
+
+void Gemm(KernelContext &context, int64_t M, int64_t N, int64_t K, const float *x, int64_t ldx,
+          const WeightMatrix &w, float *out, int64_t ldo, const GemmEpilogue &epilogue) {
+  if (M <= 0 || N <= 0)
+    return;
+  TileShape shape = COMPRESSC_ISA_CALL(tileShape);
+  Split split = chooseSplit(M, N, context.pool.threads(), shape);
+  int64_t rowTasks = divideUp(M, split.rows), columnTasks = divideUp(N, split.columns);
+  int64_t floats = COMPRESSC_ISA_CALL(gemmScratchFloats, split.rows, split.columns, K);
+  context.pool.parallelFor(rowTasks * columnTasks, [&](int64_t task, int worker) {
+    GemmBlock block{x, ldx, &w, K, out, ldo, epilogue, 0, 0, 0, 0};
+    block.rowBegin = task / columnTasks * split.rows;
+    block.rowEnd = std::min(M, block.rowBegin + split.rows);
+    block.columnBegin = task % columnTasks * split.columns;
+    block.columnEnd = std::min(N, block.columnBegin + split.columns);
+    float *scratch = static_cast<float *>(context.scratch.worker(worker, size_t(floats) * sizeof(float)));
+    COMPRESSC_ISA_CALL(gemmBlock, block, scratch);
+  });
+}
+
+void SyrkAccumulate(KernelContext &context, int64_t T, int64_t K, const float *x, int64_t ldx,
+                    float *gram) {
+  if (T <= 0 || K <= 0)
+    return;
+  int64_t size = COMPRESSC_ISA_CALL(tileShape).syrkBlock;
+  int64_t blocks = divideUp(K, size), tasks = blocks * (blocks + 1) / 2;
+  int64_t floats = COMPRESSC_ISA_CALL(syrkScratchFloats, size);
+  context.pool.parallelFor(tasks, [&](int64_t task, int worker) {
+    // The blocks on and above the diagonal, row after row.
+    int64_t i = 0, j = task;
+    for (; j >= blocks - i; ++i)
+      j -= blocks - i;
+    j += i;
+    SyrkBlock block{x, ldx, T, gram, K, 0, 0, 0, 0};
+    block.rowBegin = i * size;
+    block.rowEnd = std::min(K, block.rowBegin + size);
+    block.columnBegin = j * size;
+    block.columnEnd = std::min(K, block.columnBegin + size);
+    float *scratch = static_cast<float *>(context.scratch.worker(worker, size_t(floats) * sizeof(float)));
+    COMPRESSC_ISA_CALL(syrkBlock, block, scratch);
+    if (i == j)
+      return; // its two halves came out equal: products commute
+    for (int64_t column = block.columnBegin; column < block.columnEnd; ++column)
+      for (int64_t row = block.rowBegin; row < block.rowEnd; ++row)
+        gram[column * K + row] = gram[row * K + column];
+  });
+}
+
+} // namespace compressc

@@ -1,0 +1,52 @@
+// Matrix products of fp32 activations with weights of any type, shared by the model's kernels and the
+// compression kernels.
+#pragma once
+
+#include "compressc/runtime/kernel.h"
+
+namespace compressc {
+
+/// A checked [N, K] weight that matrix products read in place. A plain struct, so that the code of
+/// every instruction set can take it.
+struct WeightMatrix {
+  DType dtype = DType::F32;
+  int64_t rows = 0;
+  int64_t columns = 0;
+  int64_t rowBytes = 0; // plain types, block formats and Packed codes
+  const void *data = nullptr;
+  // Packed only:
+  PackedFormat packed;
+  const void *scales = nullptr;
+  const uint32_t *zeros = nullptr; // null when symmetric
+
+  /// Checks type, rank, format and pointers. `what` names the operand in the message.
+  static StatusOr<WeightMatrix> Create(const Tensor &tensor, std::string_view what);
+  /// A plain fp32 matrix whose rows are `stride` floats apart.
+  static WeightMatrix FromFloats(const float *data, int64_t rows, int64_t columns, int64_t stride);
+};
+
+/// Added to the product before the store, in this order.
+struct GemmEpilogue {
+  const float *bias = nullptr;     // [N]
+  const float *residual = nullptr; // [M, N]; may be `out` itself
+  int64_t residualStride = 0;      // floats between its rows
+};
+
+/// out[M,N] = x[M,K] * w[N,K]^T (+ bias) (+ residual). N and K are w's, or fewer leading ones of them.
+/// Every element is summed over k in one order that depends on neither M, N nor the number of threads:
+/// a row has the same bits in every batch. Uses the workers' scratch, not the shared one; `out` must
+/// not overlap x or w.
+void Gemm(KernelContext &context, int64_t M, int64_t N, int64_t K, const float *x, int64_t ldx,
+          const WeightMatrix &w, float *out, int64_t ldo, const GemmEpilogue &epilogue = {});
+
+/// gram[K,K] += x^T x over T rows; both halves are written, with the same bits. The order of the sums
+/// does not depend on the number of threads. Uses the workers' scratch.
+void SyrkAccumulate(KernelContext &context, int64_t T, int64_t K, const float *x, int64_t ldx,
+                    float *gram);
+
+/// Row `row` of the weight as fp32, out[columns].
+void DequantizeRow(const WeightMatrix &w, int64_t row, float *out);
+/// The same for a tensor that WeightMatrix::Create accepts.
+void DequantizeRow(const Tensor &w, int64_t row, float *out);
+
+} // namespace compressc

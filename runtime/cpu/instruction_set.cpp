@@ -1,0 +1,57 @@
+#include "instruction_set.h"
+#include "compressc/runtime/kernel.h"
+#include <atomic>
+#include <cstdlib>
+
+namespace compressc {
+namespace {
+
+constexpr std::string_view isaNames[] = {"portable", "avx2", "avx512"};
+
+Isa bestIsa() {
+#ifdef COMPRESSC_X86
+  __builtin_cpu_init();
+  bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+              __builtin_cpu_supports("f16c") && __builtin_cpu_supports("bmi2");
+  bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+  return avx512 ? Isa::Avx512 : avx2 ? Isa::Avx2 : Isa::Portable;
+#else
+  return Isa::Portable;
+#endif
+}
+
+/// The instruction set of this name if the CPU has it, otherwise `fallback`.
+Isa isaOr(std::string_view name, Isa fallback) {
+  Isa best = bestIsa();
+  for (int i = 0; i <= int(best); ++i)
+    if (isaNames[i] == name)
+      return Isa(i);
+  return fallback;
+}
+
+Isa initialIsa() {
+  const char *asked = std::getenv("COMPRESSC_ISA");
+  return isaOr(asked ? asked : "", bestIsa());
+}
+
+std::atomic<Isa> &activeIsa() {
+  static std::atomic<Isa> isa{initialIsa()};
+  return isa;
+}
+
+} // namespace
+
+Isa ActiveIsa() { return activeIsa().load(std::memory_order_relaxed); }
+
+std::string_view InstructionSet() { return isaNames[int(ActiveIsa())]; }
+
+bool SetInstructionSetForTesting(std::string_view name) {
+  Isa isa = isaOr(name, ActiveIsa());
+  if (isaNames[int(isa)] != name)
+    return false;
+  activeIsa().store(isa, std::memory_order_relaxed);
+  return true;
+}
+
+} // namespace compressc

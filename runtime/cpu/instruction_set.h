@@ -1,0 +1,42 @@
+// Which of the variants under isa/ is called.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+namespace compressc {
+
+enum class Isa : uint8_t { Portable, Avx2, Avx512 };
+
+/// The instruction set in use (see InstructionSet()).
+Isa ActiveIsa();
+
+/// Uses another instruction set from now on: tests compare them in one process. False, and no change,
+/// when the name is unknown or the CPU does not have it. Not to be called while kernels run.
+bool SetInstructionSetForTesting(std::string_view name);
+
+/// Calls the active variant of a function that isa/functions.h declares.
+#ifdef COMPRESSC_X86
+#define COMPRESSC_ISA_CALL(function, ...)                                                          \
+  (::compressc::ActiveIsa() == ::compressc::Isa::Avx512                                            \
+       ? ::compressc::avx512::function(__VA_ARGS__)                                                \
+       : ::compressc::ActiveIsa() == ::compressc::Isa::Avx2                                        \
+             ? ::compressc::avx2::function(__VA_ARGS__)                                            \
+             : ::compressc::portable::function(__VA_ARGS__))
+#else
+#define COMPRESSC_ISA_CALL(function, ...) ::compressc::portable::function(__VA_ARGS__)
+#endif
+
+/// Declares functions once for each instruction set.
+#define COMPRESSC_PER_ISA(...)                                                                     \
+  namespace portable {                                                                             \
+  __VA_ARGS__                                                                                      \
+  }                                                                                                \
+  namespace avx2 {                                                                                 \
+  __VA_ARGS__                                                                                      \
+  }                                                                                                \
+  namespace avx512 {                                                                               \
+  __VA_ARGS__                                                                                      \
+  }
+
+} // namespace compressc

@@ -1,0 +1,22 @@
+# The files under isa/ are one source compiled once for each instruction set; ActiveIsa() picks one at
+# run time. No inline function of the standard library may be used there: the linker keeps one copy of
+# it for the whole program, and that copy could need AVX-512.
+file(GLOB isa_sources CONFIGURE_DEPENDS isa/*.cpp)
+
+function(compressc_isa name level)
+  set(library CompresscCpu_${name})
+  add_library(${library} OBJECT ${isa_sources})
+  target_link_libraries(${library} PRIVATE CompresscHeaders)
+  target_compile_definitions(${library} PRIVATE COMPRESSC_ISA=${name} COMPRESSC_ISA_LEVEL=${level})
+  target_compile_options(${library} PRIVATE ${ARGN})
+  target_sources(CompresscCpu PRIVATE $<TARGET_OBJECTS:${library}>)
+endfunction()
+
+# Optimised whatever the build type: a debug build runs models too.
+compressc_isa(portable 0 -O3)
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+  compressc_isa(avx2 1 -O3 -mavx2 -mfma -mf16c -mbmi2)
+  compressc_isa(avx512 2 -O3 -mavx2 -mfma -mf16c -mbmi2 -mavx512f -mavx512bw -mavx512dq -mavx512vl
+                -mprefer-vector-width=512)
+  target_compile_definitions(CompresscCpu PUBLIC COMPRESSC_X86=1)
+endif()

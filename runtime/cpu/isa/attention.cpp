@@ -1,0 +1,214 @@
+// Softmax attention of a tile of query rows, one block of keys after the other, in fp32.
+//
+// Blocks begin at multiples of keyBlock counted from the first key of the sequence, and a key that a
+// row may not see adds an exact zero. So a row's bits depend on its keys only: not on how the sequence
+// is cut into batches, nor on the rows beside it.
+#include "functions.h"
+#include "elementary.h"
+#include "tile.h"
+
+namespace compressc::COMPRESSC_ISA {
+namespace {
+
+constexpr int64_t keyBlock = 128;
+constexpr float lowest = -3.0e38f; // finite, so that the difference of two maxima is never NaN
+static_assert(keyBlock % panelWidth == 0);
+
+int64_t roundUp(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
+
+struct Parts {
+  float *queries; // [chunk of dim][tile rows][stride], scaled
+  float *scores;  // [tile rows][keyBlock]
+  float *sums;    // [tile rows][padded dim]: the output before its division
+  float *maxima, *totals, *decay; // [tile rows]
+  float *panel;
+  float *copy; // rows of keys whose length is no multiple of four
+};
+
+/// Row length of the query copy: constant strides make a faster tile.
+constexpr int64_t queryStride(int64_t dim) { return dim <= 64 ? 64 : dim <= 128 ? 128 : blockDepth; }
+int64_t queryChunks(int64_t dim) { return (dim + blockDepth - 1) / blockDepth; }
+int64_t panelFloats(int64_t dim) {
+  return panelWidth * maximum(keyBlock, roundUp(minimum(dim, blockDepth), 4));
+}
+
+Parts layOut(float *scratch, int64_t rows, int64_t dim) {
+  int64_t padded = roundUp(rows, 16);
+  Parts p;
+  p.queries = scratch;
+  p.scores = p.queries + queryChunks(dim) * rows * queryStride(dim);
+  p.sums = p.scores + rows * keyBlock;
+  p.maxima = p.sums + rows * roundUp(dim, panelWidth);
+  p.totals = p.maxima + padded;
+  p.decay = p.totals + padded;
+  p.panel = p.decay + padded;
+  p.copy = p.panel + panelFloats(dim);
+  return p;
+}
+
+/// Walks the keys of a sequence in order.
+struct KeyCursor {
+  const SlotRange *range;
+  int64_t begin = 0; // index of the first key of *range
+
+  explicit KeyCursor(const SlotRange *ranges) : range(ranges) {}
+  /// Slots of the keys [first, first + count); `first` never goes back.
+  void slots(int64_t first, int64_t count, int64_t *out) {
+    for (int64_t i = 0; i < count; ++i) {
+      while (first + i >= begin + range->count) {
+        begin += range->count;
+        ++range;
+      }
+      out[i] = range->begin + (first + i - begin);
+    }
+  }
+};
+
+template <int64_t stride>
+void scoreBlock(const AttentionTile &tile, const Parts &p, int64_t rows, const int64_t *slots,
+                int64_t count) {
+  for (int64_t n = 0; n < count; n += panelWidth)
+    for (int64_t d = 0; d < tile.dim; d += blockDepth) {
+      int64_t depth = minimum(blockDepth, tile.dim - d);
+      for (int64_t at = 0; at < panelWidth; at += lanes) {
+        const float *keys[lanes];
+        for (int r = 0; r < lanes; ++r) {
+          keys[r] = tile.keys + slots[minimum(n + at + r, count - 1)] * tile.slotStride + d;
+          if (depth % 4) {
+            copyPadded(keys[r], depth, p.copy + r * roundUp(depth, lanes));
+            keys[r] = p.copy + r * roundUp(depth, lanes);
+          }
+        }
+        transposeRows(keys, depth, p.panel + at, panelWidth);
+      }
+      const float *queries = p.queries + d / blockDepth * rows * stride;
+      for (int64_t r = 0; r < rows; r += tileRows)
+        withTileRows(rows - r, [&]<int many>() {
+          Vec acc[many][2];
+          multiplyTile<many, stride>(depth, queries + r * stride, p.panel, acc);
+          for (int i = 0; i < many; ++i) {
+            float *score = p.scores + (r + i) * keyBlock + n;
+            if (d > 0) {
+              acc[i][0] = add(load(score), acc[i][0]);
+              acc[i][1] = add(load(score + lanes), acc[i][1]);
+            }
+            store(score, acc[i][0]);
+            store(score + lanes, acc[i][1]);
+          }
+        });
+    }
+}
+
+/// Turns the scores of one row into weights; [low, high) are the keys of the block that it sees.
+COMPRESSC_INLINE void softmaxRow(const Parts &p, int64_t row, int64_t count, int64_t low, int64_t high) {
+  float *score = p.scores + row * keyBlock;
+  int64_t padded = (count + lanes - 1) / lanes * lanes;
+  if (low >= high) {
+    for (int64_t j = 0; j < padded; j += lanes)
+      store(score + j, zero());
+    p.decay[row] = 1.0f;
+    return;
+  }
+  for (int64_t j = 0; j < low; ++j)
+    score[j] = -__builtin_inff();
+  for (int64_t j = high; j < padded; ++j)
+    score[j] = -__builtin_inff();
+  Vec most = broadcast(p.maxima[row]);
+  for (int64_t j = 0; j < padded; j += lanes)
+    most = max(most, load(score + j));
+  float maximum = largest(most);
+  Vec shift = broadcast(maximum), total = zero();
+  for (int64_t j = 0; j < padded; j += lanes) {
+    Vec weight = exponential(sub(load(score + j), shift));
+    store(score + j, weight);
+    total = add(total, weight);
+  }
+  float decay[lanes];
+  store(decay, exponential(sub(broadcast(p.maxima[row]), shift)));
+  p.decay[row] = decay[0];
+  p.totals[row] = p.totals[row] * decay[0] + sum(total);
+  p.maxima[row] = maximum;
+}
+
+void addValues(const AttentionTile &tile, const Parts &p, int64_t rows, const int64_t *slots,
+               int64_t count) {
+  int64_t padded = roundUp(tile.dim, panelWidth);
+  for (int64_t n = 0; n < tile.dim; n += panelWidth) {
+    int64_t columns = minimum(panelWidth, tile.dim - n);
+    for (int64_t k = 0; k < count; ++k) {
+      Vec a, b;
+      loadPair(tile.values + slots[k] * tile.slotStride + n, columns, a, b);
+      store(p.panel + k * panelWidth, a);
+      store(p.panel + k * panelWidth + lanes, b);
+    }
+    for (int64_t r = 0; r < rows; r += tileRows)
+      withTileRows(rows - r, [&]<int many>() {
+        Vec acc[many][2];
+        multiplyTile<many, keyBlock>(count, p.scores + r * keyBlock, p.panel, acc);
+        for (int i = 0; i < many; ++i) {
+          float *sums = p.sums + (r + i) * padded + n;
+          Vec decay = broadcast(p.decay[r + i]);
+          store(sums, fma(load(sums), decay, acc[i][0]));
+          store(sums + lanes, fma(load(sums + lanes), decay, acc[i][1]));
+        }
+      });
+  }
+}
+
+} // namespace
+
+int64_t attentionScratchFloats(int64_t tileRows, int64_t dim) {
+  return queryChunks(dim) * tileRows * queryStride(dim) + tileRows * keyBlock +
+         tileRows * roundUp(dim, panelWidth) + 3 * roundUp(tileRows, 16) + panelFloats(dim) +
+         lanes * roundUp(minimum(dim, blockDepth), lanes);
+}
+
+void attentionTile(const AttentionTile &tile, float *scratch) {
+  int64_t rows = tile.queryRows * tile.headsPerGroup, dim = tile.dim;
+  int64_t stride = queryStride(dim), padded = roundUp(dim, panelWidth);
+  Parts p = layOut(scratch, rows, dim);
+  for (int64_t r = 0; r < rows; ++r) {
+    const float *query =
+        tile.queries + r / tile.headsPerGroup * tile.rowStride + r % tile.headsPerGroup * dim;
+    for (int64_t d = 0; d < dim; ++d)
+      p.queries[d / blockDepth * rows * stride + r * stride + d % blockDepth] = query[d] * tile.scale;
+    for (int64_t d = 0; d < padded; d += lanes)
+      store(p.sums + r * padded + d, zero());
+    p.maxima[r] = lowest;
+    p.totals[r] = 0.0f;
+  }
+
+  int64_t keys = tile.firstPosition + tile.queryRows;
+  int64_t first = tile.window > 0 ? maximum(0, tile.firstPosition - tile.window + 1) : 0;
+  KeyCursor cursor(tile.ranges);
+  for (int64_t j = first / keyBlock * keyBlock; j < keys; j += keyBlock) {
+    int64_t count = minimum(keyBlock, keys - j), slots[keyBlock];
+    cursor.slots(j, count, slots);
+    if (stride == 64)
+      scoreBlock<64>(tile, p, rows, slots, count);
+    else if (stride == 128)
+      scoreBlock<128>(tile, p, rows, slots, count);
+    else
+      scoreBlock<blockDepth>(tile, p, rows, slots, count);
+    for (int64_t r = 0; r < rows; ++r) {
+      int64_t position = tile.firstPosition + r / tile.headsPerGroup;
+      int64_t low = tile.window > 0 ? position - tile.window + 1 - j : 0;
+      softmaxRow(p, r, count, maximum(0, low), minimum(count, position + 1 - j));
+    }
+    addValues(tile, p, rows, slots, count);
+  }
+
+  for (int64_t r = 0; r < rows; ++r) {
+    float *out = tile.out + r / tile.headsPerGroup * tile.rowStride + r % tile.headsPerGroup * dim;
+    Vec total = broadcast(p.totals[r]);
+    for (int64_t d = 0; d < dim; d += lanes) {
+      Vec v = div(load(p.sums + r * padded + d), total);
+      if (d + lanes <= dim)
+        store(out + d, v);
+      else
+        storeFirst(out + d, dim - d, v);
+    }
+  }
+}
+
+} // namespace compressc::COMPRESSC_ISA

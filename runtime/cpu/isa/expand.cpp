@@ -1,0 +1,293 @@
+// Weights of every type as fp32: rows, and the panels that the register tile reads.
+#include "functions.h"
+#include "tile.h"
+
+namespace compressc::COMPRESSC_ISA {
+namespace {
+
+template <typename Load, typename Scalar>
+COMPRESSC_INLINE void convertRow(int64_t count, float *out, Load loadVec, Scalar loadOne) {
+  int64_t i = 0;
+  for (; i + lanes <= count; i += lanes)
+    store(out + i, loadVec(i));
+  for (; i < count; ++i)
+    out[i] = loadOne(i);
+}
+
+/// 8 codes of `bits` bits from the low bits of `word`, one in each byte.
+COMPRESSC_INLINE uint64_t spreadCodes(uint64_t word, int bits) {
+#if COMPRESSC_ISA_LEVEL >= 1
+  return _pdep_u64(word, 0x0101010101010101u * ((1u << bits) - 1));
+#else
+  auto mask = [](int width, int step) {
+    uint64_t one = (uint64_t(1) << width) - 1, all = 0;
+    for (int at = 0; at < 64; at += step)
+      all |= one << at;
+    return all;
+  };
+  word = (word | word << (32 - 4 * bits)) & mask(4 * bits, 32);
+  word = (word | word << (16 - 2 * bits)) & mask(2 * bits, 16);
+  return (word | word << (8 - bits)) & mask(bits, 8);
+#endif
+}
+
+/// Codes [column, column + count) of a packed row as bytes; `bytes` has room for 8 more.
+template <int bits>
+COMPRESSC_INLINE void unpackCodes(const uint8_t *row, int64_t rowBytes, int64_t column, int64_t count,
+                                  uint8_t *bytes) {
+  for (int64_t i = 0; i < count; i += 8) {
+    int64_t at = (column + i) / 8 * bits, left = rowBytes - at;
+    uint64_t word = 0;
+    if (left >= 8)
+      word = loadAs<uint64_t>(row + at);
+    else
+      __builtin_memcpy(&word, row + at, size_t(left));
+    word = spreadCodes(word & ((uint64_t(1) << (8 * bits)) - 1), bits);
+    __builtin_memcpy(bytes + i, &word, 8);
+  }
+}
+
+COMPRESSC_INLINE float plainAt(const void *data, DType dtype, int64_t index) {
+  if (dtype == DType::F16)
+    return halfToFloat(static_cast<const uint16_t *>(data)[index]);
+  if (dtype == DType::BF16)
+    return bfloat16ToFloat(static_cast<const uint16_t *>(data)[index]);
+  return static_cast<const float *>(data)[index];
+}
+
+COMPRESSC_INLINE uint32_t zeroAt(const WeightMatrix &w, int64_t row, int64_t group, int64_t groups) {
+  int bits = w.packed.bits;
+  if (!w.zeros)
+    return 1u << (bits - 1);
+  int64_t bit = row * bits, word = bit / 32;
+  int shift = int(bit % 32);
+  uint64_t pair = w.zeros[word * groups + group];
+  if (shift + bits > 32)
+    pair |= uint64_t(w.zeros[(word + 1) * groups + group]) << 32;
+  return uint32_t(pair >> shift) & ((1u << bits) - 1);
+}
+
+/// out = scale * (code - zero): the difference is exact, so there is one rounding.
+COMPRESSC_INLINE void scaleCodes(const uint8_t *codes, int64_t count, float zeroPoint, float scale,
+                                 float *out) {
+  Vec z = broadcast(zeroPoint), s = broadcast(scale);
+  int64_t i = 0;
+  for (; i + lanes <= count; i += lanes)
+    store(out + i, mul(sub(loadUnsigned8(codes + i), z), s));
+  for (; i < count; ++i)
+    out[i] = (float(codes[i]) - zeroPoint) * scale;
+}
+
+void expandPacked(const WeightMatrix &w, int64_t row, int64_t column, int64_t count, float *out) {
+  const uint8_t *codes = static_cast<const uint8_t *>(w.data) + row * w.rowBytes;
+  int64_t groups = w.columns / w.packed.group;
+  uint8_t bytes[blockDepth + 8];
+  for (int64_t done = 0; done < count; done += blockDepth) {
+    int64_t n = minimum(blockDepth, count - done), first = column + done;
+    const uint8_t *block = bytes;
+    switch (w.packed.bits) {
+    case 2:
+      unpackCodes<2>(codes, w.rowBytes, first, n, bytes);
+      break;
+    case 3:
+      unpackCodes<3>(codes, w.rowBytes, first, n, bytes);
+      break;
+    case 4:
+      unpackCodes<4>(codes, w.rowBytes, first, n, bytes);
+      break;
+    default:
+      block = codes + first;
+    }
+    for (int64_t i = 0; i < n;) {
+      int64_t group = (first + i) / w.packed.group;
+      int64_t end = minimum(n, (group + 1) * w.packed.group - first);
+      float scale = plainAt(w.scales, w.packed.scaleType, row * groups + group);
+      scaleCodes(block + i, end - i, float(zeroAt(w, row, group, groups)), scale, out + done + i);
+      i = end;
+    }
+  }
+}
+
+/// GGUF's 4-bit blocks: 32 codes in 16 bytes, the first half in the low nibbles.
+template <int headerBytes, typename Decode>
+COMPRESSC_INLINE void expandNibbles(const uint8_t *block, int64_t count, float *out, Decode decode) {
+  for (int64_t i = 0; i < count; i += 32, block += headerBytes + 16) {
+    uint8_t bytes[32];
+    for (int j = 0; j < 16; ++j) {
+      bytes[j] = block[headerBytes + j] & 15;
+      bytes[16 + j] = block[headerBytes + j] >> 4;
+    }
+    for (int j = 0; j < 32; j += lanes)
+      store(out + i + j, decode(block, loadUnsigned8(bytes + j)));
+  }
+}
+
+void expandQ8(const uint8_t *block, int64_t count, float *out) {
+  for (int64_t i = 0; i < count; i += 32, block += 34) {
+    Vec d = broadcast(halfToFloat(loadAs<uint16_t>(block)));
+    for (int j = 0; j < 32; j += lanes)
+      store(out + i + j, mul(d, loadSigned8(reinterpret_cast<const int8_t *>(block + 2 + j))));
+  }
+}
+
+} // namespace
+
+void expandRow(const WeightMatrix &w, int64_t row, int64_t column, int64_t count, float *out) {
+  const uint8_t *data = static_cast<const uint8_t *>(w.data) + row * w.rowBytes;
+  const uint8_t *block;
+  switch (w.dtype) {
+  case DType::F16: {
+    const uint16_t *half = reinterpret_cast<const uint16_t *>(data) + column;
+    return convertRow(
+        count, out, [=](int64_t i) { return loadHalf(half + i); },
+        [=](int64_t i) { return halfToFloat(half[i]); });
+  }
+  case DType::BF16: {
+    const uint16_t *half = reinterpret_cast<const uint16_t *>(data) + column;
+    return convertRow(
+        count, out, [=](int64_t i) { return loadBFloat16(half + i); },
+        [=](int64_t i) { return bfloat16ToFloat(half[i]); });
+  }
+  case DType::Packed:
+    return expandPacked(w, row, column, count, out);
+  case DType::Q4_0:
+    block = data + column / 32 * 18;
+    return expandNibbles<2>(block, count, out, [](const uint8_t *block, Vec codes) {
+      return mul(broadcast(halfToFloat(loadAs<uint16_t>(block))), sub(codes, broadcast(8.0f)));
+    });
+  case DType::Q4_1:
+    block = data + column / 32 * 20;
+    return expandNibbles<4>(block, count, out, [](const uint8_t *block, Vec codes) {
+      Vec d = broadcast(halfToFloat(loadAs<uint16_t>(block)));
+      return add(mul(d, codes), broadcast(halfToFloat(loadAs<uint16_t>(block + 2))));
+    });
+  case DType::Q8_0:
+    return expandQ8(data + column / 32 * 34, count, out);
+  default:
+    __builtin_memcpy(out, data + column * 4, size_t(count) * 4);
+  }
+}
+
+namespace {
+
+/// Some rows of a weight, one for each lane.
+struct LaneRows {
+  const uint8_t *data[lanes];
+  int64_t row[lanes];
+};
+
+/// words[i * lanes + r] = 32-bit word `first` + i of row r, for `count` words. Reads in groups of four:
+/// where that would pass the row's end, from a copy.
+COMPRESSC_INLINE void transposeWords(const LaneRows &rows, int64_t first, int64_t count, int64_t rowBytes,
+                                     float *words) {
+  const float *source[lanes];
+  uint32_t copy[lanes][4];
+  int64_t whole = count / 4 * 4;
+  for (int r = 0; r < lanes; ++r)
+    source[r] = reinterpret_cast<const float *>(rows.data[r] + first * 4);
+  transposeRows(source, whole, words, lanes);
+  if (whole == count)
+    return;
+  for (int r = 0; r < lanes; ++r) {
+    int64_t at = (first + whole) * 4;
+    __builtin_memcpy(copy[r], rows.data[r] + at, size_t(minimum((count - whole) * 4, rowBytes - at)));
+    source[r] = reinterpret_cast<const float *>(copy[r]);
+  }
+  transposeRows(source, 4, words + whole * lanes, lanes);
+}
+
+/// Packed codes: the rows' words are transposed, which moves up to 16 codes at a time, and then split.
+template <int bits>
+void expandCodes(const WeightMatrix &w, const LaneRows &rows, int64_t column, int64_t count, float *words,
+                 float *out) {
+  constexpr int chunkWords = bits == 3 ? 3 : 1, chunk = 32 * chunkWords / bits;
+  transposeWords(rows, column * bits / 32, count * bits / 32, w.rowBytes, words);
+  int64_t groups = w.columns / w.packed.group;
+  for (int64_t k = 0; k < count;) {
+    int64_t group = (column + k) / w.packed.group;
+    int64_t end = minimum(count, (group + 1) * w.packed.group - column);
+    float scales[lanes], zeros[lanes];
+    for (int r = 0; r < lanes; ++r) {
+      scales[r] = plainAt(w.scales, w.packed.scaleType, rows.row[r] * groups + group);
+      zeros[r] = float(zeroAt(w, rows.row[r], group, groups));
+    }
+    Vec scale = load(scales), zeroPoint = load(zeros);
+    for (; k < end; k += chunk, words += chunkWords * lanes) {
+      IntVec word[chunkWords + 1] = {};
+      for (int i = 0; i < chunkWords; ++i)
+        word[i] = loadInts(words + i * lanes);
+#pragma GCC unroll 32
+      for (int j = 0; j < chunk; ++j) {
+        constexpr int mask = (1 << bits) - 1;
+        int at = j * bits / 32, shift = j * bits % 32;
+        IntVec code = word[at] >> shift;
+        if (shift + bits > 32) // the top bits come from the next word; clear the copies of the sign
+          code = (code & ((1 << (32 - shift)) - 1)) | (word[at + 1] << (32 - shift));
+        store(out + (k + j) * panelWidth, mul(sub(toFloat(code & mask), zeroPoint), scale));
+      }
+    }
+  }
+}
+
+/// 16-bit floats: pairs of them are transposed as words.
+template <bool half>
+void expandPairs(const WeightMatrix &w, const LaneRows &rows, int64_t column, int64_t count, float *words,
+                 float *out) {
+  transposeWords(rows, column / 2, count / 2, w.rowBytes, words);
+  for (int64_t k = 0; k < count; k += 2) {
+    IntVec pairs = loadInts(words + k / 2 * lanes);
+    Vec low, high;
+    if constexpr (half) {
+      splitHalves(pairs, low, high);
+    } else {
+      low = asFloat(pairs << 16);
+      high = asFloat(pairs & int32_t(0xffff0000));
+    }
+    store(out + k * panelWidth, low);
+    store(out + (k + 1) * panelWidth, high);
+  }
+}
+
+/// One lane's worth of rows of a panel, by the fastest way that their type and size allow.
+COMPRESSC_INLINE void expandLanes(const WeightMatrix &w, const LaneRows &rows, int64_t column, int64_t count,
+                                  float *scratch, float *out) {
+  int64_t group = w.packed.group;
+  if (w.dtype == DType::F16 && count % 2 == 0)
+    return expandPairs<true>(w, rows, column, count, scratch, out);
+  if (w.dtype == DType::BF16 && count % 2 == 0)
+    return expandPairs<false>(w, rows, column, count, scratch, out);
+  if (w.dtype == DType::Packed && w.packed.bits == 2 && group % 16 == 0)
+    return expandCodes<2>(w, rows, column, count, scratch, out);
+  if (w.dtype == DType::Packed && w.packed.bits == 3 && group % 32 == 0)
+    return expandCodes<3>(w, rows, column, count, scratch, out);
+  if (w.dtype == DType::Packed && w.packed.bits == 4 && group % 8 == 0)
+    return expandCodes<4>(w, rows, column, count, scratch, out);
+  if (w.dtype == DType::Packed && w.packed.bits == 8 && group % 4 == 0)
+    return expandCodes<8>(w, rows, column, count, scratch, out);
+
+  const float *source[lanes];
+  for (int r = 0; r < lanes; ++r) {
+    source[r] = reinterpret_cast<const float *>(rows.data[r]) + column;
+    if (w.dtype == DType::F32 && count % 4 == 0)
+      continue;
+    expandRow(w, rows.row[r], column, count, scratch + r * blockDepth);
+    source[r] = scratch + r * blockDepth;
+  }
+  transposeRows(source, count, out, panelWidth);
+}
+
+} // namespace
+
+void expandPanel(const WeightMatrix &w, int64_t row, int64_t rowEnd, int64_t column, int64_t count,
+                 float *scratch, float *panel) {
+  for (int64_t at = 0; at < panelWidth; at += lanes) {
+    LaneRows rows;
+    for (int r = 0; r < lanes; ++r) {
+      rows.row[r] = minimum(row + at + r, rowEnd - 1);
+      rows.data[r] = static_cast<const uint8_t *>(w.data) + rows.row[r] * w.rowBytes;
+    }
+    expandLanes(w, rows, column, count, scratch, panel + at);
+  }
+}
+
+} // namespace compressc::COMPRESSC_ISA

@@ -1,0 +1,58 @@
+#include "isa/functions.h"
+#include "kernels.h"
+#include "operands.h"
+#include <cmath>
+
+namespace compressc {
+
+static StatusOr<float> positiveEpsilon(const Operands &operands, const KernelCall &call) {
+  COMPRESSC_ASSIGN_OR_RETURN(double epsilon, call.attributes.getFloat("epsilon"));
+  if (!(epsilon >= 0) || !std::isfinite(epsilon))
+    return operands.error("epsilon = ", epsilon, "; it must be a finite number, 0 or more");
+  return float(epsilon);
+}
+
+Status RmsNormKernel(KernelContext &context, const KernelCall &call) {
+  Operands operands("rms_norm", call);
+  COMPRESSC_RETURN_IF_ERROR(operands.counts(2, 2, 1));
+  COMPRESSC_ASSIGN_OR_RETURN(float epsilon, positiveEpsilon(operands, call));
+  COMPRESSC_ASSIGN_OR_RETURN(float *x, operands.matrix(call.inputs[0], "x"));
+  int64_t rows = call.inputs[0].dim(0), width = call.inputs[0].dim(1);
+  COMPRESSC_ASSIGN_OR_RETURN(float *out, operands.matrix(call.outputs[0], "the output", rows, width));
+  int64_t run = call.inputs[1].rank() == 1 ? call.inputs[1].dim(0) : 0;
+  if (run < 1 || width % run)
+    return operands.error("the weight is ", Describe(call.inputs[1]), "; its size must divide x's ", width,
+                          " columns");
+  std::vector<float> storage;
+  COMPRESSC_ASSIGN_OR_RETURN(const float *weight,
+                             VectorAsFloats(call.inputs[1], run, "rms_norm: the weight", storage));
+  ForRows(context, rows, width, [&](int64_t begin, int64_t end, int) {
+    for (int64_t at = begin * width; at < end * width; at += run)
+      COMPRESSC_ISA_CALL(rmsNorm, x + at, weight, run, epsilon, out + at);
+  });
+  return absl::OkStatus();
+}
+
+Status LayerNormKernel(KernelContext &context, const KernelCall &call) {
+  Operands operands("layer_norm", call);
+  COMPRESSC_RETURN_IF_ERROR(operands.counts(2, 3, 1));
+  COMPRESSC_ASSIGN_OR_RETURN(float epsilon, positiveEpsilon(operands, call));
+  COMPRESSC_ASSIGN_OR_RETURN(float *x, operands.matrix(call.inputs[0], "x"));
+  int64_t rows = call.inputs[0].dim(0), width = call.inputs[0].dim(1);
+  COMPRESSC_ASSIGN_OR_RETURN(float *out, operands.matrix(call.outputs[0], "the output", rows, width));
+  std::vector<float> weightStorage, biasStorage;
+  COMPRESSC_ASSIGN_OR_RETURN(const float *weight, VectorAsFloats(call.inputs[1], width,
+                                                                 "layer_norm: the weight", weightStorage));
+  const float *bias = nullptr;
+  if (call.inputs.size() == 3) {
+    COMPRESSC_ASSIGN_OR_RETURN(
+        bias, VectorAsFloats(call.inputs[2], width, "layer_norm: the bias", biasStorage));
+  }
+  ForRows(context, rows, width, [&](int64_t begin, int64_t end, int) {
+    for (int64_t row = begin; row < end; ++row)
+      COMPRESSC_ISA_CALL(layerNorm, x + row * width, weight, bias, width, epsilon, out + row * width);
+  });
+  return absl::OkStatus();
+}
+
+} // namespace compressc

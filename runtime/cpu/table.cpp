@@ -1,0 +1,62 @@
+#include "kernels.h"
+#include <algorithm>
+#include <iterator>
+
+namespace compressc {
+namespace {
+
+struct Row {
+  std::string_view name;
+  KernelFunction function;
+};
+
+// Sorted by name: FindKernel searches it by halves.
+constexpr Row table[] = {
+    {"add", &AddKernel},
+    {"attention", &AttentionKernel},
+    {"awq_scale", &AwqScaleKernel},
+    {"clip", &ClipKernel},
+    {"convert", &ConvertKernel},
+    {"dequantize", &DequantizeKernel},
+    {"embedding", &EmbeddingKernel},
+    {"expand_heads", &ExpandHeadsKernel},
+    {"gated_activation", &GatedActivationKernel},
+    {"layer_norm", &LayerNormKernel},
+    {"linear", &LinearKernel},
+    {"mul", &MulKernel},
+    {"observe", &ObserveKernel},
+    {"output_error", &OutputErrorKernel},
+    {"quantize", &QuantizeKernel},
+    {"rms_norm", &RmsNormKernel},
+    {"rotary_embedding", &RotaryEmbeddingKernel},
+    {"scale_columns", &ScaleColumnsKernel},
+    {"scale_rows", &ScaleRowsKernel},
+    {"scale_statistics", &ScaleStatisticsKernel},
+    {"select_rows", &SelectRowsKernel},
+    {"unpermute_rows", &UnpermuteRowsKernel},
+};
+
+constexpr bool isSorted() {
+  for (size_t i = 1; i < std::size(table); ++i)
+    if (!(table[i - 1].name < table[i].name))
+      return false;
+  return true;
+}
+static_assert(isSorted(), "the kernel table must be sorted by name");
+
+} // namespace
+
+KernelFunction FindKernel(std::string_view name) {
+  const Row *row = std::lower_bound(std::begin(table), std::end(table), name,
+                                    [](const Row &row, std::string_view name) { return row.name < name; });
+  return row != std::end(table) && row->name == name ? row->function : nullptr;
+}
+
+std::vector<std::string_view> KernelNames() {
+  std::vector<std::string_view> names;
+  for (const Row &row : table)
+    names.push_back(row.name);
+  return names;
+}
+
+} // namespace compressc

@@ -1,0 +1,63 @@
+// A deployed model: OUT/run's schedule, OUT/model's weights and tokenizer.
+#pragma once
+
+#include "compressc/runtime/planner.h"
+#include "compressc/runtime/safetensors.h"
+#include "compressc/runtime/session.h"
+#include "compressc/runtime/tokenizer.h"
+#include <memory>
+#include <string>
+
+namespace compressc {
+
+/// Facts the compiler puts beside the schedule (JSON object "model" of the payload).
+struct ModelInfo {
+  std::string name;                 // e.g. "SmolLM2-135M-Instruct"
+  std::string architecture;         // informative only
+  std::string pipeline;             // the --passes text, "" for a base
+  int64_t vocabularySize = 0;       // columns of the logits
+  int64_t contextLength = 0;        // max_position_embeddings
+  int64_t originalWeightBytes = 0;  // all parameters at 16 bits
+  int64_t weightBytes = 0;          // the checkpoint's file
+  std::vector<int32_t> endTokens;   // generation stops at these
+  bool addSpecialTokens = false;    // encode prompts with the tokenizer's template (BOS), as HF does
+};
+
+class Model {
+public:
+  /// `payload` = {"model": {...}, "schedule": {...}} as compressc appended it to the executable;
+  /// `directory` holds model/.
+  static StatusOr<std::unique_ptr<Model>> Open(std::string_view payload, const std::string &directory,
+                                               ThreadPool &pool);
+  const ModelInfo &info() const { return modelInfo; }
+  const Tokenizer &tokenizer() const { return *tokens; }
+  Session &session() { return *runner; }
+  PlannerLimits limits() const;
+
+  /// Runs one batch through "forward" and returns the logits [selected rows, vocabulary], fp32.
+  StatusOr<Tensor> forward(const Batch &batch);
+
+  /// Plans the requests, runs every batch and calls `onLogits(request, position, logits)` once for each
+  /// wanted position; `logits` has vocabularySize entries and is valid during the call. Calls come on
+  /// one thread. Batch order is deterministic; `onBatch(batchesDone, batches)` follows each.
+  using LogitsCallback = std::function<Status(int32_t request, int32_t position, const float *logits)>;
+  Status score(const std::vector<Request> &requests, const LogitsCallback &onLogits,
+               const std::function<void(const PlannedBatch &)> &onBatch = {});
+
+private:
+  Model() = default;
+  ModelInfo modelInfo;
+  SafetensorsReader weights;
+  std::unique_ptr<Tokenizer> tokens;
+  std::unique_ptr<Session> runner;
+};
+
+std::string SerializeModelInfo(const ModelInfo &info); // the JSON object
+StatusOr<ModelInfo> ParseModelInfo(std::string_view json);
+
+/// The payload behind an executable: [ELF][JSON][u64 length]["CPRSSC01"]. Absent: NotFound.
+StatusOr<std::string> ReadPayload(const std::string &executable);
+/// Copies `runtime` to `output`, appends the payload, makes it executable.
+Status WriteExecutable(const std::string &runtime, const std::string &output, std::string_view payload);
+
+} // namespace compressc

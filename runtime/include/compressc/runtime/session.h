@@ -1,0 +1,42 @@
+// The schedule interpreter: binds weights, owns the arena, the states and the KV cache, and runs entry
+// points. The same object serves a deployed model, a calibration slice and a weight expression.
+#pragma once
+
+#include "compressc/runtime/schedule.h"
+#include <functional>
+#include <memory>
+
+namespace compressc {
+
+/// Finds a weight's memory: returns a Tensor whose dtype, shape and format equal the declaration's.
+using WeightResolver = std::function<StatusOr<Tensor>(const WeightDecl &)>;
+
+struct SessionOptions {
+  /// Slots of the KV cache, shared by all attentions; <= 0: schedule.maxTokens.
+  int64_t cacheSlots = 0;
+};
+
+class Session {
+public:
+  static StatusOr<std::unique_ptr<Session>> Create(Schedule schedule, const WeightResolver &resolver,
+                                                   ThreadPool &pool, SessionOptions options = {});
+  ~Session();
+
+  const Schedule &schedule() const;
+  int64_t cacheSlots() const;
+
+  /// Runs an entry point. `inputs` bind the entry's input buffers in order (not copied). Batches over
+  /// maxTokens rows or maxSelected selected rows, slots out of range and tokens below 0 are refused.
+  Status run(const EntryPoint &entry, const Batch *batch, absl::Span<const Tensor> inputs = {});
+
+  /// The entry's output after a run; dynamic rows have the size of that run's batch. The memory is the
+  /// arena's: read it before the next run.
+  StatusOr<Tensor> output(const EntryPoint &entry, size_t index) const;
+
+private:
+  struct Impl;
+  explicit Session(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl;
+};
+
+} // namespace compressc

@@ -1,0 +1,13 @@
+// The subcommands of `run`.
+#pragma once
+
+#include "runtime/tasks/command.h"
+
+namespace compressc {
+
+Command MmluCommand();
+Command PerplexityCommand();
+Command GenerateCommand();
+Command InfoCommand();
+
+} // namespace compressc

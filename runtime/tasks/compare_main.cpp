@@ -1,0 +1,206 @@
+// The `compare` command: arguments, table, JSON.
+#include "absl/strings/match.h"
+#include "absl/strings/str_format.h"
+#include "compressc/runtime/safetensors.h"
+#include "runtime/tasks/compare.h"
+#include "runtime/tasks/json_text.h"
+#include "runtime/tasks/text.h"
+#include <cmath>
+#include <cstdio>
+
+namespace compressc {
+namespace {
+
+constexpr size_t fileLimit = size_t(1) << 30;
+
+struct Options {
+  std::vector<std::string> files;
+  std::vector<std::string> perplexity;
+  std::string json;
+};
+
+StatusOr<Options> readArguments(absl::Span<const std::string> arguments) {
+  Options options;
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    const std::string &argument = arguments[i];
+    if (argument == "--perplexity") {
+      if (arguments.size() - i < 3)
+        return Invalid("--perplexity needs two files: BASE.json NEW.json");
+      options.perplexity = {arguments[i + 1], arguments[i + 2]};
+      i += 2;
+    } else if (argument == "--json") {
+      if (arguments.size() - i < 2)
+        return Invalid("--json needs a file");
+      options.json = arguments[++i];
+    } else if (absl::StartsWith(argument, "--json=")) {
+      options.json = argument.substr(7);
+    } else if (absl::StartsWith(argument, "-")) {
+      return Invalid("unknown option ", argument);
+    } else {
+      options.files.push_back(argument);
+    }
+  }
+  if (options.files.size() != 2)
+    return Invalid("compare needs two files that `run mmlu --json` wrote: BASE.json NEW.json");
+  return options;
+}
+
+std::string percent(double value) {
+  return std::isfinite(value) ? absl::StrFormat("%.2f %%", 100 * value) : "undefined";
+}
+
+std::string accuracyLine(const std::string &name, const GroupTally &tally) {
+  Tally total = tally.total();
+  return absl::StrFormat("%-22s %s, standard error %s (%s of %s)\n", name,
+                         percent(total.accuracy()), percent(tally.standardError()),
+                         FormatCount(total.correct), FormatCount(total.questions));
+}
+
+struct PerplexityPair {
+  PerplexityResultFile base, compressed;
+  double change() const { return compressed.perplexity / base.perplexity - 1; }
+};
+
+StatusOr<PerplexityPair> readPerplexity(const std::vector<std::string> &files) {
+  PerplexityPair pair;
+  COMPRESSC_ASSIGN_OR_RETURN(std::string before, ReadTextFile(files[0], fileLimit));
+  COMPRESSC_ASSIGN_OR_RETURN(pair.base, ParsePerplexityResult(before, files[0]));
+  COMPRESSC_ASSIGN_OR_RETURN(std::string after, ReadTextFile(files[1], fileLimit));
+  COMPRESSC_ASSIGN_OR_RETURN(pair.compressed, ParsePerplexityResult(after, files[1]));
+  return pair;
+}
+
+std::string tableOf(const Comparison &c, const MmluResultFile &base,
+                    const MmluResultFile &compressed, const std::optional<PerplexityPair> &pair) {
+  std::string out;
+  absl::StrAppendFormat(&out, "%-22s %s\n", "original, 16 bits",
+                        FormatBytes(base.originalWeightBytes));
+  absl::StrAppendFormat(&out, "%-22s %s\n", "base file", FormatBytes(base.weightBytes));
+  absl::StrAppendFormat(&out, "%-22s %s, ratio %.4f\n", "compressed",
+                        FormatBytes(compressed.weightBytes), c.ratio);
+  out += accuracyLine("accuracy, base", c.base);
+  out += accuracyLine("accuracy, compressed", c.compressed);
+  absl::StrAppendFormat(&out, "%-22s %s of %s questions get the same answer (%s)\n", "agreement",
+                        FormatCount(c.agree), FormatCount(c.questions),
+                        percent(double(c.agree) / double(c.questions)));
+  absl::StrAppendFormat(&out, "%-22s p = %.4g (right only before: %d, only after: %d)\n",
+                        "McNemar, exact", c.mcNemar, c.onlyBaseRight, c.onlyNewRight);
+  if (pair)
+    absl::StrAppendFormat(&out, "%-22s %.4f -> %.4f (%+.2f %%)\n", "perplexity",
+                          pair->base.perplexity, pair->compressed.perplexity, 100 * pair->change());
+  absl::StrAppendFormat(&out, "%-22s %s\n", "score",
+                        c.score
+                            ? absl::StrFormat("%.4f", *c.score)
+                            : "undefined (the base answers nothing rightly, or accuracy doubled)");
+  if (c.baseAtChance || c.newAtChance)
+    absl::StrAppendFormat(
+        &out,
+        "note: the %s at chance (25 %% within 2 standard errors), so the accuracy%s little;\n"
+        "      judge by perplexity and agreement\n",
+        c.baseAtChance && c.newAtChance ? "accuracies of both models are"
+        : c.baseAtChance                ? "base model's accuracy is"
+                                        : "compressed model's accuracy is",
+        c.baseAtChance ? " and the score mean" : " means");
+  return out;
+}
+
+nlohmann::ordered_json describe(const GroupTally &tally) {
+  return {{"correct", tally.total().correct},
+          {"accuracy", tally.total().accuracy()},
+          {"accuracy_stderr", NumberOrNull(tally.standardError())}};
+}
+
+std::string jsonOf(const Comparison &c, const MmluResultFile &base,
+                   const MmluResultFile &compressed, const std::optional<PerplexityPair> &pair) {
+  nlohmann::ordered_json json;
+  json["base"] = describe(c.base);
+  json["base"]["weight_bytes"] = base.weightBytes;
+  json["base"]["at_chance"] = c.baseAtChance;
+  json["compressed"] = describe(c.compressed);
+  json["compressed"]["weight_bytes"] = compressed.weightBytes;
+  json["compressed"]["pipeline"] = compressed.pipeline;
+  json["compressed"]["at_chance"] = c.newAtChance;
+  json["original_weight_bytes"] = base.originalWeightBytes;
+  json["ratio"] = c.ratio;
+  json["questions"] = c.questions;
+  json["questions_only_in_base"] = c.onlyInBase;
+  json["questions_only_in_compressed"] = c.onlyInNew;
+  json["agreement"] = double(c.agree) / double(c.questions);
+  json["only_base_right"] = c.onlyBaseRight;
+  json["only_compressed_right"] = c.onlyNewRight;
+  json["mcnemar_p"] = c.mcNemar;
+  json["score"] = NumberOrNull(c.score.value_or(NAN));
+  if (pair)
+    json["perplexity"] = {{"base", pair->base.perplexity},
+                          {"compressed", pair->compressed.perplexity},
+                          {"relative_change", pair->change()}};
+  json["warnings"] = c.warnings;
+  return JsonText(json);
+}
+
+Status compare(const Options &options) {
+  COMPRESSC_ASSIGN_OR_RETURN(std::string before, ReadTextFile(options.files[0], fileLimit));
+  COMPRESSC_ASSIGN_OR_RETURN(MmluResultFile base, ParseMmluResult(before, options.files[0]));
+  COMPRESSC_ASSIGN_OR_RETURN(std::string after, ReadTextFile(options.files[1], fileLimit));
+  COMPRESSC_ASSIGN_OR_RETURN(MmluResultFile compressed, ParseMmluResult(after, options.files[1]));
+  COMPRESSC_ASSIGN_OR_RETURN(Comparison result, CompareResults(base, compressed));
+  std::optional<PerplexityPair> pair;
+  if (!options.perplexity.empty()) {
+    COMPRESSC_ASSIGN_OR_RETURN(pair, readPerplexity(options.perplexity));
+    if (pair->base.windows != pair->compressed.windows ||
+        pair->base.context != pair->compressed.context)
+      result.warnings.push_back("the perplexities are of different windows or contexts");
+  }
+  for (const std::string &warning : result.warnings)
+    std::fprintf(stderr, "warning: %s\n", warning.c_str());
+  if (!options.json.empty() && options.json != "-")
+    COMPRESSC_RETURN_IF_ERROR(
+        WriteFileAtomically(options.json, jsonOf(result, base, compressed, pair)));
+  std::string text = options.json == "-" ? jsonOf(result, base, compressed, pair)
+                                         : tableOf(result, base, compressed, pair);
+  if (std::fputs(text.c_str(), stdout) < 0 || std::fflush(stdout) != 0)
+    return IOError("standard output could not be written");
+  return absl::OkStatus();
+}
+
+} // namespace
+
+std::string CompareHelp() {
+  return "usage: compressc compare BASE.json NEW.json [--perplexity BASE.json NEW.json] "
+         "[--json OUT]\n\n"
+         "  Compares two results of `run mmlu --json` question by question: sizes, accuracies "
+         "with\n"
+         "  standard errors, agreement, the exact McNemar test, and the score\n"
+         "  (original size / compressed size) / (1 + (original - compressed accuracy) / original\n"
+         "  accuracy), where the original size is that of all parameters at 16 bits.\n\n"
+         "options:\n"
+         "  --perplexity BASE.json NEW.json\n"
+         "      Two results of `run perplexity --json`, compared too.\n"
+         "  --json OUT\n"
+         "      Write the comparison as JSON; - is standard output, in place of the table.\n\n"
+         "examples:\n"
+         "  compressc compare base.json w4.json\n"
+         "  compressc compare base.json w4.json --perplexity base-ppl.json w4-ppl.json --json "
+         "c.json\n";
+}
+
+int CompareMain(absl::Span<const std::string> arguments) {
+  for (const std::string &argument : arguments)
+    if (argument == "--help" || argument == "-h") {
+      std::fputs(CompareHelp().c_str(), stdout);
+      return 0;
+    }
+  StatusOr<Options> options = readArguments(arguments);
+  if (!options.ok()) {
+    std::fprintf(stderr, "compressc: error: %s; see compressc compare --help\n",
+                 std::string(options.status().message()).c_str());
+    return 2;
+  }
+  if (Status status = compare(*options); !status.ok()) {
+    std::fprintf(stderr, "compressc: error: %s\n", std::string(status.message()).c_str());
+    return 1;
+  }
+  return 0;
+}
+
+} // namespace compressc

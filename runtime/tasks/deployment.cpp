@@ -1,0 +1,65 @@
+#include "runtime/tasks/deployment.h"
+#include "absl/flags/flag.h"
+#include <cstdio>
+#include <filesystem>
+
+ABSL_FLAG(std::string, data, "", "data folder or file");
+ABSL_FLAG(std::string, json, "", "result file");
+ABSL_FLAG(std::string, model, "", "folder that holds model/");
+ABSL_FLAG(int64_t, threads, 0, "worker threads");
+ABSL_FLAG(bool, quiet, false, "no progress");
+
+namespace compressc {
+
+FlagUse ModelFlag() {
+  return {"model", "DIR",
+          "Folder whose model/ holds weights and tokenizer. Default: the folder of this program."};
+}
+
+FlagUse ThreadsFlag() {
+  return {"threads", "N", "Worker threads; 0 means one for each hardware thread."};
+}
+
+FlagUse QuietFlag() { return {"quiet", "", "No progress line."}; }
+
+StatusOr<std::string> ExecutableDirectory() {
+  std::error_code error;
+  std::filesystem::path path = std::filesystem::read_symlink("/proc/self/exe", error);
+  if (error)
+    return IOError("/proc/self/exe cannot be read (", error.message(), "); is /proc mounted?");
+  return path.parent_path().string();
+}
+
+StatusOr<std::unique_ptr<Deployment>> OpenDeployment() {
+  COMPRESSC_RETURN_IF_ERROR(CheckRange("threads", double(absl::GetFlag(FLAGS_threads)), 0, 4096));
+  StatusOr<std::string> payload = ReadPayload("/proc/self/exe");
+  if (absl::IsNotFound(payload.status()))
+    return Invalid("this program carries no model: it is the bare runtime, which compressc copies "
+                   "to OUT/run together with a schedule; run that one");
+  if (!payload.ok())
+    return payload.status();
+  std::string directory = absl::GetFlag(FLAGS_model);
+  if (directory.empty()) {
+    COMPRESSC_ASSIGN_OR_RETURN(directory, ExecutableDirectory());
+  }
+  auto deployment = std::make_unique<Deployment>(int(absl::GetFlag(FLAGS_threads)));
+  COMPRESSC_ASSIGN_OR_RETURN(deployment->model, Model::Open(*payload, directory, deployment->pool));
+  return deployment;
+}
+
+Status CheckRange(absl::string_view flag, double value, double low, double high) {
+  if (value >= low && value <= high)
+    return absl::OkStatus();
+  return Invalid("--", flag, " must be from ", low, " to ", high, ", not ", value);
+}
+
+Status WriteOutput(const std::string &path, const std::string &contents) {
+  if (path != "-")
+    return WriteFileAtomically(path, contents);
+  if (std::fwrite(contents.data(), 1, contents.size(), stdout) != contents.size() ||
+      std::fflush(stdout) != 0)
+    return IOError("standard output could not be written");
+  return absl::OkStatus();
+}
+
+} // namespace compressc

@@ -1,0 +1,43 @@
+// The model that belongs to this executable, and the options that every command shares.
+#pragma once
+
+#include "absl/flags/declare.h"
+#include "compressc/runtime/model.h"
+#include "compressc/runtime/schedule.h"
+#include "compressc/runtime/thread_pool.h"
+#include "runtime/tasks/command.h"
+#include <cstdint>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+
+ABSL_DECLARE_FLAG(std::string, data);
+ABSL_DECLARE_FLAG(std::string, json);
+ABSL_DECLARE_FLAG(std::string, model);
+ABSL_DECLARE_FLAG(int64_t, threads);
+ABSL_DECLARE_FLAG(bool, quiet);
+
+namespace compressc {
+
+struct Deployment {
+  explicit Deployment(int threads) : pool(threads) {}
+  ThreadPool pool;
+  std::unique_ptr<Model> model;
+};
+
+/// The folder of this executable.
+StatusOr<std::string> ExecutableDirectory();
+/// Opens the model with --threads and --model.
+StatusOr<std::unique_ptr<Deployment>> OpenDeployment();
+
+/// Help for the flags that open the model.
+FlagUse ModelFlag();
+FlagUse ThreadsFlag();
+FlagUse QuietFlag();
+
+/// An error when `value` is outside [low, high].
+Status CheckRange(absl::string_view flag, double value, double low, double high);
+
+/// Writes to standard output when `path` is "-", otherwise atomically to the file.
+Status WriteOutput(const std::string &path, const std::string &contents);
+
+} // namespace compressc

@@ -1,0 +1,110 @@
+#include "runtime/tasks/mmlu_score.h"
+#include "runtime/tasks/interrupt.h"
+#include "runtime/tasks/log_softmax.h"
+#include "runtime/tasks/mmlu_prompt.h"
+#include <algorithm>
+#include <cmath>
+
+namespace compressc {
+namespace {
+
+/// The one token that the answer adds to the prompt, or -1.
+int32_t addedToken(const Tokenizer &tokenizer, bool addSpecialTokens, const std::string &prompt,
+                   const std::vector<int32_t> &promptIds, int answer) {
+  std::vector<int32_t> whole = tokenizer.encode(prompt + AnswerText(answer), addSpecialTokens);
+  if (whole.size() != promptIds.size() + 1 ||
+      !std::equal(promptIds.begin(), promptIds.end(), whole.begin()))
+    return -1;
+  return whole.back();
+}
+
+Status notOneToken(size_t prompt, int answer) {
+  return Invalid("the tokenizer does not continue prompt ", prompt, " with \"", AnswerText(answer),
+                 "\" as exactly one more token, so the answers cannot be scored at the last prompt "
+                 "token; this tokenizer is not supported by mmlu");
+}
+
+} // namespace
+
+Scorer ScorerOf(Model &model) {
+  return [&model](const std::vector<Request> &requests, const Model::LogitsCallback &onLogits,
+                  const std::function<void(const PlannedBatch &)> &onBatch) {
+    return model.score(requests, onLogits, onBatch);
+  };
+}
+
+StatusOr<EncodedPrompts> EncodePrompts(const Tokenizer &tokenizer, const ModelInfo &info,
+                                       const std::vector<std::string> &prompts, ThreadPool &pool) {
+  if (prompts.empty())
+    return Invalid("there are no prompts");
+  if (info.contextLength < 1)
+    return Invalid("the model names no context length");
+  EncodedPrompts result;
+  std::vector<int32_t> first = tokenizer.encode(prompts[0], info.addSpecialTokens);
+  for (int answer = 0; answer < 4; ++answer) {
+    int32_t id = addedToken(tokenizer, info.addSpecialTokens, prompts[0], first, answer);
+    if (id < 0)
+      return notOneToken(0, answer);
+    if (id >= info.vocabularySize)
+      return Invalid("the tokenizer gives \"", AnswerText(answer), "\" the id ", id,
+                     ", but the model has ", info.vocabularySize, " logits");
+    result.answerTokens[answer] = id;
+  }
+
+  result.requests.resize(prompts.size());
+  std::vector<char> bad(prompts.size(), 0);
+  pool.parallelFor(int64_t(prompts.size()), [&](int64_t i, int) {
+    if (!CheckInterrupt().ok())
+      return;
+    std::vector<int32_t> ids = tokenizer.encode(prompts[i], info.addSpecialTokens);
+    int answer = int(i % 4);
+    if (ids.empty() || addedToken(tokenizer, info.addSpecialTokens, prompts[i], ids, answer) !=
+                           result.answerTokens[answer])
+      bad[i] = 1;
+    result.requests[i].tokens = std::move(ids);
+  });
+  COMPRESSC_RETURN_IF_ERROR(CheckInterrupt());
+
+  for (size_t i = 0; i < prompts.size(); ++i) {
+    if (bad[i])
+      return notOneToken(i, int(i % 4));
+    std::vector<int32_t> &tokens = result.requests[i].tokens;
+    if (int64_t(tokens.size()) > info.contextLength) {
+      tokens.erase(tokens.begin(), tokens.end() - info.contextLength);
+      ++result.truncated;
+    }
+    result.requests[i].wanted = {int32_t(tokens.size() - 1)};
+    result.promptTokens += int64_t(tokens.size());
+  }
+  return result;
+}
+
+StatusOr<ScoredPrompts> ScorePrompts(const Scorer &score, int64_t vocabularySize,
+                                     const EncodedPrompts &prompts,
+                                     const std::function<void(size_t, const Answer &)> &onAnswer) {
+  ScoredPrompts result;
+  result.answers.resize(prompts.requests.size());
+  std::vector<char> answered(prompts.requests.size(), 0);
+  auto onLogits = [&](int32_t request, int32_t position, const float *logits) -> Status {
+    COMPRESSC_RETURN_IF_ERROR(CheckInterrupt());
+    Answer &answer = result.answers[request];
+    double norm = LogSumExp(logits, vocabularySize);
+    if (!std::isfinite(norm))
+      return Invalid("the model's logits for prompt ", request, " are not finite");
+    for (int i = 0; i < 4; ++i)
+      answer.logprobs[i] = double(logits[prompts.answerTokens[i]]) - norm;
+    auto greatest = std::max_element(answer.logprobs.begin(), answer.logprobs.end());
+    answer.prediction = int(greatest - answer.logprobs.begin());
+    answered[request] = 1;
+    if (onAnswer)
+      onAnswer(size_t(request), answer);
+    return absl::OkStatus();
+  };
+  auto onBatch = [&](const PlannedBatch &batch) { result.computedTokens += batch.batch.rows(); };
+  COMPRESSC_RETURN_IF_ERROR(score(prompts.requests, onLogits, onBatch));
+  if (std::find(answered.begin(), answered.end(), 0) != answered.end())
+    return absl::InternalError("a prompt was left without an answer");
+  return result;
+}
+
+} // namespace compressc

@@ -1,0 +1,123 @@
+#include "SmallTokenizer.h"
+#include "runtime/tasks/mmlu_score.h"
+#include <cmath>
+#include <gtest/gtest.h>
+
+namespace compressc {
+namespace {
+
+const std::vector<std::string> prompts = {
+    "Q?\nAnswer:", "Longer Q?\nAnswer:", "R\nAnswer:", "S\nAnswer:", "T\nAnswer:"};
+
+ModelInfo makeInfo(int64_t contextLength = 100) {
+  ModelInfo info;
+  info.vocabularySize = 120;
+  info.contextLength = contextLength;
+  return info;
+}
+
+TEST(MmluScore, EncodesPromptsAndFindsTheAnswers) {
+  std::unique_ptr<Tokenizer> tokenizer = MakeSmallTokenizer();
+  ASSERT_NE(tokenizer, nullptr);
+  ThreadPool pool(2);
+  StatusOr<EncodedPrompts> encoded = EncodePrompts(*tokenizer, makeInfo(), prompts, pool);
+  ASSERT_TRUE(encoded.ok()) << encoded.status();
+  EXPECT_EQ(encoded->answerTokens, (std::array<int32_t, 4>{96, 97, 98, 99}));
+  ASSERT_EQ(encoded->requests.size(), prompts.size());
+  int64_t total = 0;
+  for (size_t i = 0; i < prompts.size(); ++i) {
+    EXPECT_EQ(encoded->requests[i].tokens, tokenizer->encode(prompts[i]));
+    EXPECT_EQ(encoded->requests[i].wanted,
+              std::vector<int32_t>{int32_t(encoded->requests[i].tokens.size()) - 1});
+    total += int64_t(encoded->requests[i].tokens.size());
+  }
+  EXPECT_EQ(encoded->promptTokens, total);
+  EXPECT_EQ(encoded->truncated, 0);
+}
+
+TEST(MmluScore, CutsLongPromptsOnTheLeft) {
+  std::unique_ptr<Tokenizer> tokenizer = MakeSmallTokenizer();
+  ASSERT_NE(tokenizer, nullptr);
+  ThreadPool pool(1);
+  std::vector<int32_t> whole = tokenizer->encode(prompts[1]);
+  int64_t length = int64_t(whole.size()) - 3;
+  StatusOr<EncodedPrompts> encoded = EncodePrompts(*tokenizer, makeInfo(length), prompts, pool);
+  ASSERT_TRUE(encoded.ok()) << encoded.status();
+  EXPECT_EQ(encoded->truncated, 1);
+  EXPECT_EQ(encoded->requests[1].tokens, std::vector<int32_t>(whole.begin() + 3, whole.end()));
+  EXPECT_EQ(encoded->requests[1].wanted, std::vector<int32_t>{int32_t(length) - 1});
+}
+
+TEST(MmluScore, RefusesATokenizerThatSplitsAnAnswer) {
+  std::unique_ptr<Tokenizer> tokenizer = MakeSmallTokenizer('D');
+  ASSERT_NE(tokenizer, nullptr);
+  ThreadPool pool(1);
+  StatusOr<EncodedPrompts> encoded = EncodePrompts(*tokenizer, makeInfo(), prompts, pool);
+  ASSERT_FALSE(encoded.ok());
+  EXPECT_EQ(encoded.status().message().substr(0, 56),
+            "the tokenizer does not continue prompt 0 with \" D\" as ex");
+}
+
+TEST(MmluScore, RefusesAnAnswerTokenBeyondTheLogits) {
+  std::unique_ptr<Tokenizer> tokenizer = MakeSmallTokenizer();
+  ASSERT_NE(tokenizer, nullptr);
+  ThreadPool pool(1);
+  ModelInfo info = makeInfo();
+  info.vocabularySize = 98;
+  StatusOr<EncodedPrompts> encoded = EncodePrompts(*tokenizer, info, prompts, pool);
+  ASSERT_FALSE(encoded.ok());
+  EXPECT_EQ(encoded.status().message(),
+            "the tokenizer gives \" C\" the id 98, but the model has 98 logits");
+}
+
+EncodedPrompts makeEncoded() {
+  EncodedPrompts encoded;
+  encoded.answerTokens = {1, 3, 5, 7};
+  encoded.requests = {{{4, 2}, {1}}, {{6}, {0}}};
+  return encoded;
+}
+
+TEST(MmluScore, TakesLogSoftmaxOverTheWholeVocabularyAndTheFirstOfEqualAnswers) {
+  std::vector<float> first = {9, 1, 0, 2, 0, 2, 0, -1}, second = {0, 0, 0, 0, 0, 0, 0, 3};
+  Scorer scorer = [&](const std::vector<Request> &requests, const Model::LogitsCallback &onLogits,
+                      const std::function<void(const PlannedBatch &)> &onBatch) -> Status {
+    EXPECT_EQ(requests.size(), 2u);
+    COMPRESSC_RETURN_IF_ERROR(onLogits(1, 0, second.data()));
+    COMPRESSC_RETURN_IF_ERROR(onLogits(0, 1, first.data()));
+    PlannedBatch batch;
+    batch.batch.tokens = {4, 2, 6};
+    onBatch(batch);
+    return absl::OkStatus();
+  };
+  std::vector<size_t> order;
+  StatusOr<ScoredPrompts> scored =
+      ScorePrompts(scorer, 8, makeEncoded(), [&](size_t i, const Answer &) { order.push_back(i); });
+  ASSERT_TRUE(scored.ok()) << scored.status();
+  EXPECT_EQ(scored->computedTokens, 3);
+  EXPECT_EQ(order, (std::vector<size_t>{1, 0}));
+  EXPECT_EQ(scored->answers[0].prediction, 1);
+  EXPECT_EQ(scored->answers[1].prediction, 3);
+  double norm = 0;
+  for (float x : first)
+    norm += std::exp(double(x));
+  EXPECT_NEAR(scored->answers[0].logprobs[1], 2 - std::log(norm), 1e-6);
+  EXPECT_NEAR(scored->answers[0].logprobs[3], -1 - std::log(norm), 1e-6);
+}
+
+TEST(MmluScore, StopsAtLogitsThatAreNotFiniteAndAtMissingAnswers) {
+  std::vector<float> bad = {NAN, 0, 0, 0, 0, 0, 0, 0};
+  Scorer broken = [&](const std::vector<Request> &, const Model::LogitsCallback &onLogits,
+                      const std::function<void(const PlannedBatch &)> &) {
+    return onLogits(1, 0, bad.data());
+  };
+  EXPECT_EQ(ScorePrompts(broken, 8, makeEncoded(), {}).status().message(),
+            "the model's logits for prompt 1 are not finite");
+  Scorer silent = [](const std::vector<Request> &, const Model::LogitsCallback &,
+                     const std::function<void(const PlannedBatch &)> &) {
+    return absl::OkStatus();
+  };
+  EXPECT_FALSE(ScorePrompts(silent, 8, makeEncoded(), {}).ok());
+}
+
+} // namespace
+} // namespace compressc

@@ -1,0 +1,20 @@
+"""lit: IR tests by stage, and end-to-end runs of the built programs."""
+
+import os
+
+import lit.formats
+
+config.name = "compressc"
+config.test_format = lit.formats.ShTest(False)
+config.suffixes = [".mlir", ".test"]
+config.excludes = ["Inputs", "Unit"]
+config.test_source_root = os.path.dirname(__file__)
+config.test_exec_root = os.path.join(config.compressc_build, "test")
+
+for tools in (config.llvm_tools, os.path.join(config.compressc_build, "bin")):
+    config.environment["PATH"] = tools + os.pathsep + config.environment["PATH"]
+config.substitutions.append(("%inputs", os.path.join(config.test_source_root, "Inputs")))
+config.substitutions.append(("%scripts", os.path.join(config.test_source_root, "EndToEnd")))
+config.substitutions.append(("%python", config.python))
+# The same number of threads everywhere, so that a loaded machine does not change a run.
+config.environment["COMPRESSC_BIN"] = os.path.join(config.compressc_build, "bin")

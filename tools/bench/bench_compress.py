@@ -1,0 +1,74 @@
+#!/usr/bin/env python3
+"""Times compressc with a pipeline and measures what it did to perplexity.
+
+usage: bench_compress.py COMPRESSC MODEL --calibration FILE --text FILE [options]
+
+Compresses MODEL into a fresh directory with an empty store, then runs the result's perplexity. With
+--peer, transformers in fp32 reads the written checkpoint and measures the same text, so that the figure
+does not rest on our runtime alone. Prints one JSON line.
+"""
+import argparse
+import json
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import measure
+
+REFERENCE = Path(__file__).resolve().parents[2] / "test" / "EndToEnd" / "reference.py"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("compressc", type=Path)
+    parser.add_argument("model", type=Path)
+    parser.add_argument("--passes", default="awq{bits=4 group-size=64}")
+    parser.add_argument("--calibration", type=Path, required=True)
+    parser.add_argument("--samples", type=int, default=32)
+    parser.add_argument("--sequence-length", type=int, default=512)
+    parser.add_argument("--text", type=Path, required=True, help="what perplexity is measured on")
+    parser.add_argument("--context", type=int, default=512)
+    parser.add_argument("--windows", type=int, default=16)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--out", type=Path, help="keep the result there; default: a temporary directory")
+    parser.add_argument("--peer", action="store_true", help="perplexity by transformers too")
+    parser.add_argument("--peer-python", default=sys.executable, help="a Python with transformers")
+    options = parser.parse_args()
+
+    with tempfile.TemporaryDirectory() as directory:
+        out = options.out or Path(directory) / "out"
+        for stale in (out, Path(f"{out}.store")):  # a store would make the second run a resumed one
+            shutil.rmtree(stale, ignore_errors=True)
+        compression = measure.run(
+            [options.compressc.resolve(), options.model, "-o", out, f"--passes={options.passes}",
+             "--calibration", options.calibration, "--samples", options.samples,
+             "--sequence-length", options.sequence_length], options.threads)
+        result = Path(directory) / "perplexity.json"
+        evaluation = measure.run(
+            [out.resolve() / "run", "perplexity", "--data", options.text, "--windows", options.windows,
+             "--context", options.context, "--threads", options.threads, "--quiet", "--json", result],
+            options.threads)
+        report = json.loads(result.read_text())
+        files = list((out / "model").glob("*.safetensors"))
+        line = {"benchmark": "compress", "model": options.model.name, "passes": options.passes,
+                "samples": options.samples, "sequence_length": options.sequence_length,
+                "threads": options.threads, "seconds": round(compression.seconds, 2),
+                "peak_rss_mb": compression.peak_rss_mb,
+                "bytes": sum(path.stat().st_size for path in files),
+                "perplexity": report["perplexity"], "windows": options.windows,
+                "context": options.context, "perplexity_wall_seconds": round(evaluation.seconds, 2)}
+        if options.peer:
+            peer = measure.run(
+                [options.peer_python, REFERENCE, out / "model", "--perplexity", options.text,
+                 "--windows", options.windows, "--context", options.context,
+                 "--threads", options.threads], options.threads)
+            their = json.loads(peer.output)
+            line |= {"peer": f"transformers {their['transformers']} fp32, {their['loader']}",
+                     "peer_perplexity": their["perplexity"]["perplexity"],
+                     "peer_perplexity_wall_seconds": round(peer.seconds, 2)}
+    print(json.dumps(line))
+
+
+if __name__ == "__main__":
+    main()

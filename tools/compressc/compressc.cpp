@@ -1,0 +1,143 @@
+// The compiler's command line.
+#include "compressc/Pipelines/Compile.h"
+#include "compressc/Pipelines/Pipelines.h"
+#include "mlir/IR/AsmState.h"
+#include "mlir/Pass/PassManager.h"
+#include "mlir/Pass/PassRegistry.h"
+#include "runtime/tasks/compare.h"
+#include "llvm/Support/CommandLine.h"
+
+namespace cl = llvm::cl;
+
+static constexpr char help[] = R"(compressc: compresses a language model and emits the program that runs it
+
+usage
+  compressc MODEL -o OUT [--passes=PIPELINE --calibration FILE] [options]
+  compressc MODEL --emit=lm|compress|exec [--passes=PIPELINE]
+  compressc compare BASE.json NEW.json [--perplexity BASE.json NEW.json]
+
+  MODEL is a Hugging Face directory (safetensors) or a .gguf file: Llama, Qwen2 or Qwen3.
+  OUT gets model/ (a Hugging Face directory: compressed-tensors where packed), run (scores and
+  generates: `OUT/run --help`) and report.json (what each pass chose, and its error).
+
+examples
+  compressc SmolLM2.gguf -o base
+      Deploys the model as it is, to compare with.
+  compressc SmolLM2.gguf -o w4 --passes='awq{bits=4 group-size=64}' --calibration text.jsonl
+      Compresses it to 4 bits: calibrates, scales (AWQ), clips, quantises.
+  compressc SmolLM2.gguf -o rtn --passes='quantize{bits=8 group-size=32 ignore=re:.*down_proj}'
+      Rounds to nearest, without calibration, and leaves some weights alone.
+  w4/run mmlu --data DIR --shots 5 --json w4.json;  compressc compare base.json w4.json
+  compressc DIR --splat --emit=exec --passes='awq{bits=3}'
+      Prints the schedule that config.json alone leads to.
+
+options
+  -o OUT                 the directory to write; one that compressc made before is replaced
+  --passes=PIPELINE      passes in order, e.g. 'insert-calibration,clip{bits=3},quantize{bits=3}';
+                         `compressc --help-passes` lists them with their options
+  --calibration FILE     JSON lines (text, MMLU or MATH rows) or plain text, gzipped or not
+  --samples N            calibration sequences (128)
+  --sequence-length N    tokens in each (512)
+  --dtype=TYPE           of what is not packed: auto, f16, bf16, f32 (auto: 16-bit checkpoints keep
+                         theirs, others become f16)
+  --emit=STAGE           print the IR instead: lm (imported), compress (after the passes),
+                         exec (the schedule)
+  --splat                read config.json only; weights are made up. For --emit
+  --max-tokens N         rows of the largest batch that OUT/run computes at once (8192)
+  --threads N            0: one for each hardware thread (0)
+  --remarks              print each decision of each pass
+  --quiet                no progress, no summary
+  --runtime FILE         the prebuilt runtime to put into OUT (beside this program)
+  --mlir-print-ir-after-all, --mlir-print-ir-tree-dir=DIR, --mlir-pass-pipeline-crash-reproducer=FILE,
+  --mlir-timing          what MLIR offers to look into the passes
+)";
+
+/// A shared LLVM registers options of its own; ours go first where a name is the same.
+static bool makeRoom() {
+  for (const char *name : {"threads", "passes", "emit", "samples", "runtime", "quiet", "remarks"})
+    if (auto found = cl::getRegisteredOptions().find(name); found != cl::getRegisteredOptions().end())
+      found->second->removeArgument();
+  return true;
+}
+
+struct Options {
+  bool room = makeRoom();
+  cl::opt<std::string> model{cl::Positional, cl::desc("MODEL")};
+  cl::opt<std::string> output{"o", cl::desc("output directory")};
+  cl::opt<std::string> passes{"passes", cl::desc("pass pipeline")};
+  cl::opt<std::string> emit{"emit", cl::desc("lm, compress or exec")};
+  cl::opt<std::string> dtype{"dtype", cl::init("auto")};
+  cl::opt<bool> splat{"splat"};
+  cl::opt<std::string> calibration{"calibration"};
+  cl::opt<int64_t> samples{"samples", cl::init(128)};
+  cl::opt<int64_t> sequenceLength{"sequence-length", cl::init(512)};
+  cl::opt<int64_t> maxTokens{"max-tokens", cl::init(8192)};
+  cl::opt<int> threads{"threads", cl::init(0)};
+  cl::opt<bool> remarks{"remarks"};
+  cl::opt<bool> quiet{"quiet"};
+  cl::opt<std::string> runtimeFile{"runtime"};
+  cl::opt<bool> helpPasses{"help-passes"};
+};
+
+static int fail(const compressc::Status &status) {
+  llvm::errs() << "compressc: error: " << std::string(status.message()) << "\n";
+  return 1;
+}
+
+int main(int argc, char **argv) {
+  std::vector<std::string> arguments(argv + 1, argv + argc);
+  if (!arguments.empty() && arguments[0] == "compare") {
+    arguments.erase(arguments.begin());
+    return compressc::CompareMain(arguments);
+  }
+  if (arguments.empty() || arguments[0] == "help" || llvm::is_contained(arguments, "--help") ||
+      llvm::is_contained(arguments, "-h")) {
+    llvm::outs() << help;
+    return arguments.empty();
+  }
+  Options flags;
+  compressc::RegisterPassesAndPipelines();
+  mlir::registerAsmPrinterCLOptions();
+  mlir::registerPassManagerCLOptions();
+  mlir::registerDefaultTimingManagerCLOptions();
+  std::string message;
+  llvm::raw_string_ostream errors(message);
+  if (!cl::ParseCommandLineOptions(argc, argv, "", &errors)) {
+    llvm::StringRef first = llvm::StringRef(message).split('\n').first;
+    return fail(compressc::Invalid(first.str(), " (compressc --help)"));
+  }
+  if (flags.helpPasses) {
+    mlir::printRegisteredPasses();
+    return 0;
+  }
+  if (flags.model.empty())
+    return fail(compressc::Invalid("give a MODEL: a Hugging Face directory or a .gguf file"));
+  for (auto [name, value, most] : {std::tuple("samples", flags.samples.getValue(), int64_t(1) << 20),
+                                   std::tuple("sequence-length", flags.sequenceLength.getValue(), int64_t(1) << 20),
+                                   std::tuple("max-tokens", flags.maxTokens.getValue(), int64_t(1) << 20)})
+    if (value < 1 || value > most)
+      return fail(compressc::Invalid("--", name, " must be 1 to ", most, ", not ", value));
+  if (flags.threads < 0 || flags.threads > 1024)
+    return fail(compressc::Invalid("--threads must be 0 to 1024, not ", flags.threads.getValue()));
+
+  compressc::CompileOptions options;
+  options.model = flags.model;
+  options.output = flags.output;
+  options.passes = flags.passes;
+  options.emit = flags.emit;
+  options.dtype = flags.dtype;
+  options.splat = flags.splat;
+  options.calibration = flags.calibration;
+  options.samples = flags.samples;
+  options.sequenceLength = flags.sequenceLength;
+  options.maxTokens = flags.maxTokens;
+  options.threads = flags.threads;
+  options.runtime = flags.runtimeFile;
+  options.remarks = flags.remarks;
+  options.quiet = flags.quiet;
+  mlir::MLIRContext context(mlir::MLIRContext::Threading::DISABLED);
+  compressc::LoadDialects(context);
+  if (compressc::Status status = compressc::Compile(context, options, llvm::outs()); !status.ok())
+    return fail(status);
+  return 0;
+}

@@ -1,0 +1,86 @@
+#!/usr/bin/env python3
+"""Counts what ctest, GoogleTest and lit left in a directory; prints "N passed, M failed" as its last line.
+
+usage: count_tests.py RESULTS
+
+RESULTS holds ctest.xml (JUnit), gtest/NAMETests.json for the ctest test NAME, and lit.json. A result
+that should be there and is not, such as that of a test program that crashed, counts as one failure.
+"""
+import json
+import sys
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+LIT_PASSED = {"PASS", "FLAKYPASS", "XFAIL"}
+LIT_LEFT_OUT = {"UNSUPPORTED", "SKIPPED", "EXCLUDED"}
+
+
+def read_json(path):
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def count_program(name, ok, path):
+    """Passed, failed and the failures' names of one ctest test, by its GoogleTest cases if it has any."""
+    report = read_json(path)
+    if report is None:
+        # No report: not a GoogleTest program, or one that died; the exit status tells which.
+        return (1, 0, []) if ok else (0, 1, [f"{name} (no report: it crashed, hung or did not start)"])
+    passed, failures = 0, []
+    for suite in report["testsuites"]:
+        for case in suite["testsuite"]:
+            if "failures" in case:
+                failures.append(f"{name}: {suite['name']}.{case['name']}")
+            elif case.get("result") == "COMPLETED":
+                passed += 1
+    if not ok and not failures:
+        failures.append(f"{name} (all cases passed, but the program failed)")
+    return passed, len(failures), failures
+
+
+def count_units(directory):
+    try:
+        cases = list(ElementTree.parse(directory / "ctest.xml").getroot().iter("testcase"))
+    except (OSError, ElementTree.ParseError):
+        return 0, 1, ["ctest (no results)"]
+    passed, failed, names = 0, 0, []
+    for case in cases:
+        name, ok = case.get("name"), case.get("status") == "run"
+        counts = count_program(name, ok, directory / "gtest" / f"{name}Tests.json")
+        passed, failed, names = passed + counts[0], failed + counts[1], names + counts[2]
+    if not cases:
+        return 0, 1, ["ctest (no tests found)"]
+    return passed, failed, names
+
+
+def count_lit(path):
+    report = read_json(path)
+    if report is None or not report.get("tests"):
+        return 0, 1, ["lit (no results)"]
+    passed, names = 0, []
+    for test in report["tests"]:
+        if test["code"] in LIT_PASSED:
+            passed += 1
+        elif test["code"] not in LIT_LEFT_OUT:
+            names.append(f"{test['name']} ({test['code']})")
+    return passed, len(names), names
+
+
+def main():
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    directory = Path(sys.argv[1])
+    units = count_units(directory)
+    lit = count_lit(directory / "lit.json")
+    for name in units[2] + lit[2]:
+        print(f"failed: {name}")
+    print(f"unit: {units[0]} passed, {units[1]} failed; lit: {lit[0]} passed, {lit[1]} failed")
+    failed = units[1] + lit[1]
+    print(f"{units[0] + lit[0]} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
