@@ -85,7 +85,7 @@ def Compress_ObserveOp : Compress_KernelOp<"observe", [], ["accumulates"]> {
   }];
   let arguments = (ins Compress_Rows:$input);
   let results = (outs Compress_StatisticsType:$statistics);
-  let assemblyFormat = "$input attr-dict `:` type($input) `->` type($statistics)";
+  let assemblyFormat = "$input attr-dict `:` type($input) `->` qualified(type($statistics))";
   let hasVerifier = 1;
 }
 
@@ -97,7 +97,7 @@ def Compress_CalibratedOp : Compress_Op<"calibrated", [Pure, AllTypesMatch<["inp
   }];
   let arguments = (ins Compress_Rows:$input, Compress_StatisticsType:$statistics);
   let results = (outs Compress_Rows:$result);
-  let assemblyFormat = "$input `with` $statistics attr-dict `:` type($input) `,` type($statistics)";
+  let assemblyFormat = "$input `with` $statistics attr-dict `:` type($input) `,` qualified(type($statistics))";
   let hasVerifier = 1;
 }
 
@@ -106,7 +106,7 @@ def Compress_ScaleStatisticsOp : Compress_KernelOp<"scale_statistics", [AllTypes
   let description = "`G' = diag(1/s) G diag(1/s)`, `sum|x|' = sum|x| / s`: no new forward pass. s [K].";
   let arguments = (ins Compress_StatisticsType:$statistics, Compress_Vector:$scale);
   let results = (outs Compress_StatisticsType:$result);
-  let assemblyFormat = "$statistics `by` $scale attr-dict `:` type($statistics) `,` type($scale)";
+  let assemblyFormat = "$statistics `by` $scale attr-dict `:` qualified(type($statistics)) `,` type($scale)";
 }
 
 //===-- Weight expressions -------------------------------------------------------------------------===//

@@ -89,9 +89,7 @@ def LM_Activation : I32EnumAttr<"Activation", "activation of a gated product", [
     I32EnumAttrCase<"silu", 0>, I32EnumAttrCase<"gelu", 1>, I32EnumAttrCase<"gelu_tanh", 2>,
     I32EnumAttrCase<"relu", 3>]> {
   let cppNamespace = "::compressc::lm";
-  let genSpecializedAttr = 0;
 }
-def LM_ActivationAttr : EnumAttr<LM_Dialect, LM_Activation, "activation">;
 
 def LM_Tokens : 1DTensorOf<[I32]>;
 def LM_Rows : TensorRankOf<[F32], [2]>;
@@ -207,11 +205,11 @@ def LM_RotaryEmbeddingOp : LM_KernelOp<"rotary_embedding", [Pure, AllTypesMatch<
   let hasVerifier = 1;
 }
 
-def LM_CacheOp : LM_Op<"cache", [MemoryEffects<[MemAlloc]>]> {
+def LM_CacheOp : LM_Op<"cache"> {
   let summary = "the keys and values that an attention keeps";
   let description = "Each operation is a cache of its own, empty when a session starts.";
   let results = (outs Res<LM_CacheType, "", [MemAlloc]>:$cache);
-  let assemblyFormat = "`:` type($cache) attr-dict";
+  let assemblyFormat = "`:` qualified(type($cache)) attr-dict";
 }
 
 def LM_AttentionOp : LM_KernelOp<"attention", [Pure, AllTypesMatch<["cache", "next"]>]> {
@@ -229,7 +227,7 @@ def LM_AttentionOp : LM_KernelOp<"attention", [Pure, AllTypesMatch<["cache", "ne
   let assemblyFormat = [{
     $query `,` $key `,` $value `,` $cache `,` $batch `heads` $num_heads `kv_heads` $num_kv_heads
     `scale` $scale (`window` $sliding_window^)? attr-dict
-    `:` type($query) `,` type($key) `,` type($value) `,` type($cache) `->` type($result)
+    `:` type($query) `,` type($key) `,` type($value) `,` qualified(type($cache)) `->` type($result)
   }];
   let hasVerifier = 1;
 }
@@ -237,7 +235,7 @@ def LM_AttentionOp : LM_KernelOp<"attention", [Pure, AllTypesMatch<["cache", "ne
 def LM_GatedActivationOp : LM_KernelOp<"gated_activation", [Pure, SameOperandsAndResultType], ["getKernelAttributes"]> {
   let summary = "activation(gate) * up";
   let description = "silu: `g / (1 + exp(-g))`; gelu exact (erf); gelu_tanh its tanh approximation; relu. Both operands [T, F]. Shazeer, 2020.";
-  let arguments = (ins LM_ActivationAttr:$kind, LM_Rows:$gate, LM_Rows:$up);
+  let arguments = (ins LM_Activation:$kind, LM_Rows:$gate, LM_Rows:$up);
   let results = (outs LM_Rows:$result);
   let assemblyFormat = "$kind $gate `,` $up attr-dict `:` type($gate)";
 }

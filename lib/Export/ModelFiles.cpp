@@ -30,14 +30,22 @@ std::optional<json> QuantizationConfig(ModuleOp module) {
   // Formats without the shape, and the modules of each.
   llvm::MapVector<Type, std::vector<std::string>> formats;
   std::vector<std::string> plain;
+  llvm::DenseSet<Operation *> deployed;
+  for (func::FuncOp function : ModelFunctions(module))
+    for (Operation *op : DeployedOps(function))
+      deployed.insert(op);
   module.walk([&](lm::LinearOp linear) {
+    if (!deployed.contains(linear))
+      return;
     std::string name = ModuleName(linear.getWeight());
     // A tied head reads the embedding's parameter; readers know it as lm_head.
     if (!isa<lm::BlockOp>(linear->getParentOp()))
       name = "lm_head";
     auto dequantize = linear.getWeight().getDefiningOp<compress::DequantizeOp>();
-    if (!dequantize)
-      return plain.push_back(name);
+    if (!dequantize) {
+      plain.push_back(name);
+      return;
+    }
     auto type = cast<compress::PackedType>(dequantize.getInput().getType());
     Type shapeless = compress::PackedType::get(type.getContext(), 1, type.getGroup(), type.getBits(),
                                                type.getGroup(), type.getSymmetric(), type.getScaleType());

@@ -9,6 +9,7 @@
 #include "compressc/Transforms/Dataflow.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/IR/Diagnostics.h"
+#include "mlir/Parser/Parser.h"
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Pass/PassRegistry.h"
 #include "llvm/Support/Format.h"
@@ -125,6 +126,8 @@ public:
     COMPRESSC_ASSIGN_OR_RETURN(model, ImportModel(context, options.model, importOptions));
     for (const std::string &warning : model.warnings)
       llvm::errs() << "compressc: warning: " << warning << "\n";
+    if (!options.ir.empty())
+      COMPRESSC_RETURN_IF_ERROR(readIR());
     ModuleOp module = *model.module;
     if (options.emit == "lm")
       return print(module);
@@ -144,8 +147,36 @@ public:
   }
 
 private:
+  /// Takes the program from a file; its parameters must be the checkpoint's.
+  Status readIR() {
+    std::string message;
+    ScopedDiagnosticHandler handler(&context, [&](Diagnostic &diagnostic) {
+      if (message.empty()) {
+        llvm::raw_string_ostream stream(message);
+        stream << diagnostic.getLocation() << ": " << diagnostic;
+      }
+      return success();
+    });
+    auto module = parseSourceFile<ModuleOp>(options.ir, ParserConfig(&context));
+    if (!module)
+      return Invalid("--ir ", message.empty() ? options.ir + " can't be read" : message);
+    for (auto param : module->getOps<lm::ParamOp>()) {
+      if (!model.weights)
+        break;
+      auto expected = ToStorageType(param.getType());
+      COMPRESSC_ASSIGN_OR_RETURN(const Tensor *tensor, model.weights->get(param.storeKey().str()));
+      if (!expected || expected->dtype != tensor->dtype || expected->shape != tensor->shape)
+        return Invalid("--ir ", options.ir, ": @", param.getSymName().str(),
+                       " differs in type from the checkpoint's tensor ", param.storeKey().str());
+    }
+    if (ModelFunctions(*module).empty())
+      return Invalid("--ir ", options.ir, " has no function with layers");
+    model.module = std::move(module);
+    return absl::OkStatus();
+  }
+
   Status print(ModuleOp module) {
-    module.print(out);
+    module.print(out, OpPrintingFlags().printNameLocAsPrefix());
     out << "\n";
     return absl::OkStatus();
   }

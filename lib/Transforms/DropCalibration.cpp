@@ -20,7 +20,10 @@ struct DropCalibration : impl::DropCalibrationBase<DropCalibration> {
     // Removes observations, and the copies of layers that only they needed.
     RewritePatternSet patterns(&getContext());
     lm::BlockOp::getCanonicalizationPatterns(patterns, &getContext());
-    if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
+    // A copy of a layer dies when the next one has: as many rounds as layers may be needed.
+    GreedyRewriteConfig config;
+    config.setMaxIterations(GreedyRewriteConfig::kNoLimit);
+    if (failed(applyPatternsGreedily(getOperation(), std::move(patterns), config)))
       signalPassFailure();
   }
 };

@@ -25,12 +25,12 @@ class AddedTokenMatcher {
 public:
   AddedTokenMatcher() : nodes(1) {}
 
-  /// `content` is what to look for: the token's own content, or its normalized form. When two tokens have
-  /// the same, the first one counts.
+  /// `content` is what to look for: the token's own content, or its normalized form. When two
+  /// tokens have the same, the first one counts.
   void add(const AddedToken &token, std::string_view content);
 
-  /// Calls `sink` with the stretches of `text` in order: a token's (`token` not null, with the white space
-  /// that it swallows) or text between tokens, which is not empty.
+  /// Calls `sink` with the stretches of `text` in order: a token's (`token` not null, with the
+  /// white space that it swallows) or text between tokens, which is not empty.
   using Sink = absl::FunctionRef<void(const AddedToken *token, std::string_view stretch)>;
   void split(std::string_view text, Sink sink) const;
 

@@ -13,8 +13,9 @@ namespace compressc {
 
 class BpeModel {
 public:
-  /// `options` is the "model" of tokenizer.json; `file` has its lists. With `byteLevel`, words come as the bytes that the byte
-  /// alphabet stands for, otherwise the characters of the text are the smallest pieces.
+  /// `options` is the "model" of tokenizer.json; `file` has its lists. With `byteLevel`, words come
+  /// as the bytes that the byte alphabet stands for, otherwise the characters of the text are the
+  /// smallest pieces.
   static StatusOr<BpeModel> FromJson(const nlohmann::json &options, TokenizerJson &&file,
                                      bool byteLevel);
 

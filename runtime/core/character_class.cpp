@@ -40,8 +40,8 @@ bool CharacterClass::addOtherCase() {
 
 bool CharacterClass::containsSlow(uint32_t c) const {
   uint16_t word = properties[c];
-  bool found = (categories >> (word & unicode::categoryMask) & 1) || (word & flags) ||
-               (~word & absentFlags);
+  bool found =
+      (categories >> (word & unicode::categoryMask) & 1) || (word & flags) || (~word & absentFlags);
   for (size_t i = 0; i < ranges.size() && !found; ++i)
     found = c >= ranges[i].first && c <= ranges[i].last;
   return found != negated;

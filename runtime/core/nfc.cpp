@@ -121,7 +121,8 @@ std::string_view toNfc(std::string_view text, std::string &storage) {
     i = end + 1;
   }
 
-  // A character composes with the last starter unless one of its own or a higher class lies between.
+  // A character composes with the last starter unless one of its own or a higher class lies
+  // between.
   size_t out = 0, starter = SIZE_MAX;
   int between = -1; // the highest class since the starter, -1 when nothing is there
   for (size_t i = 0; i < points.size(); ++i) {

@@ -59,7 +59,8 @@ private:
   }
 
   Status parseSequence(std::vector<Node> &sequence, bool caseless, int depth) {
-    char before = 0; // the caseless letter before, for the foldings of two letters into one character
+    char before =
+        0; // the caseless letter before, for the foldings of two letters into one character
     while (at < text.size() && text[at] != '|' && text[at] != ')') {
       if (++nodes > maxNodes)
         return refused("a pattern this long");
@@ -116,7 +117,8 @@ private:
       node.kind = Node::Ahead;
     else if (take("(?!"))
       node.kind = Node::NotAhead;
-    else if (!take("(?:") && (text.substr(at, 2) == "(?" || text.substr(at, 2) == "(*" || !take("(")))
+    else if (!take("(?:") &&
+             (text.substr(at, 2) == "(?" || text.substr(at, 2) == "(*" || !take("(")))
       return refused(quoted(text.substr(at, 3)));
     COMPRESSC_RETURN_IF_ERROR(parseAlternatives(node, caseless, depth + 1));
     return take(")") ? absl::OkStatus() : refused("a group without its end");
@@ -179,7 +181,8 @@ private:
     while (!take("]")) {
       if (at >= text.size())
         return refused("a class without its end");
-      // Elsewhere these mean a class inside a class, an intersection, or a literal: ask for the escape.
+      // Elsewhere these mean a class inside a class, an intersection, or a literal: ask for the
+      // escape.
       if (text[at] == '[' || text.substr(at, 2) == "&&")
         return refused("an operator in a class");
       bool hyphen = text[at] == '-';
@@ -270,7 +273,8 @@ private:
       size_t digits = 0, most = braces ? 8 : kind == 'u' ? 4 : 2;
       literal = 0;
       for (; digits < most && at < text.size() && isHexDigit(text[at]); ++digits, ++at)
-        literal = literal * 16 + uint32_t(text[at] <= '9' ? text[at] - '0' : (text[at] | 0x20) - 'a' + 10);
+        literal = literal * 16 +
+                  uint32_t(text[at] <= '9' ? text[at] - '0' : (text[at] | 0x20) - 'a' + 10);
       // \x80 and above would be a byte, not a character, without the braces.
       if (digits == 0 || (kind == 'u' && digits < 4) || (braces && !take("}")) ||
           (kind == 'x' && !braces && literal >= 0x80) || literal >= unicode::limit)

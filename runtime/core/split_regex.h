@@ -1,5 +1,6 @@
-// The regular expressions of pre-tokenizers: what the Split patterns of byte-level BPE use, with the
-// character properties of unicode.h. A pattern that uses anything else is refused when it is compiled.
+// The regular expressions of pre-tokenizers: what the Split patterns of byte-level BPE use, with
+// the character properties of unicode.h. A pattern that uses anything else is refused when it is
+// compiled.
 #pragma once
 
 #include "compressc/runtime/status.h"

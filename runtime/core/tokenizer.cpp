@@ -69,12 +69,12 @@ Status Tokenizer::Impl::load(TokenizerJson &&file) {
   if (type != "BPE" && !(type.empty() && file.hasMerges))
     return Invalid("model: the type ", Quoted(type), " is not supported (only BPE is)");
 
-  COMPRESSC_RETURN_IF_ERROR(WithContext(readNormalizer(Field(json, "normalizer"), 0), "normalizer"));
+  COMPRESSC_RETURN_IF_ERROR(
+      WithContext(readNormalizer(Field(json, "normalizer"), 0), "normalizer"));
   COMPRESSC_ASSIGN_OR_RETURN(preTokenizer, PreTokenizer::FromJson(Field(json, "pre_tokenizer")));
   COMPRESSC_ASSIGN_OR_RETURN(postProcessor, PostProcessor::FromJson(Field(json, "post_processor")));
   COMPRESSC_RETURN_IF_ERROR(WithContext(readDecoder(Field(json, "decoder"), 0), "decoder"));
-  StatusOr<BpeModel> bpe =
-      BpeModel::FromJson(modelJson, std::move(file), preTokenizer.byteLevel());
+  StatusOr<BpeModel> bpe = BpeModel::FromJson(modelJson, std::move(file), preTokenizer.byteLevel());
   if (!bpe.ok())
     return WithContext(bpe.status(), "model");
   model = *std::move(bpe);
@@ -109,7 +109,8 @@ Status Tokenizer::Impl::readDecoder(const nlohmann::json &json, int depth) {
     return absl::OkStatus();
   }
   if (type != "Sequence" || depth > maxComponentDepth)
-    return Invalid("the type ", Quoted(type), " is not supported (only ByteLevel and Sequence are)");
+    return Invalid("the type ", Quoted(type),
+                   " is not supported (only ByteLevel and Sequence are)");
   const nlohmann::json &parts = Field(json, "decoders");
   if (!parts.is_array() || parts.size() != 1)
     return Invalid("Sequence: decoders must be a list of one decoder");
@@ -130,7 +131,13 @@ Status Tokenizer::Impl::readAddedTokens(const nlohmann::json &json) {
     if (inModel < 0 && size_t(token.id) < pieces.size() && pieces[token.id].known)
       return Invalid("added token ", Quoted(token.content), " has the id ", token.id, " of ",
                      Quoted(pieces[token.id].text));
-    addPiece(token.content, token.id).special = token.special;
+    // Decoding gives back the form that was looked for, and skips by content: the reference does
+    // so.
+    std::string storage;
+    std::string_view form = token.content;
+    if (token.normalized && nfc)
+      form = unicode::toNfc(form, storage);
+    addPiece(form, token.id).special = token.special && form == token.content;
   }
   // Special tokens come first where two tokens have the same normalized form.
   for (bool special : {true, false})
@@ -175,21 +182,20 @@ std::vector<int32_t> Tokenizer::encode(std::string_view text, bool addSpecialTok
   SplitRegex::State state;
   auto encodeWord = [&](std::string_view word) { impl->model.encodeWord(word, scratch, ids); };
   std::string valid, composed;
-  impl->rawTokens.split(
-      unicode::replaceInvalid(text, valid), [&](const AddedToken *rawToken, std::string_view raw) {
-        if (rawToken) {
-          ids.push_back(rawToken->id);
-          return;
-        }
-        std::string_view normal = impl->nfc ? unicode::toNfc(raw, composed) : raw;
-        impl->normalizedTokens.split(
-            normal, [&](const AddedToken *token, std::string_view stretch) {
-              if (token)
-                ids.push_back(token->id);
-              else
-                impl->preTokenizer.split(stretch, state, encodeWord);
-            });
-      });
+  impl->rawTokens.split(unicode::replaceInvalid(text, valid), [&](const AddedToken *rawToken,
+                                                                  std::string_view raw) {
+    if (rawToken) {
+      ids.push_back(rawToken->id);
+      return;
+    }
+    std::string_view normal = impl->nfc ? unicode::toNfc(raw, composed) : raw;
+    impl->normalizedTokens.split(normal, [&](const AddedToken *token, std::string_view stretch) {
+      if (token)
+        ids.push_back(token->id);
+      else
+        impl->preTokenizer.split(stretch, state, encodeWord);
+    });
+  });
 
   if (addSpecialTokens)
     ids.insert(ids.end(), impl->postProcessor.suffix.begin(), impl->postProcessor.suffix.end());

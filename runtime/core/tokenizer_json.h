@@ -1,5 +1,5 @@
-// Reads tokenizer.json. The vocabulary and the merges are most of the file and have one simple form, so
-// they go into flat lists; a tree is built of the rest only.
+// Reads tokenizer.json. The vocabulary and the merges are most of the file and have one simple
+// form, so they go into flat lists; a tree is built of the rest only.
 #pragma once
 
 #include "compressc/runtime/status.h"
@@ -12,7 +12,8 @@
 namespace compressc {
 
 struct TokenizerJson {
-  /// Far above any real file (Gemma's 35 MB is the largest we know); bounds what a bad one can take.
+  /// Far above any real file (Gemma's 35 MB is the largest we know); bounds what a bad one can
+  /// take.
   static constexpr size_t maxBytes = size_t(128) << 20;
 
   /// The file without "vocab" and "merges" of the model.

@@ -12,16 +12,16 @@ constexpr uint32_t limit = 0x110000;
 /// The general category is in the low bits of a property word, flags are above it.
 constexpr uint16_t categoryMask = 31;
 constexpr uint16_t whiteSpace = 1 << 5;
-constexpr uint16_t numeric = 1 << 6;      ///< what Digits splits off
-constexpr uint16_t word = 1 << 7;         ///< \w of a regular expression
-constexpr uint16_t addedWord = 1 << 8;    ///< \w beside an added token with single_word
-constexpr uint16_t nfcRelevant = 1 << 9;  ///< text without such characters is already NFC
+constexpr uint16_t numeric = 1 << 6;     ///< what Digits splits off
+constexpr uint16_t word = 1 << 7;        ///< \w of a regular expression
+constexpr uint16_t addedWord = 1 << 8;   ///< \w beside an added token with single_word
+constexpr uint16_t nfcRelevant = 1 << 9; ///< text without such characters is already NFC
 
 /// Property words of all code points below `limit`.
 const uint16_t *propertyTable();
 
-/// Bit `category` of the result is set for each category that `name` ("L", "Lu", ...) stands for; 0 when
-/// there is no such category.
+/// Bit `category` of the result is set for each category that `name` ("L", "Lu", ...) stands for; 0
+/// when there is no such category.
 uint32_t categorySet(std::string_view name);
 
 /// The code point at `position`, which moves behind it. `text` must be valid UTF-8.
@@ -56,7 +56,8 @@ inline size_t previous(std::string_view text, size_t position) {
 
 void append(std::string &out, uint32_t codePoint);
 
-/// `text`, or `storage` with a copy in which U+FFFD stands for every maximal part that is not UTF-8.
+/// `text`, or `storage` with a copy in which U+FFFD stands for every maximal part that is not
+/// UTF-8.
 std::string_view replaceInvalid(std::string_view text, std::string &storage);
 
 /// `text`, or `storage` with its canonical composition (NFC).

@@ -18,8 +18,8 @@ struct CombiningRange {
   uint8_t combiningClass;
 };
 
-/// Canonical decomposition into one or two code points (`second` 0: one). `composes` tells that the two
-/// compose again.
+/// Canonical decomposition into one or two code points (`second` 0: one). `composes` tells that the
+/// two compose again.
 struct Decomposition {
   uint32_t composed, first, second;
   bool composes;

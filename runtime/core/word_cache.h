@@ -1,5 +1,5 @@
-// The ids of words seen lately. One small table for each thread, so that nothing is locked; an entry
-// fills a cache line and is overwritten by the next word that falls on it.
+// The ids of words seen lately. One small table for each thread, so that nothing is locked; an
+// entry fills a cache line and is overwritten by the next word that falls on it.
 #pragma once
 
 #include <array>

@@ -1,6 +1,8 @@
 // Encodes or decodes for the comparison with other tokenizers:
-//   compressc-tokenize [--decode] [--bytes] [--keep-special] [--no-special] [--repeat N] tokenizer.json
-// reads one JSON value a line (a string, or with --decode a list of ids) and writes one a line. With
+//   compressc-tokenize [--decode] [--bytes] [--keep-special] [--no-special] [--repeat N]
+//   tokenizer.json
+// reads one JSON value a line (a string, or with --decode a list of ids) and writes one a line.
+// With
 // --bytes a string holds a byte in each character (U+0000 to U+00FF). Time goes to standard error.
 #include "compressc/runtime/safetensors.h"
 #include "compressc/runtime/tokenizer.h"
@@ -75,7 +77,8 @@ int main(int argc, char **argv) {
           return fail("a line is not a list of ids");
         ids.push_back(id.get<int32_t>());
       }
-      std::cout << nlohmann::json((*tokenizer)->decode(ids, skipSpecial)).dump(-1, ' ', true) << "\n";
+      std::cout << nlohmann::json((*tokenizer)->decode(ids, skipSpecial)).dump(-1, ' ', true)
+                << "\n";
       continue;
     }
     if (!value.is_string())

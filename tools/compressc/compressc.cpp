@@ -42,6 +42,7 @@ options
                          theirs, others become f16)
   --emit=STAGE           print the IR instead: lm (imported), compress (after the passes),
                          exec (the schedule)
+  --ir FILE              the program, as --emit=lm prints it and you edited it; MODEL gives the weights
   --splat                read config.json only; weights are made up. For --emit
   --max-tokens N         rows of the largest batch that OUT/run computes at once (8192)
   --threads N            0: one for each hardware thread (0)
@@ -66,6 +67,7 @@ struct Options {
   cl::opt<std::string> output{"o", cl::desc("output directory")};
   cl::opt<std::string> passes{"passes", cl::desc("pass pipeline")};
   cl::opt<std::string> emit{"emit", cl::desc("lm, compress or exec")};
+  cl::opt<std::string> ir{"ir"};
   cl::opt<std::string> dtype{"dtype", cl::init("auto")};
   cl::opt<bool> splat{"splat"};
   cl::opt<std::string> calibration{"calibration"};
@@ -125,6 +127,7 @@ int main(int argc, char **argv) {
   options.output = flags.output;
   options.passes = flags.passes;
   options.emit = flags.emit;
+  options.ir = flags.ir;
   options.dtype = flags.dtype;
   options.splat = flags.splat;
   options.calibration = flags.calibration;

@@ -14,6 +14,7 @@ struct CompileOptions {
   std::string output;             // OUT; unused when `emit` is set
   std::string passes;             // textual pipeline
   std::string emit;               // "", lm, compress or exec
+  std::string ir;                 // lm IR to take in place of what the configuration says
   std::string dtype = "auto";     // of the checkpoint: auto, f16, bf16, f32
   bool splat = false;             // no weights: config.json alone
   std::string calibration;        // file, or "" for none

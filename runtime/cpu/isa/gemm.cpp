@@ -93,9 +93,11 @@ void fewRowsStrip(const GemmBlock &block, int64_t n, const float *x, float *rowS
   for (int64_t k = 0; k < block.depth; k += blockDepth, x += rows * blockDepth) {
     int64_t depth = minimum(blockDepth, block.depth - k);
     Vec acc[rows][panels][2];
-    for (auto &tile : acc)
-      for (auto &pair : tile)
-        pair[0] = pair[1] = zero();
+#pragma GCC unroll 16
+    for (int r = 0; r < rows; ++r)
+#pragma GCC unroll 4
+      for (int p = 0; p < panels; ++p)
+        acc[r][p][0] = acc[r][p][1] = zero();
     for (int64_t piece = 0; piece < depth; piece += pieceDepth) {
       int64_t count = minimum(pieceDepth, depth - piece), next = k + piece + count;
       prefetchRows(w, row, rowEnd, next, minimum(pieceDepth, block.depth - next));
@@ -115,10 +117,12 @@ void fewRowsStrip(const GemmBlock &block, int64_t n, const float *x, float *rowS
         }
       }
     }
+#pragma GCC unroll 4
     for (int p = 0; p < panels; ++p) {
       TileEnd end = tileEnd(block, partial, panels * panelWidth, 0, n + p * panelWidth, k == 0,
                             k + depth == block.depth);
       end.partial = partial + p * panelWidth;
+#pragma GCC unroll 16
       for (int r = 0; r < rows; ++r)
         finishRow(r, acc[r][p][0], acc[r][p][1], end);
     }
@@ -142,10 +146,10 @@ TileShape tileShape() {
 }
 
 int64_t gemmScratchFloats(int64_t rows, int64_t columns, int64_t depth) {
-  if (panelsInFlight(int(minimum(rows, tileRows))) > 1)
-    return 2 * panelFloats + rowScratchFloats + rows * (roundUp(depth, blockDepth) + 4 * panelWidth);
-  int64_t partial = depth > blockDepth ? rows * roundUp(columns, panelWidth) : 0;
-  return panelFloats + rowScratchFloats + rows * blockDepth + partial;
+  // The last block of rows may be a small one.
+  int64_t few = minimum(rows, tileRows / 2) * (roundUp(depth, blockDepth) + 4 * panelWidth);
+  int64_t many = rows * (blockDepth + (depth > blockDepth ? roundUp(columns, panelWidth) : 0));
+  return rowScratchFloats + 2 * panelFloats + maximum(few, many);
 }
 
 void gemmBlock(const GemmBlock &block, float *scratch) {
@@ -155,10 +159,10 @@ void gemmBlock(const GemmBlock &block, float *scratch) {
     for (int64_t r = 0; r < rows; ++r)
       copyPadded(block.x + (block.rowBegin + r) * block.ldx + k, depth, to + r * blockDepth);
   };
-  float *rowScratch = scratch, *panel = rowScratch + rowScratchFloats;
+  float *rowScratch = scratch, *panel = rowScratch + rowScratchFloats, *rest = panel + 2 * panelFloats;
 
-  if (rows <= tileRows && panelsInFlight(int(rows)) > 1) {
-    float *partial = panel + 2 * panelFloats, *packed = partial + rows * 4 * panelWidth;
+  if (rows <= tileRows / 2) {
+    float *partial = rest, *packed = partial + rows * 4 * panelWidth;
     for (int64_t k = 0; k < block.depth; k += blockDepth)
       copyRows(k, minimum(blockDepth, block.depth - k), packed + k * rows);
     return withTileRows<tileRows / 2>(rows, [&]<int count>() {
@@ -166,7 +170,7 @@ void gemmBlock(const GemmBlock &block, float *scratch) {
     });
   }
 
-  float *packed = panel + panelFloats, *partial = packed + rows * blockDepth;
+  float *packed = rest, *partial = packed + rows * blockDepth;
   int64_t partialStride = roundUp(columns, panelWidth);
   for (int64_t k = 0; k < block.depth; k += blockDepth) {
     int64_t depth = minimum(blockDepth, block.depth - k);
@@ -178,6 +182,7 @@ void gemmBlock(const GemmBlock &block, float *scratch) {
         withTileRows(rows - r, [&]<int count>() {
           Vec acc[count][2];
           multiplyTile<count, blockDepth>(depth, packed + r * blockDepth, panel, acc);
+#pragma GCC unroll 16
           for (int i = 0; i < count; ++i)
             finishRow(i, acc[i][0], acc[i][1], end);
         });

@@ -15,9 +15,7 @@ TEST(HostileFiles, ErrorsNameTheProblem) {
   auto added = [](Json token) {
     return [token](Json &j) { j["added_tokens"] = Json::array({token}); };
   };
-  auto set = [](const char *key, Json value) {
-    return [key, value](Json &j) { j[key] = value; };
-  };
+  auto set = [](const char *key, Json value) { return [key, value](Json &j) { j[key] = value; }; };
   auto model = [](const char *key, Json value) {
     return [key, value](Json &j) { j["model"][key] = value; };
   };
@@ -29,20 +27,20 @@ TEST(HostileFiles, ErrorsNameTheProblem) {
   };
   auto piece = [](Json item) {
     return [item](Json &j) {
-      j["post_processor"] = {{"type", "TemplateProcessing"},
-                             {"single", Json::array({{{"Sequence", {{"id", "A"}}}}, item})},
-                             {"special_tokens",
-                              {{"far", {{"ids", {999999}}}}, {"bad", {{"ids", {-1}}}}, {"none", {}}}}};
+      j["post_processor"] = {
+          {"type", "TemplateProcessing"},
+          {"single", Json::array({{{"Sequence", {{"id", "A"}}}}, item})},
+          {"special_tokens",
+           {{"far", {{"ids", {999999}}}}, {"bad", {{"ids", {-1}}}}, {"none", {}}}}};
     };
   };
   auto special = [](const char *name) { return Json{{"SpecialToken", {{"id", name}}}}; };
-  Json nested = {{"type", "ByteLevel"}};
-  for (int i = 0; i < 20; ++i)
-    nested = {{"type", "Sequence"},
-              {"pretokenizers", {nested}},
-              {"normalizers", {nested}},
-              {"processors", {nested}},
-              {"decoders", {nested}}};
+  auto nested = [](const char *key) {
+    Json json = {{"type", "ByteLevel"}};
+    for (int i = 0; i < 20; ++i)
+      json = {{"type", "Sequence"}, {key, Json::array({json})}};
+    return json;
+  };
 
   struct Case {
     std::function<void(Json &)> change;
@@ -104,13 +102,13 @@ TEST(HostileFiles, ErrorsNameTheProblem) {
       {set("normalizer", {{"type", "NFKC"}}), "normalizer: the type \"NFKC\""},
       {set("normalizer", {{"type", "Sequence"}}), "normalizers must be a list"},
       {set("normalizer", "NFC"), "normalizer: the type"},
-      {set("normalizer", nested), "normalizer: the type"},
+      {set("normalizer", nested("normalizers")), "normalizer: the type"},
       {set("pre_tokenizer", {{"type", "Metaspace"}}), "pre_tokenizer: the type \"Metaspace\""},
       {set("pre_tokenizer", Json::array()), "pre_tokenizer: the type"},
-      {set("pre_tokenizer", nested), "inside each other"},
+      {set("pre_tokenizer", nested("pretokenizers")), "inside each other"},
       {set("pre_tokenizer", {{"type", "Sequence"}, {"pretokenizers", 1}}), "must be a list"},
-      {set("pre_tokenizer",
-           {{"type", "Sequence"}, {"pretokenizers", {{{"type", "ByteLevel"}}, {{"type", "Digits"}}}}}),
+      {set("pre_tokenizer", {{"type", "Sequence"},
+                             {"pretokenizers", {{{"type", "ByteLevel"}}, {{"type", "Digits"}}}}}),
        "ByteLevel must be the last"},
       {set("pre_tokenizer", {{"type", "Split"}}), "Split: pattern must be"},
       {set("pre_tokenizer", {{"type", "Split"}, {"pattern", {{"Regex", "(?<=a)b"}}}}),
@@ -122,7 +120,7 @@ TEST(HostileFiles, ErrorsNameTheProblem) {
       {set("post_processor", {{"type", "TemplateProcessing"}}), "single must be a list"},
       {set("post_processor", {{"type", "TemplateProcessing"}, {"single", Json::array()}}),
        "the sequence A once"},
-      {set("post_processor", nested), "inside each other"},
+      {set("post_processor", nested("processors")), "inside each other"},
       {piece({{"Sequence", {{"id", "A"}}}}), "the sequence A once"},
       {piece({{"Sequence", {{"id", "B"}}}}), "the sequence A once"},
       {piece("A"), "single must consist of"},
@@ -132,6 +130,7 @@ TEST(HostileFiles, ErrorsNameTheProblem) {
       {piece(special("bad")), "out of range"},
       {set("decoder", {{"type", "WordPiece"}}), "decoder: the type \"WordPiece\""},
       {set("decoder", {{"type", "Sequence"}, {"decoders", Json::array()}}), "one decoder"},
+      {set("decoder", nested("decoders")), "decoder: the type"},
   };
   Json base = inputJson("tokenizer.json");
   ASSERT_EQ(errorOf(base.dump()), "");

@@ -34,7 +34,8 @@ inline nlohmann::json changed(nlohmann::json base, const nlohmann::json &changes
 }
 
 inline std::unique_ptr<Tokenizer> load(const nlohmann::json &json) {
-  StatusOr<std::unique_ptr<Tokenizer>> tokenizer = Tokenizer::FromJson(json.dump(), "tokenizer.json");
+  StatusOr<std::unique_ptr<Tokenizer>> tokenizer =
+      Tokenizer::FromJson(json.dump(), "tokenizer.json");
   EXPECT_TRUE(tokenizer.ok()) << tokenizer.status().message();
   return tokenizer.ok() ? *std::move(tokenizer) : nullptr;
 }

@@ -1,0 +1,186 @@
+// RUN: compressc-opt --verify-diagnostics --split-input-file %s
+
+// expected-error@+1 {{a cache needs at least one head and one column, not 0 x 64}}
+func.func private @cache_heads(!lm.cache<0 x 64>)
+
+// -----
+// expected-error@+1 {{a cache needs at least one head and one column, not 3 x 0}}
+func.func private @cache_columns(!lm.cache<3 x 0>)
+
+// -----
+func.func @load_unknown() {
+  // expected-error@+1 {{there is no lm.param @absent}}
+  %0 = lm.load_param @absent : tensor<8xf16>
+  return
+}
+
+// -----
+func.func private @not_a_param()
+func.func @load_function() {
+  // expected-error@+1 {{there is no lm.param @not_a_param}}
+  %0 = lm.load_param @not_a_param : tensor<8xf16>
+  return
+}
+
+// -----
+lm.param @w : tensor<8xf16>
+func.func @load_type() {
+  // expected-error@+1 {{@w has type 'tensor<8xf16>'}}
+  %0 = lm.load_param @w : tensor<8xf32>
+  return
+}
+
+// -----
+func.func @embedding_rank(%t: tensor<?xi32>, %table: tensor<8xf16>) {
+  // expected-error@+1 {{the table must be a static tensor of rank 2, not 'tensor<8xf16>'}}
+  %0 = lm.embedding %t, %table : (tensor<?xi32>, tensor<8xf16>) -> tensor<?x8xf32>
+  return
+}
+
+// -----
+func.func @embedding_dynamic(%t: tensor<?xi32>, %table: tensor<?x8xf16>) {
+  // expected-error@+1 {{the table must be a static tensor of rank 2, not 'tensor<?x8xf16>'}}
+  %0 = lm.embedding %t, %table : (tensor<?xi32>, tensor<?x8xf16>) -> tensor<?x8xf32>
+  return
+}
+
+// -----
+func.func @embedding_columns(%t: tensor<?xi32>, %table: tensor<16x8xf16>) {
+  // expected-error@+1 {{the table has 8 columns, the result 9}}
+  %0 = lm.embedding %t, %table : (tensor<?xi32>, tensor<16x8xf16>) -> tensor<?x9xf32>
+  return
+}
+
+// -----
+func.func @rms_norm_rank(%x: tensor<?x8xf32>, %w: tensor<1x8xf16>) {
+  // expected-error@+1 {{the weight must be a static tensor of rank 1, not 'tensor<1x8xf16>'}}
+  %0 = lm.rms_norm %x, %w epsilon 1.0e-5 : tensor<?x8xf32>, tensor<1x8xf16>
+  return
+}
+
+// -----
+func.func @rms_norm_columns(%x: tensor<?x8xf32>, %w: tensor<3xf16>) {
+  // expected-error@+1 {{the weight's 3 columns don't divide the input's 8}}
+  %0 = lm.rms_norm %x, %w epsilon 1.0e-5 : tensor<?x8xf32>, tensor<3xf16>
+  return
+}
+
+// -----
+func.func @rms_norm_empty(%x: tensor<?x8xf32>, %w: tensor<0xf16>) {
+  // expected-error@+1 {{the weight's 0 columns don't divide the input's 8}}
+  %0 = lm.rms_norm %x, %w epsilon 1.0e-5 : tensor<?x8xf32>, tensor<0xf16>
+  return
+}
+
+// -----
+func.func @rms_norm_epsilon(%x: tensor<?x8xf32>, %w: tensor<8xf16>) {
+  // expected-error@+1 {{epsilon must not be negative}}
+  %0 = lm.rms_norm %x, %w epsilon -1.0e-5 : tensor<?x8xf32>, tensor<8xf16>
+  return
+}
+
+// -----
+func.func @layer_norm_weight(%x: tensor<?x8xf32>, %w: tensor<4xf16>) {
+  // expected-error@+1 {{the input has 8 columns, its weight 4}}
+  %0 = lm.layer_norm %x, %w epsilon 1.0e-5 : tensor<?x8xf32>, tensor<4xf16>
+  return
+}
+
+// -----
+func.func @layer_norm_bias(%x: tensor<?x8xf32>, %w: tensor<8xf16>, %b: tensor<4xf16>) {
+  // expected-error@+1 {{the input has 8 columns, its bias 4}}
+  %0 = lm.layer_norm %x, %w bias %b epsilon 1.0e-5 : tensor<?x8xf32>, tensor<8xf16>, tensor<4xf16>
+  return
+}
+
+// -----
+func.func @layer_norm_rank(%x: tensor<?x8xf32>, %w: tensor<8xf16>, %b: tensor<8x1xf16>) {
+  // expected-error@+1 {{the bias must be a static tensor of rank 1, not 'tensor<8x1xf16>'}}
+  %0 = lm.layer_norm %x, %w bias %b epsilon 1.0e-5 : tensor<?x8xf32>, tensor<8xf16>, tensor<8x1xf16>
+  return
+}
+
+// -----
+func.func @layer_norm_epsilon(%x: tensor<?x8xf32>, %w: tensor<8xf16>) {
+  // expected-error@+1 {{epsilon must not be negative}}
+  %0 = lm.layer_norm %x, %w epsilon -1.0e-5 : tensor<?x8xf32>, tensor<8xf16>
+  return
+}
+
+// -----
+func.func @linear_rank(%x: tensor<?x8xf32>, %w: tensor<8xf16>) {
+  // expected-error@+1 {{the weight must be a static tensor of rank 2, not 'tensor<8xf16>'}}
+  %0 = lm.linear %x, %w : (tensor<?x8xf32>, tensor<8xf16>) -> tensor<?x8xf32>
+  return
+}
+
+// -----
+func.func @linear_columns(%x: tensor<?x8xf32>, %w: tensor<16x4xf16>) {
+  // expected-error@+1 {{the input has 8 columns, the weight 4}}
+  %0 = lm.linear %x, %w : (tensor<?x8xf32>, tensor<16x4xf16>) -> tensor<?x16xf32>
+  return
+}
+
+// -----
+func.func @linear_rows(%x: tensor<?x8xf32>, %w: tensor<16x8xf16>) {
+  // expected-error@+1 {{the weight has 16 rows, the result 8 columns}}
+  %0 = lm.linear %x, %w : (tensor<?x8xf32>, tensor<16x8xf16>) -> tensor<?x8xf32>
+  return
+}
+
+// -----
+func.func @linear_bias_rank(%x: tensor<?x8xf32>, %w: tensor<16x8xf16>, %b: tensor<16x1xf16>) {
+  // expected-error@+1 {{the bias must be a static tensor of rank 1, not 'tensor<16x1xf16>'}}
+  %0 = lm.linear %x, %w bias %b : (tensor<?x8xf32>, tensor<16x8xf16>, tensor<16x1xf16>) -> tensor<?x16xf32>
+  return
+}
+
+// -----
+func.func @linear_bias(%x: tensor<?x8xf32>, %w: tensor<16x8xf16>, %b: tensor<8xf16>) {
+  // expected-error@+1 {{the weight has 16 rows, the bias 8}}
+  %0 = lm.linear %x, %w bias %b : (tensor<?x8xf32>, tensor<16x8xf16>, tensor<8xf16>) -> tensor<?x16xf32>
+  return
+}
+
+// -----
+func.func @rotary_odd(%x: tensor<?x9xf32>, %batch: !lm.batch) {
+  // expected-error@+1 {{head_dim 3 must be even and divide the input's 9 columns}}
+  %0 = lm.rotary_embedding %x, %batch head_dim 3 <theta = 1.0e4> : tensor<?x9xf32>
+  return
+}
+
+// -----
+func.func @rotary_columns(%x: tensor<?x8xf32>, %batch: !lm.batch) {
+  // expected-error@+1 {{head_dim 6 must be even and divide the input's 8 columns}}
+  %0 = lm.rotary_embedding %x, %batch head_dim 6 <theta = 1.0e4> : tensor<?x8xf32>
+  return
+}
+
+// -----
+func.func @rotary_zero(%x: tensor<?x8xf32>, %batch: !lm.batch) {
+  // expected-error@+1 {{head_dim 0 must be even and divide the input's 8 columns}}
+  %0 = lm.rotary_embedding %x, %batch head_dim 0 <theta = 1.0e4> : tensor<?x8xf32>
+  return
+}
+
+// -----
+func.func @select_rows(%x: tensor<?x8xf32>, %batch: !lm.batch) {
+  // expected-error@+1 {{the result must have the input's columns}}
+  %0 = lm.select_rows %x, %batch : tensor<?x8xf32> -> tensor<?x4xf32>
+  return
+}
+
+// -----
+func.func @gated_unknown(%x: tensor<?x8xf32>) {
+  // expected-error@+2 {{'lm.gated_activation' op attribute 'kind' failed}}
+  // expected-error@+1 {{expected ::compressc::lm::Activation to be one of: silu, gelu, gelu_tanh, relu}}
+  %0 = lm.gated_activation tanh %x, %x : tensor<?x8xf32>
+  return
+}
+
+// -----
+func.func @gated_columns(%x: tensor<?x8xf32>, %y: tensor<?x4xf32>) {
+  // expected-error@+1 {{requires the same type for all operands and results}}
+  %0 = "lm.gated_activation"(%x, %y) <{kind = 0 : i32}> : (tensor<?x8xf32>, tensor<?x4xf32>) -> tensor<?x8xf32>
+  return
+}

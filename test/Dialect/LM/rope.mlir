@@ -1,0 +1,14 @@
+// What a rotary attribute says of its scaling, and nothing else, is printed.
+// RUN: compressc-opt --verify-roundtrip %s | FileCheck %s
+
+// CHECK: default = #lm.rope<theta = 1.000000e+05>
+// CHECK: linear = #lm.rope<theta = 1.000000e+04, linear, factor = 4.000000e+00>
+// CHECK: llama3 = #lm.rope<theta = 5.000000e+05, llama3, factor = 8.000000e+00, low = 1.000000e+00, high = 4.000000e+00, original_context = 8192>
+// CHECK: reordered = #lm.rope<theta = 5.000000e+05, llama3, factor = 3.200000e+01, low = 5.000000e-01, high = 2.000000e+00, original_context = 64>
+module attributes {
+  rope.default = #lm.rope<theta = 1.0e5>,
+  rope.linear = #lm.rope<theta = 1.0e4, linear, factor = 4.0>,
+  rope.llama3 = #lm.rope<theta = 5.0e5, llama3, factor = 8.0, low = 1.0, high = 4.0, original_context = 8192>,
+  rope.reordered = #lm.rope<theta = 5.0e5, original_context = 64, high = 2.0, low = 0.5, factor = 32.0, llama3>
+} {
+}
