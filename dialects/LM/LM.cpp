@@ -57,6 +57,11 @@ LogicalResult RopeAttr::verify(function_ref<InFlightDiagnostic()> emitError, APF
     return emitError() << "unknown rope scaling '" << scaling << "': default, linear or llama3";
   if (!(factor > 0))
     return emitError() << "rope factor must be positive";
+  // Not printed, so it would be lost.
+  if (scaling == "default" && factor != 1)
+    return emitError() << "rope without scaling has no factor";
+  if (scaling != "llama3" && (low != 1 || high != 1 || context != 0))
+    return emitError() << "only llama3 rope has low, high and original_context";
   if (scaling == "llama3" && (!(low > 0) || !(high > low) || context < 1))
     return emitError() << "llama3 rope needs 0 < low < high and an original_context";
   return success();
@@ -171,7 +176,7 @@ LogicalResult RMSNormOp::verify() {
   auto weight = weightShape(*this, getWeight(), 1, "the weight");
   if (failed(weight))
     return failure();
-  if (columns(getInput()) % (*weight)[0] != 0)
+  if ((*weight)[0] == 0 || columns(getInput()) % (*weight)[0] != 0)
     return emitOpError() << "the weight's " << (*weight)[0] << " columns don't divide the input's "
                          << columns(getInput());
   if (!(getEpsilon().convertToDouble() >= 0))
@@ -190,6 +195,8 @@ LogicalResult LayerNormOp::verify() {
       return emitOpError() << "the input has " << columns(getInput()) << " columns, its "
                            << (operand == getBias() ? "bias " : "weight ") << (*shape)[0];
   }
+  if (!(getEpsilon().convertToDouble() >= 0))
+    return emitOpError() << "epsilon must not be negative";
   return success();
 }
 
@@ -237,7 +244,7 @@ LogicalResult AttentionOp::verify() {
                            << " columns, not " << columns(operand);
   if (columns(getResult()) != columns(getQuery()))
     return emitOpError() << "the result must have the query's columns";
-  if (getSlidingWindow() && *getSlidingWindow() < 1)
+  if (getSlidingWindow() && int64_t(*getSlidingWindow()) < 1)
     return emitOpError() << "a window must hold at least one position";
   return success();
 }
@@ -299,7 +306,7 @@ ParseResult BlockOp::parse(OpAsmParser &parser, OperationState &state) {
 }
 
 void BlockOp::print(OpAsmPrinter &printer) {
-  printer << " " << getLayer() << " (";
+  printer << " " << int64_t(getLayer()) << " (";
   llvm::interleaveComma(llvm::zip(getBody().getArguments(), getInputs()), printer,
                         [&](auto pair) { printer << std::get<0>(pair) << " = " << std::get<1>(pair); });
   printer << ") : ";
@@ -310,7 +317,7 @@ void BlockOp::print(OpAsmPrinter &printer) {
 }
 
 LogicalResult BlockOp::verify() {
-  if (getLayer() < 0)
+  if (int64_t(getLayer()) < 0)
     return emitOpError() << "the layer number must not be negative";
   return success();
 }

@@ -51,7 +51,13 @@ llvm::SetVector<Operation *> DeployedOps(func::FuncOp function) {
     else
       llvm::append_range(work, op->getOperands());
   }
-  return needed;
+  // In program order.
+  llvm::SetVector<Operation *> ordered;
+  function.walk<WalkOrder::PreOrder>([&](Operation *op) {
+    if (needed.contains(op))
+      ordered.insert(op);
+  });
+  return ordered;
 }
 
 std::vector<lm::BlockOp> DeployedBlocks(func::FuncOp function) {

@@ -22,9 +22,9 @@ private:
 std::vector<int64_t> SampleIndices(int64_t total, int64_t count, uint64_t seed);
 
 struct Selection {
-  std::vector<std::string> subjects; // none: all
-  std::vector<int64_t> rows;         // none: all
-  double fraction = 1;               // of what subjects and rows leave, rounded, at least one
+  std::vector<std::string> subjects = {}; // none: all
+  std::vector<int64_t> rows = {};         // none: all
+  double fraction = 1;                    // of what subjects and rows leave, rounded, at least one
   uint64_t seed = 0;
   int64_t perSubject = 0; // the first N of each subject; 0: all
   int64_t limit = 0;      // the first N; 0: all

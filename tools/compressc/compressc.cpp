@@ -110,6 +110,9 @@ int main(int argc, char **argv) {
   }
   if (flags.helpPasses) {
     mlir::printRegisteredPasses();
+    llvm::outs() << "Pipelines:\n";
+    for (llvm::StringRef name : {"awq"})
+      mlir::PassPipelineInfo::lookup(name)->printHelpStr(/*indent=*/2, /*descIndent=*/38);
     return 0;
   }
   if (flags.model.empty())

@@ -69,10 +69,10 @@ COMPRESSC_INLINE TileEnd tileEnd(const GemmBlock &block, float *partial, int64_t
 // A few rows, as in decoding: the weight is read once and hardly reused, so panels are expanded in
 // pieces that stay in the first-level cache, and several are in flight to hide the latency of the sums.
 
-constexpr int64_t pieceDepth = 64;
+constexpr int64_t pieceDepth = 192;
 static_assert(blockDepth % pieceDepth == 0);
 
-constexpr int panelsInFlight(int rows) { return rows * 4 <= tileRows ? 4 : rows * 2 <= tileRows ? 2 : 1; }
+constexpr int panelsInFlight(int rows) { return rows * 4 <= tileRows ? 2 : rows * 2 <= tileRows ? 2 : 1; }
 
 /// Asks for columns [column, column + count) of the rows [row, rowEnd).
 COMPRESSC_INLINE void prefetchRows(const WeightMatrix &w, int64_t row, int64_t rowEnd, int64_t column,
@@ -149,7 +149,7 @@ int64_t gemmScratchFloats(int64_t rows, int64_t columns, int64_t depth) {
   // The last block of rows may be a small one.
   int64_t few = minimum(rows, tileRows / 2) * (roundUp(depth, blockDepth) + 4 * panelWidth);
   int64_t many = rows * (blockDepth + (depth > blockDepth ? roundUp(columns, panelWidth) : 0));
-  return rowScratchFloats + 2 * panelFloats + maximum(few, many);
+  return rowScratchFloats + 4 * panelFloats + maximum(few, many);
 }
 
 void gemmBlock(const GemmBlock &block, float *scratch) {
@@ -159,7 +159,7 @@ void gemmBlock(const GemmBlock &block, float *scratch) {
     for (int64_t r = 0; r < rows; ++r)
       copyPadded(block.x + (block.rowBegin + r) * block.ldx + k, depth, to + r * blockDepth);
   };
-  float *rowScratch = scratch, *panel = rowScratch + rowScratchFloats, *rest = panel + 2 * panelFloats;
+  float *rowScratch = scratch, *panel = rowScratch + rowScratchFloats, *rest = panel + 4 * panelFloats;
 
   if (rows <= tileRows / 2) {
     float *partial = rest, *packed = partial + rows * 4 * panelWidth;

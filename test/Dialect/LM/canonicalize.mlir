@@ -88,7 +88,7 @@ func.func @dead_layer(%h: tensor<?x4xf32>, %batch: !lm.batch) {
   %0 = lm.block 0 (%x = %h) : (tensor<?x4xf32>) -> tensor<?x4xf32> {
     %cache = lm.cache : !lm.cache<1 x 4>
     %r, %next = lm.attention %x, %x, %x, %cache, %batch heads 1 kv_heads 1 scale 0.5
-        : tensor<?x4xf32>, tensor<?x4xf32>, tensor<?x4xf32>, <1 x 4> -> tensor<?x4xf32>
+        : tensor<?x4xf32>, tensor<?x4xf32>, tensor<?x4xf32>, !lm.cache<1 x 4> -> tensor<?x4xf32>
     lm.yield %r : tensor<?x4xf32>
   }
   return

@@ -60,12 +60,12 @@ func.func @rotary_embedding(%x: tensor<?x8xf32>, %batch: !lm.batch) {
 func.func @attention(%q: tensor<?x8xf32>, %kv: tensor<?x4xf32>, %batch: !lm.batch) {
   // CHECK: %[[CACHE:.*]] = lm.cache : !lm.cache<1 x 4>
   %cache = lm.cache : !lm.cache<1 x 4>
-  // CHECK: lm.attention %{{.*}}, %{{.*}}, %{{.*}}, %[[CACHE]], %{{.*}} heads 2 kv_heads 1 scale 5.000000e-01 : tensor<?x8xf32>, tensor<?x4xf32>, tensor<?x4xf32>, <1 x 4> -> tensor<?x8xf32>
+  // CHECK: lm.attention %{{.*}}, %{{.*}}, %{{.*}}, %[[CACHE]], %{{.*}} heads 2 kv_heads 1 scale 5.000000e-01 : tensor<?x8xf32>, tensor<?x4xf32>, tensor<?x4xf32>, !lm.cache<1 x 4> -> tensor<?x8xf32>
   %0, %next = lm.attention %q, %kv, %kv, %cache, %batch heads 2 kv_heads 1 scale 0.5
-      : tensor<?x8xf32>, tensor<?x4xf32>, tensor<?x4xf32>, <1 x 4> -> tensor<?x8xf32>
+      : tensor<?x8xf32>, tensor<?x4xf32>, tensor<?x4xf32>, !lm.cache<1 x 4> -> tensor<?x8xf32>
   // CHECK: scale 5.000000e-01 window 128 :
   %1, %last = lm.attention %q, %kv, %kv, %next, %batch heads 2 kv_heads 1 scale 0.5 window 128
-      : tensor<?x8xf32>, tensor<?x4xf32>, tensor<?x4xf32>, <1 x 4> -> tensor<?x8xf32>
+      : tensor<?x8xf32>, tensor<?x4xf32>, tensor<?x4xf32>, !lm.cache<1 x 4> -> tensor<?x8xf32>
   return
 }
 

@@ -279,7 +279,7 @@ TEST(Schedule, SurvivesDamage) {
   std::string text = SerializeSchedule(ToyModel(true).schedule);
   std::mt19937 random(11);
   int refused = 0;
-  for (int round = 0; round < 3000; ++round) {
+  for (int round = 0; round < 1000; ++round) {
     std::string damaged = text;
     for (size_t hits = 1 + random() % 3; hits > 0; --hits) {
       size_t at = random() % damaged.size();
@@ -302,7 +302,7 @@ TEST(Schedule, SurvivesDamage) {
       EXPECT_TRUE(ParseSchedule(SerializeSchedule(*schedule)).ok());
     }
   }
-  EXPECT_GT(refused, 1500);
+  EXPECT_GT(refused, 500);
 }
 
 } // namespace
