@@ -156,10 +156,24 @@ LogicalResult CalibratedOp::verify() {
                       "needs statistics of");
 }
 
+LogicalResult ScaleStatisticsOp::verify() {
+  return verifyExtent(*this, shapeOf(getScale())[0], getStatistics().getType().getWidth(),
+                      "needs a scale of");
+}
+
 LogicalResult DequantizeOp::verify() { return verifySameShape(*this, getInput(), getResult()); }
 LogicalResult ConvertOp::verify() { return verifySameShape(*this, getInput(), getResult()); }
 
+/// Rows are what the operation works on.
+static LogicalResult verifyRows(Operation *op, Value value) {
+  if (size_t rank = shapeOf(value).size(); rank != 1 && rank != 2)
+    return op->emitOpError() << "needs a vector or a matrix, not " << value.getType();
+  return success();
+}
+
 LogicalResult UnpermuteRowsOp::verify() {
+  if (failed(verifyRows(*this, getInput())))
+    return failure();
   int64_t rows = shapeOf(getInput())[0], heads = getHeads();
   if (heads < 1 || rows % (2 * heads))
     return emitOpError() << "can't split " << rows << " rows in " << heads << " heads of even size";
@@ -176,16 +190,18 @@ LogicalResult ScaleColumnsOp::verify() {
 }
 
 LogicalResult ScaleRowsOp::verify() {
-  if (failed(verifySameShape(*this, getWeight(), getResult())))
+  if (failed(verifyRows(*this, getWeight())) || failed(verifySameShape(*this, getWeight(), getResult())))
     return failure();
   return verifyExtent(*this, shapeOf(getScale())[0], shapeOf(getWeight())[0], "needs a scale of");
 }
 
 LogicalResult ExpandHeadsOp::verify() {
-  int64_t size = shapeOf(getInput())[0];
-  if (getRepeat() < 1 || getHeadDim() < 1 || size % getHeadDim())
-    return emitOpError() << "heads of " << getHeadDim() << " columns don't divide " << size;
-  return verifyExtent(*this, shapeOf(getResult())[0], size * getRepeat(), "makes");
+  int64_t size = shapeOf(getInput())[0], repeat = getRepeat(), headDim = getHeadDim();
+  if (headDim < 1 || size % headDim)
+    return emitOpError() << "heads of " << headDim << " columns don't divide " << size;
+  if (repeat < 1)
+    return emitOpError() << "can't repeat a head " << repeat << " times";
+  return verifyExtent(*this, shapeOf(getResult())[0], size * repeat, "makes");
 }
 
 LogicalResult AWQScaleOp::verify() {
@@ -200,7 +216,7 @@ LogicalResult AWQScaleOp::verify() {
   StringRef grid = getGrid();
   if (grid != "all" && grid != "duo" && grid != "plain")
     return emitOpError() << "unknown grid '" << grid << "': all, duo or plain";
-  if (repeat < 1 || (repeat > 1 && (headDim < 1 || width % (repeat * headDim))))
+  if (repeat < 1 || (repeat > 1 && (headDim < 1 || width % repeat || width / repeat % headDim)))
     return emitOpError() << "heads of " << headDim << " columns repeated " << repeat
                          << " times don't divide " << width;
   if (failed(verifyExtent(*this, shapeOf(getScale())[0], width / repeat, "makes a scale of")))

@@ -63,7 +63,7 @@ def Compress_StatisticsType : Compress_Type<"Statistics", "statistics"> {
   let genVerifyDecl = 1;
 }
 
-def Compress_Plain : TensorOf<[F32, F16, BF16]>;
+def Compress_Plain : RankedTensorOf<[F32, F16, BF16]>;
 def Compress_Vector : TensorRankOf<[F32], [1]>;
 def Compress_Rows : TensorRankOf<[F32], [2]>;
 def Compress_Encoded : AnyTypeOf<[Compress_PackedType, Compress_BlocksType]>;
@@ -107,6 +107,7 @@ def Compress_ScaleStatisticsOp : Compress_KernelOp<"scale_statistics", [AllTypes
   let arguments = (ins Compress_StatisticsType:$statistics, Compress_Vector:$scale);
   let results = (outs Compress_StatisticsType:$result);
   let assemblyFormat = "$statistics `by` $scale attr-dict `:` qualified(type($statistics)) `,` type($scale)";
+  let hasVerifier = 1;
 }
 
 //===-- Weight expressions -------------------------------------------------------------------------===//

@@ -20,11 +20,17 @@ void ExecDialect::initialize() {
 }
 
 LogicalResult ProgramOp::verify() {
-  if (getMaxTokens() < 0 || getMaxSelected() < 0 || getArena() < 0)
+  if (int64_t(getMaxTokens()) < 0 || int64_t(getMaxSelected()) < 0 || int64_t(getArena()) < 0)
     return emitOpError() << "sizes must not be negative";
   for (Operation &op : getBody().front())
     if (!isa<WeightOp, TokensOp, CacheOp, BufferOp, EntryOp>(op))
       return op.emitError("does not belong in a program");
+  return success();
+}
+
+LogicalResult CacheOp::verify() {
+  if (int64_t(getHeads()) < 1 || int64_t(getDim()) < 1)
+    return emitOpError() << "a cache needs at least one head and one column";
   return success();
 }
 
@@ -38,7 +44,7 @@ LogicalResult BufferOp::verify() {
     return emitOpError() << "may be dynamic in its first dimension only";
   if (getOffset().has_value() == (getRole() == Role::input))
     return emitOpError() << "needs an offset, unless it is an input";
-  if (getOffset() && *getOffset() < 0)
+  if (getOffset() && int64_t(*getOffset()) < 0)
     return emitOpError() << "offset must not be negative";
   return success();
 }

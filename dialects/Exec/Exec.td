@@ -60,6 +60,7 @@ def Exec_CacheOp : Exec_Op<"cache", [Symbol, HasParent<"ProgramOp">]> {
   let summary = "keys and values of one attention";
   let arguments = (ins SymbolNameAttr:$sym_name, I64Attr:$heads, I64Attr:$dim);
   let assemblyFormat = "$sym_name `heads` $heads `dim` $dim attr-dict";
+  let hasVerifier = 1;
 }
 
 def Exec_BufferOp : Exec_Op<"buffer", [Symbol, HasParent<"ProgramOp">]> {

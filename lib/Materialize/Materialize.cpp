@@ -71,6 +71,9 @@ public:
     COMPRESSC_RETURN_IF_ERROR(writer->finish());
     report.weightBytes = writer->fileBytes();
     BindWeights(module, weights);
+    // In the new checkpoint every tensor has its export name.
+    for (lm::ParamOp param : plan.unchanged)
+      param.removeKeyAttr();
     return report;
   }
 

@@ -336,7 +336,10 @@ def make_gguf(name, directory):
     missing, unexpected = model.load_state_dict(dequantised, strict=False)
     if unexpected or set(missing) - {"lm_head.weight"}:
         sys.exit(f"{name}: {missing} {unexpected}")
-    write_golden(directory / f"{name}.golden.json", f"gguf/{name}", model, tokenizer)
+    with tempfile.TemporaryDirectory() as scratch:
+        save_tokenizer(tokenizer, Path(scratch))
+        tasks = task_goldens(model, Path(scratch))
+    write_golden(directory / f"{name}.golden.json", f"gguf/{name}", model, tokenizer, tasks)
 
 
 # --- goldens ------------------------------------------------------------------------------------------
