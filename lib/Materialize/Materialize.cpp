@@ -293,16 +293,33 @@ private:
     if (values.empty())
       return absl::OkStatus();
     auto start = Clock::now();
-    Slice slice(values, [&](Value value) { return evaluated.contains(value); });
-    COMPRESSC_ASSIGN_OR_RETURN(auto results, runOnce(slice, {}));
+    SmallVector<Type> types(ValueRange(values).getTypes());
+    COMPRESSC_ASSIGN_OR_RETURN(auto results, compute(values, types));
     for (auto [value, result] : llvm::zip(values, results))
       evaluated[value] = result;
     report.weightSeconds += secondsSince(start);
     return absl::OkStatus();
   }
 
-  StatusOr<std::vector<OwnedTensor>> runOnce(Slice &slice, ArrayRef<Type> storedTypes) {
-    COMPRESSC_ASSIGN_OR_RETURN(Schedule schedule, slice.lower(module, 1, storedTypes));
+  /// The values, plain ones converted to `types`.
+  StatusOr<std::vector<OwnedTensor>> compute(ArrayRef<Value> values, ArrayRef<Type> types) {
+    std::vector<OwnedTensor> results(values.size());
+    SmallVector<Value> missing;
+    SmallVector<Type> missingTypes;
+    SmallVector<size_t> places;
+    for (auto [index, value] : llvm::enumerate(values)) {
+      if (auto known = evaluated.find(value); known != evaluated.end() && types[index] == value.getType()) {
+        results[index] = known->second;
+        continue;
+      }
+      missing.push_back(value);
+      missingTypes.push_back(types[index]);
+      places.push_back(index);
+    }
+    if (missing.empty())
+      return results;
+    Slice slice(missing, [&](Value value) { return evaluated.contains(value); });
+    COMPRESSC_ASSIGN_OR_RETURN(Schedule schedule, slice.lower(module, 1, missingTypes));
     COMPRESSC_ASSIGN_OR_RETURN(auto session, Session::Create(std::move(schedule),
                                                              StoreResolver(options.weights), *options.pool));
     const EntryPoint &entry = session->schedule().entries.front();
@@ -310,10 +327,9 @@ private:
     for (Value value : slice.inputs())
       inputs.push_back(evaluated[value].tensor);
     COMPRESSC_RETURN_IF_ERROR(session->run(entry, nullptr, inputs));
-    std::vector<OwnedTensor> results;
-    for (size_t i = 0; i < entry.outputs.size(); ++i) {
-      COMPRESSC_ASSIGN_OR_RETURN(Tensor output, session->output(entry, i));
-      results.push_back(CopyTensor(output));
+    for (auto [output, place] : llvm::enumerate(places)) {
+      COMPRESSC_ASSIGN_OR_RETURN(Tensor tensor, session->output(entry, output));
+      results[place] = CopyTensor(tensor);
     }
     return results;
   }
@@ -339,8 +355,7 @@ private:
     if (values.empty())
       return absl::OkStatus();
     auto start = Clock::now();
-    Slice slice(values, [&](Value value) { return evaluated.contains(value); });
-    COMPRESSC_ASSIGN_OR_RETURN(std::vector<OwnedTensor> results, runOnce(slice, types));
+    COMPRESSC_ASSIGN_OR_RETURN(std::vector<OwnedTensor> results, compute(values, types));
     for (auto [weight, result] : llvm::zip(bound, results)) {
       COMPRESSC_RETURN_IF_ERROR(checkFinite(result.tensor, weight->name));
       COMPRESSC_RETURN_IF_ERROR(WriteTensor(*writer, weight->name, result.tensor));

@@ -17,7 +17,9 @@ struct Split {
 /// tiles' steps over k: a panel of the weight is expanded once a task, and so is x copied.
 Split chooseSplit(int64_t M, int64_t N, int threads, const TileShape &shape) {
   constexpr double expandPanel = 14, copyRow = 0.12;
-  constexpr int64_t mostRows = 512, mostPanels = 8; // what a second-level cache holds
+  // What a second-level cache holds; a few rows only stream the weight, the longer the better.
+  constexpr int64_t mostRows = 512;
+  int64_t mostPanels = M <= shape.rows / 2 ? 128 : 8;
   int64_t panels = divideUp(N, shape.columns), fewest = divideUp(M, mostRows);
   int64_t lastTotal = -1;
   double best = 0;

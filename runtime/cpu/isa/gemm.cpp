@@ -69,20 +69,15 @@ COMPRESSC_INLINE TileEnd tileEnd(const GemmBlock &block, float *partial, int64_t
 // A few rows, as in decoding: the weight is read once and hardly reused, so panels are expanded in
 // pieces that stay in the first-level cache, and several are in flight to hide the latency of the sums.
 
-constexpr int64_t pieceDepth = 192;
+constexpr int64_t pieceDepth = 64;
 static_assert(blockDepth % pieceDepth == 0);
 
-constexpr int panelsInFlight(int rows) { return rows * 4 <= tileRows ? 2 : rows * 2 <= tileRows ? 2 : 1; }
+constexpr int panelsInFlight(int rows) { return rows * 4 <= tileRows ? 4 : rows * 2 <= tileRows ? 2 : 1; }
 
-/// Asks for columns [column, column + count) of the rows [row, rowEnd).
-COMPRESSC_INLINE void prefetchRows(const WeightMatrix &w, int64_t row, int64_t rowEnd, int64_t column,
-                                   int64_t count) {
-  int64_t begin = column * w.rowBytes / w.columns, end = (column + count) * w.rowBytes / w.columns;
-  for (; row < rowEnd; ++row) {
-    const char *data = static_cast<const char *>(w.data) + row * w.rowBytes;
-    for (int64_t at = begin; at < end; at += 64)
-      __builtin_prefetch(data + at);
-  }
+/// Asks for the second-level cache to hold memory that is wanted soon.
+COMPRESSC_INLINE void prefetch(const char *begin, const char *end) {
+  for (; begin < end; begin += 64)
+    __builtin_prefetch(begin, 0, 2);
 }
 
 template <int rows, int panels>
@@ -90,6 +85,10 @@ void fewRowsStrip(const GemmBlock &block, int64_t n, const float *x, float *rowS
                   float *partial) {
   const WeightMatrix &w = *block.w;
   int64_t row = block.columnBegin + n, rowEnd = minimum(block.columnEnd, row + panels * panelWidth);
+  // The next strip is asked for in the order of its memory, a share with each piece of this one: that is
+  // what the hardware's own prefetching follows best.
+  const char *ahead = static_cast<const char *>(w.data) + rowEnd * w.rowBytes;
+  int64_t aheadBytes = minimum(panels * panelWidth, block.columnEnd - rowEnd) * w.rowBytes;
   for (int64_t k = 0; k < block.depth; k += blockDepth, x += rows * blockDepth) {
     int64_t depth = minimum(blockDepth, block.depth - k);
     Vec acc[rows][panels][2];
@@ -99,8 +98,9 @@ void fewRowsStrip(const GemmBlock &block, int64_t n, const float *x, float *rowS
       for (int p = 0; p < panels; ++p)
         acc[r][p][0] = acc[r][p][1] = zero();
     for (int64_t piece = 0; piece < depth; piece += pieceDepth) {
-      int64_t count = minimum(pieceDepth, depth - piece), next = k + piece + count;
-      prefetchRows(w, row, rowEnd, next, minimum(pieceDepth, block.depth - next));
+      int64_t count = minimum(pieceDepth, depth - piece);
+      prefetch(ahead + aheadBytes * (k + piece) / block.depth,
+               ahead + aheadBytes * (k + piece + count) / block.depth);
       for (int p = 0; p < panels; ++p)
         expandPanel(w, row + p * panelWidth, rowEnd, k + piece, count, rowScratch,
                     panel + p * pieceDepth * panelWidth);
@@ -149,7 +149,7 @@ int64_t gemmScratchFloats(int64_t rows, int64_t columns, int64_t depth) {
   // The last block of rows may be a small one.
   int64_t few = minimum(rows, tileRows / 2) * (roundUp(depth, blockDepth) + 4 * panelWidth);
   int64_t many = rows * (blockDepth + (depth > blockDepth ? roundUp(columns, panelWidth) : 0));
-  return rowScratchFloats + 4 * panelFloats + maximum(few, many);
+  return rowScratchFloats + 2 * panelFloats + maximum(few, many);
 }
 
 void gemmBlock(const GemmBlock &block, float *scratch) {
@@ -159,7 +159,7 @@ void gemmBlock(const GemmBlock &block, float *scratch) {
     for (int64_t r = 0; r < rows; ++r)
       copyPadded(block.x + (block.rowBegin + r) * block.ldx + k, depth, to + r * blockDepth);
   };
-  float *rowScratch = scratch, *panel = rowScratch + rowScratchFloats, *rest = panel + 4 * panelFloats;
+  float *rowScratch = scratch, *panel = rowScratch + rowScratchFloats, *rest = panel + 2 * panelFloats;
 
   if (rows <= tileRows / 2) {
     float *partial = rest, *packed = partial + rows * 4 * panelWidth;

@@ -18,11 +18,11 @@ func.func private @types(
 
 // CHECK-LABEL: func.func @calibration
 func.func @calibration(%x: tensor<?x64xf32>, %s: tensor<64xf32>) {
-  // CHECK: %[[STATS:.*]] = compress.observe %[[X:.*]] : tensor<?x64xf32> -> <64>
+  // CHECK: %[[STATS:.*]] = compress.observe %[[X:.*]] : tensor<?x64xf32> -> !compress.statistics<64>
   %0 = compress.observe %x : tensor<?x64xf32> -> !compress.statistics<64>
-  // CHECK: compress.calibrated %[[X]] with %[[STATS]] : tensor<?x64xf32>, <64>
+  // CHECK: compress.calibrated %[[X]] with %[[STATS]] : tensor<?x64xf32>, !compress.statistics<64>
   %1 = compress.calibrated %x with %0 : tensor<?x64xf32>, !compress.statistics<64>
-  // CHECK: compress.scale_statistics %[[STATS]] by %{{.*}} : <64>, tensor<64xf32>
+  // CHECK: compress.scale_statistics %[[STATS]] by %{{.*}} : !compress.statistics<64>, tensor<64xf32>
   %2 = compress.scale_statistics %0 by %s : !compress.statistics<64>, tensor<64xf32>
   return
 }
@@ -69,7 +69,7 @@ func.func @searches(%w: tensor<8x64xf16>, %v: tensor<4x64xf16>, %s: !compress.st
 
 // CHECK-LABEL: func.func @rounding
 func.func @rounding(%w: tensor<8x64xf16>, %s: !compress.statistics<64>) {
-  // CHECK: %[[CODES:.*]] = compress.quantize %[[W:.*]] : tensor<8x64xf16> -> <8x64, bits = 4, group = 32, symmetric, f16>
+  // CHECK: %[[CODES:.*]] = compress.quantize %[[W:.*]] : tensor<8x64xf16> -> !compress.packed<8x64, bits = 4, group = 32, symmetric, f16>
   %0 = compress.quantize %w : tensor<8x64xf16> -> !compress.packed<8x64, bits = 4, group = 32, symmetric, f16>
   // CHECK: %[[ERROR:.*]] = compress.output_error %[[W]], %[[CODES]], %{{.*}} : (tensor<8x64xf16>, !compress.packed<8x64, bits = 4, group = 32, symmetric, f16>, !compress.statistics<64>) -> tensor<1xf32>
   %1 = compress.output_error %w, %0, %s : (tensor<8x64xf16>, !compress.packed<8x64, bits = 4, group = 32, symmetric, f16>, !compress.statistics<64>) -> tensor<1xf32>
