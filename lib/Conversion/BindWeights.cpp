@@ -28,6 +28,7 @@ static bool equivalent(Value a, Value b) {
 FailureOr<std::vector<BoundWeight>> FindBoundWeights(ModuleOp module) {
   llvm::MapVector<Value, BoundWeight> found;
   llvm::StringMap<Value> names;
+  llvm::MapVector<StringRef, Operation *> unchanged; // parameters that are read as they are, and by what
   Type checkpoint = CheckpointType(module);
   for (func::FuncOp function : module.getOps<func::FuncOp>()) {
     if (function.isExternal())
@@ -39,20 +40,27 @@ FailureOr<std::vector<BoundWeight>> FindBoundWeights(ModuleOp module) {
         return WalkResult::advance();
       for (OpOperand &operand : op->getOpOperands()) {
         Value value = operand.get();
-        if (times.get(value) == BindingTime::Run || value.getDefiningOp<lm::LoadParamOp>())
+        if (times.get(value) == BindingTime::Run)
           continue;
+        if (auto load = value.getDefiningOp<lm::LoadParamOp>()) {
+          unchanged.try_emplace(load.getParam(), op);
+          continue;
+        }
         OpOperand *use = &operand;
         if (IsQuantized(value)) {
           // The codes are stored; what they stand for stays an expression.
           use = &value.getDefiningOp()->getOpOperand(0);
           value = use->get();
-          if (value.getDefiningOp<lm::LoadParamOp>())
+          if (auto load = value.getDefiningOp<lm::LoadParamOp>()) {
+            unchanged.try_emplace(load.getParam(), op);
             continue;
+          }
         }
-        // A tied parameter that both uses rewrite alike stays tied.
-        if (auto load = RootParam(value); load && load.getAlias() && !found.contains(value))
-          if (auto tied = names.find(load.getParam()); tied != names.end() && equivalent(tied->second, value))
-            value = tied->second;
+        // A tied parameter that its uses rewrite alike stays tied.
+        if (auto load = RootParam(value); load && !found.contains(value))
+          for (StringRef name : {load.getParam(), load.exportName()})
+            if (auto tied = names.find(name); tied != names.end() && equivalent(tied->second, value))
+              value = tied->second;
         BoundWeight &weight = found[value];
         if (!llvm::is_contained(weight.uses, use))
           weight.uses.push_back(use);
@@ -77,6 +85,12 @@ FailureOr<std::vector<BoundWeight>> FindBoundWeights(ModuleOp module) {
     if (result.wasInterrupted())
       return failure();
   }
+  for (auto [name, op] : unchanged)
+    if (names.contains(name)) {
+      op->emitError() << name << " is needed both as it is and rewritten; a tied parameter needs an "
+                      << "alias for each use";
+      return failure();
+    }
   std::vector<BoundWeight> weights;
   for (auto &entry : found)
     weights.push_back(std::move(entry.second));
@@ -89,6 +103,8 @@ void BindWeights(ModuleOp module, ArrayRef<BoundWeight> weights) {
   for (compress::RemarkOp remark : remarks)
     remark.erase();
 
+  if (weights.empty())
+    return;
   SymbolTable symbols(module);
   OpBuilder builder(module.getContext());
   auto firstFunction = *module.getOps<func::FuncOp>().begin();

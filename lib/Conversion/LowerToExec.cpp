@@ -4,6 +4,7 @@
 #include "compressc/Conversion/ToSchedule.h"
 #include "compressc/Transforms/Dataflow.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "llvm/ADT/StringSet.h"
 
 using namespace mlir;
 
@@ -17,7 +18,12 @@ class Lowering {
 public:
   Lowering(func::FuncOp function, int64_t maxTokens, int64_t maxSelected)
       : function(function), maxTokens(maxTokens), maxSelected(maxSelected),
-        builder(function.getContext()) {}
+        builder(function.getContext()) {
+    // Weights and the entry point keep their names.
+    for (Operation &op : function->getParentOp()->getRegion(0).front())
+      if (auto symbol = dyn_cast<SymbolOpInterface>(op))
+        taken.insert(symbol.getName());
+  }
 
   FailureOr<exec::ProgramOp> run() {
     builder.setInsertionPointAfter(function);
@@ -26,6 +32,11 @@ public:
     program.getBody().emplaceBlock();
     declarations = OpBuilder::atBlockEnd(&program.getBody().front());
     SmallVector<Attribute> inputs;
+    for (BlockArgument argument : function.getArguments())
+      if (Type type = argument.getType(); !isa<lm::BatchType>(type) && !ToStorageType(type)) {
+        program.erase();
+        return function.emitError() << "an argument of type " << type << " can't be lowered";
+      }
     for (BlockArgument argument : function.getArguments())
       if (Attribute input = declareArgument(argument))
         inputs.push_back(input);
@@ -50,15 +61,22 @@ private:
   };
 
   FlatSymbolRefAttr reference(StringRef name) { return FlatSymbolRefAttr::get(builder.getContext(), name); }
-  std::string fresh(StringRef prefix) { return (prefix + Twine(counters[prefix]++)).str(); }
+  std::string fresh(StringRef prefix) {
+    std::string name;
+    do
+      name = (prefix + Twine(counters[prefix]++)).str();
+    while (taken.contains(name));
+    return name;
+  }
 
   Attribute declareArgument(BlockArgument argument) {
     auto tensor = dyn_cast<RankedTensorType>(argument.getType());
     if (isa<lm::BatchType>(argument.getType()))
       return {};
     if (tensor && tensor.getElementType().isInteger(32)) {
-      exec::TokensOp::create(declarations, argument.getLoc(), "tokens");
-      places[argument] = {reference("tokens"), exec::RowCount::tokens};
+      std::string name = taken.contains("tokens") ? fresh("tokens") : "tokens";
+      exec::TokensOp::create(declarations, argument.getLoc(), name);
+      places[argument] = {reference(name), exec::RowCount::tokens};
       return {};
     }
     auto rows = tensor && !tensor.hasStaticShape() ? exec::RowCount::tokens : exec::RowCount::fixed;
@@ -101,8 +119,11 @@ private:
     }
     if (auto results = dyn_cast<func::ReturnOp>(op)) {
       SmallVector<Attribute> outputs;
-      for (Value value : results.getOperands())
+      for (Value value : results.getOperands()) {
+        if (!ToStorageType(value.getType()))
+          return op->emitError() << "a value of type " << value.getType() << " can't be returned";
         outputs.push_back(places.lookup(value).symbol);
+      }
       entry.setOutputsAttr(builder.getArrayAttr(outputs));
       return success();
     }
@@ -177,6 +198,8 @@ private:
         places[result] = cache; // updated in place
         continue;
       }
+      if (!ToStorageType(result.getType()))
+        return op->emitError() << "no buffer can hold a result of type " << result.getType();
       auto tensor = dyn_cast<RankedTensorType>(result.getType());
       Place place{reference(fresh(accumulates ? "s" : "b")),
                   tensor && !tensor.hasStaticShape() ? rows : exec::RowCount::fixed};
@@ -241,6 +264,7 @@ private:
   llvm::DenseSet<Operation *> weights;
   llvm::MapVector<StringAttr, exec::BufferOp> buffers;
   llvm::StringMap<int> counters;
+  llvm::StringSet<> taken;
 };
 
 struct LowerToExecPass : impl::LowerToExecBase<LowerToExecPass> {

@@ -124,7 +124,7 @@ struct AWQScale : impl::AWQScaleBase<AWQScale> {
     // Checked here so that the message names the weight.
     if (groupSize < 1 || width % groupSize)
       return consumers.front().emitError()
-             << "awq-scale: group size " << groupSize << " does not divide the " << width
+             << "awq-scale: group size " << int64_t(groupSize) << " does not divide the " << width
              << " columns of " << ExportName(weights.front()) << "; use a divisor such as "
              << std::gcd(width, int64_t(128));
     auto search = compress::AWQScaleOp::create(
@@ -188,8 +188,14 @@ struct AWQScale : impl::AWQScaleBase<AWQScale> {
     }
     if (auto gated = dyn_cast<lm::GatedActivationOp>(copy))
       gated.getUpMutable().assign(rows);
-    if (auto attention = dyn_cast<lm::AttentionOp>(copy))
+    if (auto attention = dyn_cast<lm::AttentionOp>(copy)) {
       attention.getValueMutable().assign(rows);
+      // The original may stay to be observed, with other values in its cache.
+      if (auto cache = attention.getCache().getDefiningOp<lm::CacheOp>()) {
+        OpBuilder before(attention);
+        attention.getCacheMutable().assign(before.clone(*cache)->getResult(0));
+      }
+    }
     return copy->getResult(0);
   }
 };

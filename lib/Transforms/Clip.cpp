@@ -40,7 +40,7 @@ struct Clip : impl::ClipBase<Clip> {
     Value weight = linear.getWeight();
     auto type = cast<RankedTensorType>(weight.getType());
     if (groupSize < 1 || type.getDimSize(1) % groupSize)
-      return linear.emitError() << "clip: group size " << groupSize << " does not divide the "
+      return linear.emitError() << "clip: group size " << int64_t(groupSize) << " does not divide the "
                                 << type.getDimSize(1) << " columns of " << ExportName(weight)
                                 << "; use a divisor such as "
                                 << std::gcd(type.getDimSize(1), int64_t(128));

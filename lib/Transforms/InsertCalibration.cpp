@@ -29,6 +29,14 @@ compress::StatisticsType statisticsType(Value input) {
                                        cast<RankedTensorType>(input.getType()).getDimSize(1));
 }
 
+/// Right behind `input`, or at the layer's start when it comes from outside.
+void insertAfter(OpBuilder &builder, Value input, lm::BlockOp block) {
+  if (block->isAncestor(input.getParentRegion()->getParentOp()))
+    builder.setInsertionPointAfterValue(input);
+  else
+    builder.setInsertionPointToStart(&block.getBody().front());
+}
+
 void attach(OpBuilder &builder, Value input, Value statistics, ArrayRef<lm::LinearOp> linears) {
   auto calibrated = compress::CalibratedOp::create(builder, input.getLoc(), input, statistics);
   for (lm::LinearOp linear : linears)
@@ -60,7 +68,7 @@ struct InsertCalibration : impl::InsertCalibrationBase<InsertCalibration> {
   void observeInPlace(lm::BlockOp block) {
     for (auto &[input, linears] : findSites(block)) {
       OpBuilder builder(block.getContext());
-      builder.setInsertionPointAfterValue(input);
+      insertAfter(builder, input, block);
       Value statistics =
           compress::ObserveOp::create(builder, input.getLoc(), statisticsType(input), input);
       attach(builder, input, statistics, linears);
@@ -78,8 +86,8 @@ struct InsertCalibration : impl::InsertCalibrationBase<InsertCalibration> {
 
       SmallVector<Value> statistics;
       for (auto &[input, linears] : sites) {
-        Value observed = inside.lookup(input);
-        builder.setInsertionPointAfterValue(observed);
+        Value observed = inside.lookupOrDefault(input);
+        insertAfter(builder, observed, copy);
         statistics.push_back(
             compress::ObserveOp::create(builder, input.getLoc(), statisticsType(input), observed));
       }
@@ -96,7 +104,7 @@ struct InsertCalibration : impl::InsertCalibrationBase<InsertCalibration> {
         stream.map(result, mapped);
       unsigned next = block.getNumResults();
       for (auto &[input, linears] : sites) {
-        builder.setInsertionPointAfterValue(input);
+        insertAfter(builder, input, block);
         attach(builder, input, observing.getResult(next++), linears);
       }
     }

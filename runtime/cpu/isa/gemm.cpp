@@ -74,10 +74,16 @@ static_assert(blockDepth % pieceDepth == 0);
 
 constexpr int panelsInFlight(int rows) { return rows * 4 <= tileRows ? 4 : rows * 2 <= tileRows ? 2 : 1; }
 
-/// Asks for the second-level cache to hold memory that is wanted soon.
-COMPRESSC_INLINE void prefetch(const char *begin, const char *end) {
-  for (; begin < end; begin += 64)
-    __builtin_prefetch(begin, 0, 2);
+/// Asks for columns [column, column + count) of the rows [row, rowEnd): each row's are far from the next
+/// one's, so the hardware does not foresee them.
+COMPRESSC_INLINE void prefetchRows(const WeightMatrix &w, int64_t row, int64_t rowEnd, int64_t column,
+                                   int64_t count) {
+  int64_t begin = column * w.rowBytes / w.columns, end = (column + count) * w.rowBytes / w.columns;
+  for (; row < rowEnd; ++row) {
+    const char *data = static_cast<const char *>(w.data) + row * w.rowBytes;
+    for (int64_t at = begin; at < end; at += 64)
+      __builtin_prefetch(data + at);
+  }
 }
 
 template <int rows, int panels>
@@ -85,10 +91,6 @@ void fewRowsStrip(const GemmBlock &block, int64_t n, const float *x, float *rowS
                   float *partial) {
   const WeightMatrix &w = *block.w;
   int64_t row = block.columnBegin + n, rowEnd = minimum(block.columnEnd, row + panels * panelWidth);
-  // The next strip is asked for in the order of its memory, a share with each piece of this one: that is
-  // what the hardware's own prefetching follows best.
-  const char *ahead = static_cast<const char *>(w.data) + rowEnd * w.rowBytes;
-  int64_t aheadBytes = minimum(panels * panelWidth, block.columnEnd - rowEnd) * w.rowBytes;
   for (int64_t k = 0; k < block.depth; k += blockDepth, x += rows * blockDepth) {
     int64_t depth = minimum(blockDepth, block.depth - k);
     Vec acc[rows][panels][2];
@@ -98,9 +100,8 @@ void fewRowsStrip(const GemmBlock &block, int64_t n, const float *x, float *rowS
       for (int p = 0; p < panels; ++p)
         acc[r][p][0] = acc[r][p][1] = zero();
     for (int64_t piece = 0; piece < depth; piece += pieceDepth) {
-      int64_t count = minimum(pieceDepth, depth - piece);
-      prefetch(ahead + aheadBytes * (k + piece) / block.depth,
-               ahead + aheadBytes * (k + piece + count) / block.depth);
+      int64_t count = minimum(pieceDepth, depth - piece), next = k + piece + count;
+      prefetchRows(w, row, rowEnd, next, minimum(pieceDepth, block.depth - next));
       for (int p = 0; p < panels; ++p)
         expandPanel(w, row + p * panelWidth, rowEnd, k + piece, count, rowScratch,
                     panel + p * pieceDepth * panelWidth);

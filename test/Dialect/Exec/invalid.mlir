@@ -149,10 +149,8 @@ exec.program @p max_tokens 8 max_selected 1 arena 64 {
 exec.weight @w "w" : tensor<8xf16>
 
 // -----
-exec.program @p max_tokens 8 max_selected 1 arena 64 {
-  // expected-error@+1 {{expects parent op 'exec.entry'}}
-  exec.call "add" [] -> [] {}
-}
+// expected-error@+1 {{expects parent op 'exec.entry'}}
+exec.call "add" [] -> [] {}
 
 // -----
 exec.program @p max_tokens 8 max_selected 1 arena 64 {

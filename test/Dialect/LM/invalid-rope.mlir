@@ -28,6 +28,7 @@
 #rope = #lm.rope<theta = 1.0e4, yarn = 2.0>
 
 // -----
+// expected-error@+2 {{expected floating point literal}}
 // expected-error@+1 {{unknown or bad rope field 'factor'}}
 #rope = #lm.rope<theta = 1.0e4, linear, factor = often>
 

@@ -38,7 +38,8 @@ TEST(Golden, BothSpellingsOfMerges) {
   }
   std::unique_ptr<Tokenizer> pairs = load(base), strings = load(other);
   ASSERT_TRUE(pairs && strings);
-  for (const nlohmann::json &text : inputJson("golden.json")["texts"])
+  nlohmann::json golden = inputJson("golden.json");
+  for (const nlohmann::json &text : golden["texts"])
     EXPECT_EQ(pairs->encode(text.get<std::string>()), strings->encode(text.get<std::string>()));
 }
 
