@@ -219,7 +219,7 @@ def Compress_QuantizeOp : Compress_KernelOp<"quantize"> {
   }];
   let arguments = (ins Compress_Plain:$weight);
   let results = (outs Compress_PackedType:$result);
-  let assemblyFormat = "$weight attr-dict `:` type($weight) `->` type($result)";
+  let assemblyFormat = "$weight attr-dict `:` type($weight) `->` qualified(type($result))";
   let hasVerifier = 1;
 }
 

@@ -198,8 +198,6 @@ private:
         places[result] = cache; // updated in place
         continue;
       }
-      if (!ToStorageType(result.getType()))
-        return op->emitError() << "no buffer can hold a result of type " << result.getType();
       auto tensor = dyn_cast<RankedTensorType>(result.getType());
       Place place{reference(fresh(accumulates ? "s" : "b")),
                   tensor && !tensor.hasStaticShape() ? rows : exec::RowCount::fixed};

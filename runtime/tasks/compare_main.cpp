@@ -4,6 +4,7 @@
 #include "compressc/runtime/safetensors.h"
 #include "runtime/tasks/compare.h"
 #include "runtime/tasks/json_text.h"
+#include "runtime/tasks/output.h"
 #include "runtime/tasks/text.h"
 #include <cmath>
 #include <cstdio>
@@ -153,14 +154,11 @@ Status compare(const Options &options) {
   }
   for (const std::string &warning : result.warnings)
     std::fprintf(stderr, "warning: %s\n", warning.c_str());
-  if (!options.json.empty() && options.json != "-")
-    COMPRESSC_RETURN_IF_ERROR(
-        WriteFileAtomically(options.json, jsonOf(result, base, compressed, pair)));
-  std::string text = options.json == "-" ? jsonOf(result, base, compressed, pair)
-                                         : tableOf(result, base, compressed, pair);
-  if (std::fputs(text.c_str(), stdout) < 0 || std::fflush(stdout) != 0)
-    return IOError("standard output could not be written");
-  return absl::OkStatus();
+  if (!options.json.empty())
+    COMPRESSC_RETURN_IF_ERROR(WriteOutput(options.json, jsonOf(result, base, compressed, pair)));
+  if (options.json == "-")
+    return absl::OkStatus();
+  return WriteOutput("-", tableOf(result, base, compressed, pair));
 }
 
 } // namespace

@@ -1,6 +1,5 @@
 #include "runtime/tasks/deployment.h"
 #include "absl/flags/flag.h"
-#include <cstdio>
 #include <filesystem>
 
 ABSL_FLAG(std::string, data, "", "data folder or file");
@@ -51,15 +50,6 @@ Status CheckRange(absl::string_view flag, double value, double low, double high)
   if (value >= low && value <= high)
     return absl::OkStatus();
   return Invalid("--", flag, " must be from ", low, " to ", high, ", not ", value);
-}
-
-Status WriteOutput(const std::string &path, const std::string &contents) {
-  if (path != "-")
-    return WriteFileAtomically(path, contents);
-  if (std::fwrite(contents.data(), 1, contents.size(), stdout) != contents.size() ||
-      std::fflush(stdout) != 0)
-    return IOError("standard output could not be written");
-  return absl::OkStatus();
 }
 
 } // namespace compressc

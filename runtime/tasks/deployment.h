@@ -37,7 +37,4 @@ FlagUse QuietFlag();
 /// An error when `value` is outside [low, high].
 Status CheckRange(absl::string_view flag, double value, double low, double high);
 
-/// Writes to standard output when `path` is "-", otherwise atomically to the file.
-Status WriteOutput(const std::string &path, const std::string &contents);
-
 } // namespace compressc

@@ -5,6 +5,7 @@
 #include "runtime/tasks/deployment.h"
 #include "runtime/tasks/generate.h"
 #include "runtime/tasks/json_text.h"
+#include "runtime/tasks/output.h"
 #include <algorithm>
 #include <cstdio>
 #include <unistd.h>

@@ -4,6 +4,7 @@
 #include "runtime/tasks/commands.h"
 #include "runtime/tasks/deployment.h"
 #include "runtime/tasks/json_text.h"
+#include "runtime/tasks/output.h"
 #include "runtime/tasks/text.h"
 #include <cstdio>
 #include <map>

@@ -1,6 +1,5 @@
 #include "absl/flags/flag.h"
-#include "absl/time/clock.h"
-#include "absl/time/time.h"
+
 #include "compressc/runtime/progress.h"
 #include "runtime/tasks/commands.h"
 #include "runtime/tasks/deployment.h"
@@ -8,8 +7,8 @@
 #include "runtime/tasks/mmlu_prompt.h"
 #include "runtime/tasks/mmlu_report.h"
 #include "runtime/tasks/mmlu_score.h"
+#include "runtime/tasks/output.h"
 #include "runtime/tasks/sampling.h"
-#include "runtime/tasks/text.h"
 #include <chrono>
 #include <cmath>
 #include <cstdio>

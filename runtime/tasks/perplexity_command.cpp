@@ -3,6 +3,7 @@
 #include "compressc/runtime/progress.h"
 #include "runtime/tasks/commands.h"
 #include "runtime/tasks/deployment.h"
+#include "runtime/tasks/output.h"
 #include "runtime/tasks/perplexity.h"
 #include "runtime/tasks/text.h"
 #include <chrono>
