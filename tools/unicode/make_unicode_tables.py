@@ -10,31 +10,58 @@ about every code point; names and decompositions come from Python's unicodedata,
 does not know of them is left out. The script fails when a property is not a plain function of the code
 point, and prints the Unicode version that each table corresponds to.
 """
+
 import sys
 import unicodedata
 
 import tokenizers
 from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers
 
-CATEGORIES = ("Cn Lu Ll Lt Lm Lo Mn Mc Me Nd Nl No Pc Pd Ps Pe Pi Pf Po "
-              "Sm Sc Sk So Zs Zl Zp Cc Cf Cs Co").split()
+CATEGORIES = (
+    "Cn Lu Ll Lt Lm Lo Mn Mc Me Nd Nl No Pc Pd Ps Pe Pi Pf Po " "Sm Sc Sk So Zs Zl Zp Cc Cf Cs Co"
+).split()
 CODE_POINTS = [c for c in range(0x110000) if not 0xD800 <= c < 0xE000]
 CHUNK = 4096
 SPACE, NUMERIC, WORD, ADDED_WORD, NFC_CHECK = (1 << bit for bit in range(5, 10))
 
 # First assigned in the version: (code point, property it has there).
-LETTER_OF_VERSION = [("9.0", 0x1E900), ("10.0", 0x0860), ("11.0", 0x10D00), ("12.0", 0x1E100),
-                     ("13.0", 0x08BE), ("14.0", 0x0870), ("15.0", 0x1E030), ("15.1", 0x2EBF0),
-                     ("16.0", 0x1C89), ("17.0", 0xA7CE)]
-DIGIT_OF_VERSION = [("9.0", 0x1E950), ("10.0", 0x11D50), ("11.0", 0x10D30), ("12.0", 0x1E140),
-                    ("13.0", 0x11950), ("15.0", 0x1E4F0), ("16.0", 0x10D40), ("17.0", 0x11DE0)]
-MARK_OF_VERSION = [("9.0", 0x1E947), ("10.0", 0x1DF6), ("11.0", 0x07FD), ("12.0", 0x0EBA),
-                   ("13.0", 0x1ABF), ("14.0", 0x0898), ("15.0", 0x10EFD), ("16.0", 0x0897)]
+LETTER_OF_VERSION = [
+    ("9.0", 0x1E900),
+    ("10.0", 0x0860),
+    ("11.0", 0x10D00),
+    ("12.0", 0x1E100),
+    ("13.0", 0x08BE),
+    ("14.0", 0x0870),
+    ("15.0", 0x1E030),
+    ("15.1", 0x2EBF0),
+    ("16.0", 0x1C89),
+    ("17.0", 0xA7CE),
+]
+DIGIT_OF_VERSION = [
+    ("9.0", 0x1E950),
+    ("10.0", 0x11D50),
+    ("11.0", 0x10D30),
+    ("12.0", 0x1E140),
+    ("13.0", 0x11950),
+    ("15.0", 0x1E4F0),
+    ("16.0", 0x10D40),
+    ("17.0", 0x11DE0),
+]
+MARK_OF_VERSION = [
+    ("9.0", 0x1E947),
+    ("10.0", 0x1DF6),
+    ("11.0", 0x07FD),
+    ("12.0", 0x0EBA),
+    ("13.0", 0x1ABF),
+    ("14.0", 0x0898),
+    ("15.0", 0x10EFD),
+    ("16.0", 0x0897),
+]
 
 
 def chunks():
     for i in range(0, len(CODE_POINTS), CHUNK):
-        yield CODE_POINTS[i:i + CHUNK]
+        yield CODE_POINTS[i : i + CHUNK]
 
 
 def matching(pattern):
@@ -92,8 +119,10 @@ def normalization():
         if combining and nfd.normalize_str(probe) != probe:
             classes[c] = combining
         elif not combining:
-            assert nfd.normalize_str(char) != char or nfd.normalize_str("a\u0345" + char) == \
-                "a\u0345" + char, f"U+{c:04X} is a mark that unicodedata does not know"
+            assert (
+                nfd.normalize_str(char) != char
+                or nfd.normalize_str("a\u0345" + char) == "a\u0345" + char
+            ), f"U+{c:04X} is a mark that unicodedata does not know"
         if 0xAC00 <= c < 0xAC00 + 11172:
             continue
         decomposed = nfd.normalize_str(char)
@@ -127,9 +156,18 @@ def main():
 
     spaces, digits, words = matching(r"\s"), numeric(), matching(r"\w")
     addedSpaces = {c for c, at, start in aroundAddedToken("x", "x", lstrip=True) if start == at - 1}
-    assert spaces == addedSpaces, "white space differs between the regular expressions and added tokens"
-    addedWords = {c for c, at, start in aroundAddedToken(" ", " ", single_word=True) if start is None}
-    for flag, members in ((SPACE, spaces), (NUMERIC, digits), (WORD, words), (ADDED_WORD, addedWords)):
+    assert (
+        spaces == addedSpaces
+    ), "white space differs between the regular expressions and added tokens"
+    addedWords = {
+        c for c, at, start in aroundAddedToken(" ", " ", single_word=True) if start is None
+    }
+    for flag, members in (
+        (SPACE, spaces),
+        (NUMERIC, digits),
+        (WORD, words),
+        (ADDED_WORD, addedWords),
+    ):
         for c in members:
             properties[c] |= flag
 
@@ -150,8 +188,10 @@ def main():
     print(f"tokenizers {tokenizers.__version__}: Unicode versions: {stated}")
 
     with open(output, "w", encoding="ascii") as out:
-        out.write("// Written by tools/unicode/make_unicode_tables.py from the behaviour of tokenizers "
-                  f"{tokenizers.__version__}.\n// Unicode versions: {stated}.\n")
+        out.write(
+            "// Written by tools/unicode/make_unicode_tables.py from the behaviour of tokenizers "
+            f"{tokenizers.__version__}.\n// Unicode versions: {stated}.\n"
+        )
         out.write("// clang-format off\n\n")
 
         def table(declaration, rows):
@@ -165,19 +205,27 @@ def main():
             out.write(line.rstrip() + "\n};\n\n")
 
         starts = [c for c in range(0x110000) if c == 0 or properties[c] != properties[c - 1]]
-        table("constexpr PropertyRange propertyRanges[]",
-              [f"{{0x{c:X},{properties[c]}}}," for c in starts])
+        table(
+            "constexpr PropertyRange propertyRanges[]",
+            [f"{{0x{c:X},{properties[c]}}}," for c in starts],
+        )
         runs = []
         for c, combining in sorted(classes.items()):
             if runs and runs[-1][1] == c - 1 and runs[-1][2] == combining:
                 runs[-1][1] = c
             else:
                 runs.append([c, c, combining])
-        table("constexpr CombiningRange combiningRanges[]",
-              [f"{{0x{first:X},0x{last:X},{combining}}}," for first, last, combining in runs])
-        table("constexpr Decomposition decompositions[]",
-              [f"{{0x{c:X},0x{a:X},{f'0x{b:X}' if b else 0},{int(composes)}}},"
-               for c, (a, b, composes) in sorted(pairs.items())])
+        table(
+            "constexpr CombiningRange combiningRanges[]",
+            [f"{{0x{first:X},0x{last:X},{combining}}}," for first, last, combining in runs],
+        )
+        table(
+            "constexpr Decomposition decompositions[]",
+            [
+                f"{{0x{c:X},0x{a:X},{f'0x{b:X}' if b else 0},{int(composes)}}},"
+                for c, (a, b, composes) in sorted(pairs.items())
+            ],
+        )
 
 
 main()

@@ -48,11 +48,12 @@ COMPRESSC_INLINE void unpackCodes(const uint8_t *row, int64_t rowBytes, int64_t 
 }
 
 COMPRESSC_INLINE float plainAt(const void *data, DType dtype, int64_t index) {
+  const char *bytes = static_cast<const char *>(data);
   if (dtype == DType::F16)
-    return halfToFloat(static_cast<const uint16_t *>(data)[index]);
+    return halfToFloat(loadAs<uint16_t>(bytes + index * 2));
   if (dtype == DType::BF16)
-    return bfloat16ToFloat(static_cast<const uint16_t *>(data)[index]);
-  return static_cast<const float *>(data)[index];
+    return bfloat16ToFloat(loadAs<uint16_t>(bytes + index * 2));
+  return loadAs<float>(bytes + index * 4);
 }
 
 COMPRESSC_INLINE uint32_t zeroAt(const WeightMatrix &w, int64_t row, int64_t group, int64_t groups) {
@@ -61,9 +62,10 @@ COMPRESSC_INLINE uint32_t zeroAt(const WeightMatrix &w, int64_t row, int64_t gro
     return 1u << (bits - 1);
   int64_t bit = row * bits, word = bit / 32;
   int shift = int(bit % 32);
-  uint64_t pair = w.zeros[word * groups + group];
+  const char *zeros = reinterpret_cast<const char *>(w.zeros) + group * 4;
+  uint64_t pair = loadAs<uint32_t>(zeros + word * groups * 4);
   if (shift + bits > 32)
-    pair |= uint64_t(w.zeros[(word + 1) * groups + group]) << 32;
+    pair |= uint64_t(loadAs<uint32_t>(zeros + (word + 1) * groups * 4)) << 32;
   return uint32_t(pair >> shift) & ((1u << bits) - 1);
 }
 
@@ -140,13 +142,13 @@ void expandRow(const WeightMatrix &w, int64_t row, int64_t column, int64_t count
     const uint16_t *half = reinterpret_cast<const uint16_t *>(data) + column;
     return convertRow(
         count, out, [=](int64_t i) { return loadHalf(half + i); },
-        [=](int64_t i) { return halfToFloat(half[i]); });
+        [=](int64_t i) { return halfToFloat(loadAs<uint16_t>(half + i)); });
   }
   case DType::BF16: {
     const uint16_t *half = reinterpret_cast<const uint16_t *>(data) + column;
     return convertRow(
         count, out, [=](int64_t i) { return loadBFloat16(half + i); },
-        [=](int64_t i) { return bfloat16ToFloat(half[i]); });
+        [=](int64_t i) { return bfloat16ToFloat(loadAs<uint16_t>(half + i)); });
   }
   case DType::Packed:
     return expandPacked(w, row, column, count, out);
