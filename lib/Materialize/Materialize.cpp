@@ -128,26 +128,12 @@ private:
   /// Top-level run-time values that observations depend on: the hidden states of the calibration set.
   void findStream(func::FuncOp function) {
     stream.clear();
-    SmallVector<Value> work;
-    function.walk([&](compress::ObserveOp observe) { work.push_back(observe.getInput()); });
-    llvm::DenseSet<Value> seen;
-    BindingTimes times;
-    while (!work.empty()) {
-      Value value = work.pop_back_val();
-      if (times.get(value) != BindingTime::Run || !seen.insert(value).second)
-        continue;
-      if (auto argument = dyn_cast<BlockArgument>(value)) {
-        if (auto block = dyn_cast<lm::BlockOp>(argument.getOwner()->getParentOp()))
-          work.push_back(block.getInputs()[argument.getArgNumber()]);
-        continue;
-      }
+    SmallVector<Value> observed;
+    function.walk([&](compress::ObserveOp observe) { observed.push_back(observe.getInput()); });
+    for (Value value : RunTimeSlice(observed)) {
       Operation *op = value.getDefiningOp();
-      if (isa<func::FuncOp>(op->getParentOp()) && isa<RankedTensorType>(value.getType()))
+      if (op && isa<func::FuncOp>(op->getParentOp()) && isa<RankedTensorType>(value.getType()))
         stream.insert(value);
-      if (auto block = dyn_cast<lm::BlockOp>(op))
-        work.push_back(block.yield().getValues()[cast<OpResult>(value).getResultNumber()]);
-      else
-        llvm::append_range(work, op->getOperands());
     }
   }
 

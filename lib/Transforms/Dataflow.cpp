@@ -30,27 +30,33 @@ BindingTime BindingTimes::get(Value value) {
   return time;
 }
 
-llvm::SetVector<Operation *> DeployedOps(func::FuncOp function) {
+llvm::SetVector<Value> RunTimeSlice(ArrayRef<Value> outputs) {
   BindingTimes times;
-  llvm::SetVector<Operation *> needed;
-  llvm::DenseSet<Value> seen;
-  SmallVector<Value> work(function.getBody().front().getTerminator()->getOperands());
+  llvm::SetVector<Value> slice;
+  SmallVector<Value> work(outputs);
   while (!work.empty()) {
     Value value = work.pop_back_val();
-    if (times.get(value) != BindingTime::Run || !seen.insert(value).second)
+    if (times.get(value) != BindingTime::Run || !slice.insert(value))
       continue;
+    Operation *op = value.getDefiningOp();
     if (auto argument = dyn_cast<BlockArgument>(value)) {
       if (auto block = dyn_cast<lm::BlockOp>(argument.getOwner()->getParentOp()))
         work.push_back(block.getInputs()[argument.getArgNumber()]);
-      continue;
-    }
-    Operation *op = value.getDefiningOp();
-    needed.insert(op);
-    if (auto block = dyn_cast<lm::BlockOp>(op))
+    } else if (auto block = dyn_cast<lm::BlockOp>(op)) {
       work.push_back(block.yield().getValues()[cast<OpResult>(value).getResultNumber()]);
-    else
+    } else {
       llvm::append_range(work, op->getOperands());
+    }
   }
+  return slice;
+}
+
+llvm::SetVector<Operation *> DeployedOps(func::FuncOp function) {
+  SmallVector<Value> results(function.getBody().front().getTerminator()->getOperands());
+  llvm::DenseSet<Operation *> needed;
+  for (Value value : RunTimeSlice(results))
+    if (Operation *op = value.getDefiningOp())
+      needed.insert(op);
   // In program order.
   llvm::SetVector<Operation *> ordered;
   function.walk<WalkOrder::PreOrder>([&](Operation *op) {

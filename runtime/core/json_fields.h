@@ -2,6 +2,7 @@
 #pragma once
 
 #include "compressc/runtime/status.h"
+#include "compressc/runtime/text.h"
 #include <nlohmann/json.hpp>
 #include <string_view>
 
@@ -14,14 +15,6 @@ inline const nlohmann::json &Field(const nlohmann::json &object, const char *key
     return null;
   auto found = object.find(key);
   return found == object.end() ? null : *found;
-}
-
-/// `text` as a JSON string, shortened, for messages.
-inline std::string Quoted(std::string_view text) {
-  constexpr size_t longest = 60;
-  std::string shortened(text.substr(0, longest));
-  return nlohmann::json(shortened).dump(-1, ' ', true, nlohmann::json::error_handler_t::replace) +
-         (text.size() > longest ? "..." : "");
 }
 
 /// A boolean member; `fallback` when it is missing or null.

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Compares compressc-tokenize with the tokenizers package and prints the differences for each corpus.
+"""Compares compressc-tokenize with the tokenizers package: prints the differences of each corpus.
 
     compare_tokenizers.py --tool compressc-tokenize --data DIRECTORY TOKENIZER.json...
 
 DIRECTORY holds the evaluation and calibration data (*.jsonl.gz, *.raw.gz). Every string in them is
-encoded, as are few-shot prompts, whole documents, every code point in several surroundings, and random
-strings. The ids are decoded as well. Exit code 1 when anything differs.
+encoded, as are few-shot prompts, whole documents, every code point in several surroundings, and
+random strings. The ids are decoded as well. Exit code 1 when anything differs.
 """
 
 import argparse

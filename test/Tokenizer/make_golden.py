@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Makes the small committed test data of the tokenizer, with what the tokenizers package gives for it.
+"""Makes the small committed test data of the tokenizer, with what the tokenizers package gives.
 
     make_golden.py OUTPUT_DIRECTORY
 
-tokenizer.json is a byte-level BPE trained on the sentences below. golden.json holds variants of it (other
-components in its place) with texts, ids and decoded texts, cuts of pre-tokenizers, and NFC forms.
+tokenizer.json is a byte-level BPE trained on the sentences below. golden.json holds variants of it
+(other components in its place) with texts, ids and decoded texts, cuts of pre-tokenizers, and NFC forms.
 """
 
 import json

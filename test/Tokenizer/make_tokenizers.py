@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Makes tokenizer.json files from GGUF vocabularies, to compare tokenizers on real vocabularies.
 
-    make_tokenizers.py OUTPUT_DIRECTORY [--smollm2 FILE.gguf] [--qwen2 FILE.gguf] [--llama3 FILE.gguf]
+    make_tokenizers.py OUTPUT [--smollm2 FILE.gguf] [--qwen2 FILE.gguf] [--llama3 FILE.gguf]
 
 A GGUF file holds the tokens, their types and the merges; the pipeline around them is known for each
-family. Writes OUTPUT_DIRECTORY/<family>/tokenizer.json.
+family. Writes OUTPUT/<family>/tokenizer.json.
 """
 
 import argparse
@@ -166,7 +166,8 @@ def main():
             with open(os.path.join(directory, "tokenizer.json"), "w", encoding="utf-8") as out:
                 json.dump(made, out, ensure_ascii=False)
             print(
-                f"{family}: {len(made['model']['vocab'])} tokens, {len(made['added_tokens'])} added, "
+                f"{family}: {len(made['model']['vocab'])} tokens, "
+                f"{len(made['added_tokens'])} added, "
                 f"{len(made['model']['merges'])} merges"
             )
 

@@ -42,6 +42,17 @@ function(compressc_library name)
   endif()
 endfunction()
 
+# compressc_passes(NAME): TableGen for include/compressc/NAME/Passes.td, and its documentation.
+function(compressc_passes name)
+  file(MAKE_DIRECTORY ${PROJECT_BINARY_DIR}/include/compressc/${name})
+  set(LLVM_TARGET_DEFINITIONS ${PROJECT_SOURCE_DIR}/include/compressc/${name}/Passes.td)
+  mlir_tablegen(${PROJECT_BINARY_DIR}/include/compressc/${name}/Passes.h.inc -gen-pass-decls -name ${name})
+  mlir_tablegen(Passes.md -gen-pass-doc)
+  add_public_tablegen_target(Compressc${name}IncGen)
+  add_custom_target(Compressc${name}Doc DEPENDS ${CMAKE_CURRENT_BINARY_DIR}/Passes.md)
+  add_dependencies(compressc-doc Compressc${name}Doc)
+endfunction()
+
 # Links an executable with the MLIR components it names, or with the two shared libraries.
 function(compressc_link_mlir target)
   if(COMPRESSC_STATIC)

@@ -3,12 +3,12 @@
 
     make_unicode_tables.py OUTPUT
 
-The tokenizers package takes its properties from several Unicode versions at once (one for its regular
-expressions, one for Digits, one for added tokens, an old one for NFC), and token ids must not depend
-on which version another library brings. So the tables are read from the package itself, by asking it
-about every code point; names and decompositions come from Python's unicodedata, and what the package
-does not know of them is left out. The script fails when a property is not a plain function of the code
-point, and prints the Unicode version that each table corresponds to.
+The tokenizers package takes its properties from several Unicode versions at once (one for its
+regular expressions, one for Digits, one for added tokens, an old one for NFC), and token ids must
+not depend on which version another library brings. So the tables are read from the package itself,
+by asking it about every code point; decompositions come from Python's unicodedata, and what the
+package does not know of them is left out. The script fails when the two contradict each other, and
+prints the Unicode version that each table corresponds to.
 """
 
 import sys
@@ -87,7 +87,7 @@ def numeric():
 
 
 def aroundAddedToken(before, after, **options):
-    """(code point, start and end of the token found) for the text before + code point + T + after."""
+    """(code point, place of T, start of the token) in the text before + code point + T + after."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.add_tokens([AddedToken("T", normalized=False, special=True, **options)])
     for chunk in chunks():
@@ -108,13 +108,13 @@ def version(table, known):
 
 
 def normalization():
-    """Canonical combining classes and decompositions (first, second or 0, composes) of the package."""
+    """The package's combining classes and decompositions (first, second or 0, composes)."""
     nfc, nfd = normalizers.NFC(), normalizers.NFD()
     classes, pairs = {}, {}
     for c in CODE_POINTS:
         char = chr(c)
         combining = unicodedata.combining(char)
-        # U+0345 has the highest class of all, U+0301 a lower one than it: a mark moves past one of them.
+        # U+0345 has the highest class of all, U+0301 a lower one: a mark moves past one of them.
         probe = "a\u0345" + char if combining < 240 else "a" + char + "\u0301"
         if combining and nfd.normalize_str(probe) != probe:
             classes[c] = combining

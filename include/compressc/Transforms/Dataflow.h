@@ -29,6 +29,9 @@ private:
   llvm::DenseMap<mlir::Value, BindingTime> known;
 };
 
+/// The run-time values that `outputs` depend on, themselves among them; layers are entered.
+llvm::SetVector<mlir::Value> RunTimeSlice(llvm::ArrayRef<mlir::Value> outputs);
+
 /// The operations, inside layers too, that the function's results depend on at run time: not the copies
 /// that only calibration runs, and no weight expressions.
 llvm::SetVector<mlir::Operation *> DeployedOps(mlir::func::FuncOp function);

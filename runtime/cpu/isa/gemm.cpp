@@ -171,6 +171,14 @@ void gemmBlock(const GemmBlock &block, float *scratch) {
     });
   }
 
+  // Long rows lie in as many pages as there are rows, which the hardware does not prefetch across: the
+  // next block of K is asked for while this one is worked on.
+  auto prefetchNext = [&](int64_t r, int64_t k) {
+    int64_t count = minimum(blockDepth, block.depth - k);
+    for (int64_t end = minimum(r + tileRows, rows); r < end; ++r)
+      for (int64_t i = 0; i < count; i += 16)
+        __builtin_prefetch(block.x + (block.rowBegin + r) * block.ldx + k + i, 0, 2);
+  };
   float *packed = rest, *partial = packed + rows * blockDepth;
   int64_t partialStride = roundUp(columns, panelWidth);
   for (int64_t k = 0; k < block.depth; k += blockDepth) {
@@ -179,6 +187,8 @@ void gemmBlock(const GemmBlock &block, float *scratch) {
     for (int64_t n = 0; n < columns; n += panelWidth) {
       expandPanel(*block.w, block.columnBegin + n, block.columnEnd, k, depth, rowScratch, panel);
       for (int64_t r = 0; r < rows; r += tileRows) {
+        if (n == 0)
+          prefetchNext(r, k + depth);
         TileEnd end = tileEnd(block, partial, partialStride, r, n, k == 0, k + depth == block.depth);
         withTileRows(rows - r, [&]<int count>() {
           Vec acc[count][2];
