@@ -52,7 +52,7 @@ choose_data() {
     calibration=$data/calib_text_en.jsonl.gz
     text=$data/wikitext2_test.raw.gz
     samples=32 length=512 windows=16
-    fraction=$(awk -v n="${QUESTIONS:-60}" 'BEGIN { printf "%.6f", n > 14042 ? 1 : n / 14042 }') ||
+    fraction=$(awk -v n="${QUESTIONS:-60}" 'BEGIN { printf "%.6f", (n > 14042 ? 1 : n / 14042) }') ||
       return
   elif [[ -n ${DATA:-} ]]; then
     printf '%s lacks mmlu_test.jsonl.gz, calib_text_en.jsonl.gz or wikitext2_test.raw.gz\n' \
