@@ -128,7 +128,7 @@ struct AWQScale : impl::AWQScaleBase<AWQScale> {
              << " columns of " << ExportName(weights.front()) << "; use a divisor such as "
              << std::gcd(width, int64_t(128));
     auto search = compress::AWQScaleOp::create(
-        builder, loc, vector(width / producer.repeat), vector(4), calibrated.getStatistics(), weights,
+        builder, Named(loc, "scale"), vector(width / producer.repeat), vector(4), calibrated.getStatistics(), weights,
         bits, groupSize, symmetric, CheckpointType(getOperation()), builder.getStringAttr(grid),
         producer.repeat, producer.headDim);
     compress::RemarkOp::create(builder, loc, builder.getStringAttr("awq-scale"),
@@ -137,15 +137,15 @@ struct AWQScale : impl::AWQScaleBase<AWQScale> {
                                search.getChoice());
     Value s = search.getScale(), expanded = s;
     if (producer.repeat > 1)
-      expanded = compress::ExpandHeadsOp::create(builder, loc, vector(width), s, producer.repeat,
+      expanded = compress::ExpandHeadsOp::create(builder, Named(loc, "expanded"), vector(width), s, producer.repeat,
                                                  producer.headDim);
 
     Value scaled = divide(builder, producer, s);
     Value statistics =
-        compress::ScaleStatisticsOp::create(builder, loc, calibrated.getStatistics(), expanded);
+        compress::ScaleStatisticsOp::create(builder, Named(loc, "statistics"), calibrated.getStatistics(), expanded);
     auto replacement = compress::CalibratedOp::create(builder, loc, scaled, statistics);
     for (lm::LinearOp consumer : consumers) {
-      Value columns = compress::ScaleColumnsOp::create(builder, loc, f32Like(consumer.getWeight()),
+      Value columns = compress::ScaleColumnsOp::create(builder, Named(loc, "scaled"), f32Like(consumer.getWeight()),
                                                        consumer.getWeight(), expanded);
       consumer.getInputMutable().assign(replacement);
       consumer.getWeightMutable().assign(columns);
@@ -161,7 +161,7 @@ struct AWQScale : impl::AWQScaleBase<AWQScale> {
     auto dividedRows = [&](Value weight) -> Value {
       if (!weight)
         return {};
-      return compress::ScaleRowsOp::create(builder, weight.getLoc(), f32Like(weight), weight, s,
+      return compress::ScaleRowsOp::create(builder, Named(weight.getLoc(), "divided"), f32Like(weight), weight, s,
                                            /*inverse=*/true);
     };
     auto dividedLinear = [&](lm::LinearOp linear) -> Value {

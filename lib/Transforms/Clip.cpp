@@ -46,7 +46,7 @@ struct Clip : impl::ClipBase<Clip> {
                                 << std::gcd(type.getDimSize(1), int64_t(128));
     OpBuilder builder(linear);
     auto f32 = builder.getF32Type();
-    auto clip = compress::ClipOp::create(builder, linear.getLoc(), type.clone(f32),
+    auto clip = compress::ClipOp::create(builder, Named(linear.getLoc(), "clipped"), type.clone(f32),
                                          RankedTensorType::get({2}, f32), weight, statistics, bits,
                                          groupSize, symmetric, CheckpointType(getOperation()));
     compress::RemarkOp::create(builder, linear.getLoc(), builder.getStringAttr("clip"),

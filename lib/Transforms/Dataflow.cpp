@@ -125,6 +125,12 @@ bool FeedsRotation(lm::LinearOp linear) {
   return false;
 }
 
+Location Named(Location location, StringRef name) {
+  if (auto named = dyn_cast<NameLoc>(location))
+    location = named.getChildLoc();
+  return NameLoc::get(StringAttr::get(location.getContext(), name), location);
+}
+
 Type CheckpointType(ModuleOp module) {
   if (auto type = module->getAttrOfType<TypeAttr>("lm.checkpoint_type"))
     return type.getValue();

@@ -38,7 +38,7 @@ void insertAfter(OpBuilder &builder, Value input, lm::BlockOp block) {
 }
 
 void attach(OpBuilder &builder, Value input, Value statistics, ArrayRef<lm::LinearOp> linears) {
-  auto calibrated = compress::CalibratedOp::create(builder, input.getLoc(), input, statistics);
+  auto calibrated = compress::CalibratedOp::create(builder, Named(input.getLoc(), "calibrated"), input, statistics);
   for (lm::LinearOp linear : linears)
     linear.getInputMutable().assign(calibrated);
 }
@@ -70,7 +70,7 @@ struct InsertCalibration : impl::InsertCalibrationBase<InsertCalibration> {
       OpBuilder builder(block.getContext());
       insertAfter(builder, input, block);
       Value statistics =
-          compress::ObserveOp::create(builder, input.getLoc(), statisticsType(input), input);
+          compress::ObserveOp::create(builder, Named(input.getLoc(), "statistics"), statisticsType(input), input);
       attach(builder, input, statistics, linears);
     }
   }
@@ -89,7 +89,7 @@ struct InsertCalibration : impl::InsertCalibrationBase<InsertCalibration> {
         Value observed = inside.lookupOrDefault(input);
         insertAfter(builder, observed, copy);
         statistics.push_back(
-            compress::ObserveOp::create(builder, input.getLoc(), statisticsType(input), observed));
+            compress::ObserveOp::create(builder, Named(input.getLoc(), "statistics"), statisticsType(input), observed));
       }
       copy.yield().getValuesMutable().append(statistics);
       SmallVector<Type> types(copy.getResultTypes());

@@ -41,9 +41,9 @@ struct Quantize : impl::QuantizeBase<Quantize> {
       return failure();
     OpBuilder builder(linear);
     Location loc = linear.getLoc();
-    auto codes = compress::QuantizeOp::create(builder, loc, packed, weight);
+    auto codes = compress::QuantizeOp::create(builder, Named(loc, "codes"), packed, weight);
     auto f32 = builder.getF32Type();
-    Value values = compress::DequantizeOp::create(builder, loc, type.clone(f32), codes);
+    Value values = compress::DequantizeOp::create(builder, Named(loc, "values"), type.clone(f32), codes);
     linear.getWeightMutable().assign(values);
 
     auto calibrated = linear.getInput().getDefiningOp<compress::CalibratedOp>();
@@ -53,7 +53,7 @@ struct Quantize : impl::QuantizeBase<Quantize> {
     Value whole = weight;
     if (auto clip = whole.getDefiningOp<compress::ClipOp>())
       whole = clip.getWeight();
-    Value error = compress::OutputErrorOp::create(builder, loc, RankedTensorType::get({1}, f32), whole,
+    Value error = compress::OutputErrorOp::create(builder, Named(loc, "error"), RankedTensorType::get({1}, f32), whole,
                                                   codes, calibrated.getStatistics());
     compress::RemarkOp::create(builder, loc, builder.getStringAttr("quantize"),
                                builder.getStrArrayAttr({ExportName(weight)}),

@@ -4,7 +4,8 @@
     make_golden.py OUTPUT_DIRECTORY
 
 tokenizer.json is a byte-level BPE trained on the sentences below. golden.json holds variants of it
-(other components in its place) with texts, ids and decoded texts, cuts of pre-tokenizers, and NFC forms.
+(other components in its place) with texts, ids and decoded texts, cuts of
+pre-tokenizers, and NFC forms.
 """
 
 import json

@@ -57,6 +57,9 @@ bool IsQuantized(mlir::Value weight);
 /// Whether the result of this linear is rotated: it makes q or k. Norms in between are looked through.
 bool FeedsRotation(lm::LinearOp linear);
 
+/// The location under a name that printed values take ("scaled", "codes").
+mlir::Location Named(mlir::Location location, llvm::StringRef name);
+
 /// The type of unquantised checkpoint tensors and of scales: the module's lm.checkpoint_type, else f16.
 mlir::Type CheckpointType(mlir::ModuleOp module);
 

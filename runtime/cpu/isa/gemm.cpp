@@ -156,8 +156,8 @@ int64_t gemmScratchFloats(int64_t rows, int64_t columns, int64_t depth) {
 void gemmBlock(const GemmBlock &block, float *scratch) {
   int64_t rows = block.rowEnd - block.rowBegin, columns = block.columnEnd - block.columnBegin;
   // x is copied with a fixed row length: no rows that fall on the same cache sets, constant offsets.
-  auto copyRows = [&](int64_t k, int64_t depth, float *to) {
-    for (int64_t r = 0; r < rows; ++r)
+  auto copyRows = [&](int64_t r, int64_t rowEnd, int64_t k, int64_t depth, float *to) {
+    for (; r < rowEnd; ++r)
       copyPadded(block.x + (block.rowBegin + r) * block.ldx + k, depth, to + r * blockDepth);
   };
   float *rowScratch = scratch, *panel = rowScratch + rowScratchFloats, *rest = panel + 2 * panelFloats;
@@ -165,15 +165,18 @@ void gemmBlock(const GemmBlock &block, float *scratch) {
   if (rows <= tileRows / 2) {
     float *partial = rest, *packed = partial + rows * 4 * panelWidth;
     for (int64_t k = 0; k < block.depth; k += blockDepth)
-      copyRows(k, minimum(blockDepth, block.depth - k), packed + k * rows);
+      copyRows(0, rows, k, minimum(blockDepth, block.depth - k), packed + k * rows);
     return withTileRows<tileRows / 2>(rows, [&]<int count>() {
       fewRows<count, panelsInFlight(count)>(block, 0, packed, rowScratch, panel, partial);
     });
   }
 
-  // Long rows lie in as many pages as there are rows, which the hardware does not prefetch across: the
-  // next block of K is asked for while this one is worked on.
-  auto prefetchNext = [&](int64_t r, int64_t k) {
+  // Rows lie far apart, which the hardware does not prefetch: a tile's are asked for one tile ahead.
+  auto prefetchTile = [&](int64_t r, int64_t k) {
+    if (r >= rows) {
+      r = 0;
+      k += blockDepth;
+    }
     int64_t count = minimum(blockDepth, block.depth - k);
     for (int64_t end = minimum(r + tileRows, rows); r < end; ++r)
       for (int64_t i = 0; i < count; i += 16)
@@ -183,12 +186,13 @@ void gemmBlock(const GemmBlock &block, float *scratch) {
   int64_t partialStride = roundUp(columns, panelWidth);
   for (int64_t k = 0; k < block.depth; k += blockDepth) {
     int64_t depth = minimum(blockDepth, block.depth - k);
-    copyRows(k, depth, packed);
     for (int64_t n = 0; n < columns; n += panelWidth) {
       expandPanel(*block.w, block.columnBegin + n, block.columnEnd, k, depth, rowScratch, panel);
       for (int64_t r = 0; r < rows; r += tileRows) {
-        if (n == 0)
-          prefetchNext(r, k + depth);
+        if (n == 0) {
+          copyRows(r, minimum(r + tileRows, rows), k, depth, packed);
+          prefetchTile(r + tileRows, k);
+        }
         TileEnd end = tileEnd(block, partial, partialStride, r, n, k == 0, k + depth == block.depth);
         withTileRows(rows - r, [&]<int count>() {
           Vec acc[count][2];
