@@ -10,14 +10,23 @@ function(compressc_isa name level)
   target_compile_definitions(${library} PRIVATE COMPRESSC_ISA=${name} COMPRESSC_ISA_LEVEL=${level})
   # GCC 12 takes the undefined vectors inside its own intrinsics for mistakes.
   target_compile_options(${library} PRIVATE ${ARGN} $<$<CXX_COMPILER_ID:GNU>:-Wno-uninitialized>)
+  if(COMPRESSC_SANITIZE)
+    # The checks of undefined behaviour multiply the compile time of unrolled vector code by fifty.
+    target_compile_options(${library} PRIVATE -fno-sanitize=undefined)
+  endif()
   target_sources(CompresscCpu PRIVATE $<TARGET_OBJECTS:${library}>)
 endfunction()
 
-# Optimised whatever the build type: a debug build runs models too.
-compressc_isa(portable 0 -O3)
+# Optimised whatever the build type: a debug build runs models too. The sanitizers check every access, which
+# makes the unrolled loops slow to compile.
+set(optimize -O3)
+if(COMPRESSC_SANITIZE)
+  set(optimize -O1)
+endif()
+compressc_isa(portable 0 ${optimize})
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
-  compressc_isa(avx2 1 -O3 -mavx2 -mfma -mf16c -mbmi2)
-  compressc_isa(avx512 2 -O3 -mavx2 -mfma -mf16c -mbmi2 -mavx512f -mavx512bw -mavx512dq -mavx512vl
+  compressc_isa(avx2 1 ${optimize} -mavx2 -mfma -mf16c -mbmi2)
+  compressc_isa(avx512 2 ${optimize} -mavx2 -mfma -mf16c -mbmi2 -mavx512f -mavx512bw -mavx512dq -mavx512vl
                 -mprefer-vector-width=512)
   target_compile_definitions(CompresscCpu PUBLIC COMPRESSC_X86=1)
 endif()
