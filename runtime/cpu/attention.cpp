@@ -36,8 +36,8 @@ StatusOr<Heads> readHeads(const Operands &operands, const KernelCall &call) {
   return heads;
 }
 
-/// The slots are inside the cache, the contexts have the length that the positions say, and no slot is
-/// written twice.
+/// The slots are inside the cache, the contexts have the length that the positions say, and no slot
+/// is written twice.
 Status checkSlots(const Operands &operands, const Batch &batch, int64_t slots) {
   std::vector<SlotRange> written;
   for (size_t i = 0; i < batch.sequences.size(); ++i) {
@@ -78,7 +78,8 @@ void writeCache(KernelContext &context, const Batch &batch, const CacheView &cac
   ForRows(context, batch.rows(), width * 2, [&](int64_t begin, int64_t end, int) {
     for (int64_t row = begin; row < end; ++row) {
       std::memcpy(cache.keys + slots[row] * width, k + row * width, size_t(width) * sizeof(float));
-      std::memcpy(cache.values + slots[row] * width, v + row * width, size_t(width) * sizeof(float));
+      std::memcpy(cache.values + slots[row] * width, v + row * width,
+                  size_t(width) * sizeof(float));
     }
   });
 }
@@ -86,7 +87,7 @@ void writeCache(KernelContext &context, const Batch &batch, const CacheView &cac
 /// A block of query rows of a sequence; every group of heads makes one task of it.
 struct QueryBlock {
   const SlotRange *ranges;
-  int64_t row;      // in the batch
+  int64_t row; // in the batch
   int64_t rows;
   int64_t position; // of the first row
   int64_t cost;
@@ -108,8 +109,8 @@ Status AttentionKernel(KernelContext &context, const KernelCall &call) {
   const CacheView &cache = call.caches[0];
   if (cache.heads != heads.groups || cache.dim != heads.dim || cache.slots < 0 ||
       (cache.slots > 0 && (!cache.keys || !cache.values)))
-    return operands.error("the cache has ", cache.slots, " slots of ", cache.heads, " heads of ", cache.dim,
-                          "; it must hold ", heads.groups, " heads of ", heads.dim);
+    return operands.error("the cache has ", cache.slots, " slots of ", cache.heads, " heads of ",
+                          cache.dim, "; it must hold ", heads.groups, " heads of ", heads.dim);
   COMPRESSC_ASSIGN_OR_RETURN(const Batch *batch, operands.batch(context, rows));
   COMPRESSC_RETURN_IF_ERROR(checkSlots(operands, *batch, cache.slots));
 
@@ -145,10 +146,9 @@ Status AttentionKernel(KernelContext &context, const KernelCall &call) {
     }
   }
   // The long ones first, so that the threads end together.
-  std::sort(blocks.begin(), blocks.end(),
-                   [](const QueryBlock &a, const QueryBlock &b) {
-              return a.cost != b.cost ? a.cost > b.cost : a.row < b.row;
-            });
+  std::sort(blocks.begin(), blocks.end(), [](const QueryBlock &a, const QueryBlock &b) {
+    return a.cost != b.cost ? a.cost > b.cost : a.row < b.row;
+  });
 
   int64_t floats = COMPRESSC_ISA_CALL(attentionScratchFloats, blockRows * perGroup, heads.dim);
   context.pool.parallelFor(int64_t(blocks.size()) * heads.groups, [&](int64_t task, int worker) {
@@ -168,7 +168,8 @@ Status AttentionKernel(KernelContext &context, const KernelCall &call) {
     tile.ranges = block.ranges;
     tile.firstPosition = block.position;
     tile.window = heads.window;
-    float *scratch = static_cast<float *>(context.scratch.worker(worker, size_t(floats) * sizeof(float)));
+    float *scratch =
+        static_cast<float *>(context.scratch.worker(worker, size_t(floats) * sizeof(float)));
     COMPRESSC_ISA_CALL(attentionTile, tile, scratch);
   });
   return absl::OkStatus();

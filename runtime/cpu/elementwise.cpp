@@ -12,8 +12,10 @@ Status binary(std::string_view name, KernelContext &context, const KernelCall &c
   COMPRESSC_RETURN_IF_ERROR(operands.counts(2, 2, 1));
   COMPRESSC_ASSIGN_OR_RETURN(float *a, operands.matrix(call.inputs[0], "the first input"));
   int64_t rows = call.inputs[0].dim(0), width = call.inputs[0].dim(1);
-  COMPRESSC_ASSIGN_OR_RETURN(float *b, operands.matrix(call.inputs[1], "the second input", rows, width));
-  COMPRESSC_ASSIGN_OR_RETURN(float *out, operands.matrix(call.outputs[0], "the output", rows, width));
+  COMPRESSC_ASSIGN_OR_RETURN(float *b,
+                             operands.matrix(call.inputs[1], "the second input", rows, width));
+  COMPRESSC_ASSIGN_OR_RETURN(float *out,
+                             operands.matrix(call.outputs[0], "the output", rows, width));
   ForRows(context, rows, width, [&](int64_t begin, int64_t end, int) {
     int64_t at = begin * width;
     f(a + at, b + at, (end - begin) * width, out + at);
@@ -24,15 +26,17 @@ Status binary(std::string_view name, KernelContext &context, const KernelCall &c
 } // namespace
 
 Status AddKernel(KernelContext &context, const KernelCall &call) {
-  return binary("add", context, call, [](const float *a, const float *b, int64_t count, float *out) {
-    COMPRESSC_ISA_CALL(addArrays, a, b, count, out);
-  });
+  return binary("add", context, call,
+                [](const float *a, const float *b, int64_t count, float *out) {
+                  COMPRESSC_ISA_CALL(addArrays, a, b, count, out);
+                });
 }
 
 Status MulKernel(KernelContext &context, const KernelCall &call) {
-  return binary("mul", context, call, [](const float *a, const float *b, int64_t count, float *out) {
-    COMPRESSC_ISA_CALL(mulArrays, a, b, count, out);
-  });
+  return binary("mul", context, call,
+                [](const float *a, const float *b, int64_t count, float *out) {
+                  COMPRESSC_ISA_CALL(mulArrays, a, b, count, out);
+                });
 }
 
 Status GatedActivationKernel(KernelContext &context, const KernelCall &call) {
@@ -47,7 +51,8 @@ Status GatedActivationKernel(KernelContext &context, const KernelCall &call) {
   else if (kind == "relu")
     activation = Activation::Relu;
   else
-    return Invalid("gated_activation: the kind '", kind, "' is unknown; choose silu, gelu, gelu_tanh or relu");
+    return Invalid("gated_activation: the kind '", kind,
+                   "' is unknown; choose silu, gelu, gelu_tanh or relu");
   return binary("gated_activation", context, call,
                 [=](const float *gate, const float *up, int64_t count, float *out) {
                   COMPRESSC_ISA_CALL(gatedActivation, activation, gate, up, count, out);

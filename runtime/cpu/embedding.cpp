@@ -32,13 +32,15 @@ Status SelectRowsKernel(KernelContext &context, const KernelCall &call) {
   int64_t rows = call.inputs[0].dim(0), width = call.inputs[0].dim(1);
   COMPRESSC_ASSIGN_OR_RETURN(const Batch *batch, operands.batch(context, rows));
   int64_t selected = int64_t(batch->selectedRows.size());
-  COMPRESSC_ASSIGN_OR_RETURN(float *out, operands.matrix(call.outputs[0], "the output", selected, width));
+  COMPRESSC_ASSIGN_OR_RETURN(float *out,
+                             operands.matrix(call.outputs[0], "the output", selected, width));
   for (int32_t row : batch->selectedRows)
     if (row < 0 || row >= rows)
       return operands.error("row ", row, " is selected, and the batch has ", rows);
   ForRows(context, selected, width, [&](int64_t begin, int64_t end, int) {
     for (int64_t i = begin; i < end; ++i)
-      std::memcpy(out + i * width, x + batch->selectedRows[i] * width, size_t(width) * sizeof(float));
+      std::memcpy(out + i * width, x + batch->selectedRows[i] * width,
+                  size_t(width) * sizeof(float));
   });
   return absl::OkStatus();
 }

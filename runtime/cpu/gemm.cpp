@@ -13,8 +13,8 @@ struct Split {
   int64_t columns = 0; // of the result in a task
 };
 
-/// Tries the sensible sizes and takes the one whose slowest thread is done first. Costs are in register
-/// tiles' steps over k: a panel of the weight is expanded once a task, and so is x copied.
+/// Tries the sensible sizes and takes the one whose slowest thread is done first. Costs are in
+/// register tiles' steps over k: a panel of the weight is expanded once a task, and so is x copied.
 Split chooseSplit(int64_t M, int64_t N, int threads, const TileShape &shape) {
   constexpr double expandPanel = 14, copyRow = 0.12;
   // What a second-level cache holds; a few rows only stream the weight, the longer the better.
@@ -31,7 +31,8 @@ Split chooseSplit(int64_t M, int64_t N, int threads, const TileShape &shape) {
       continue;
     lastTotal = rowBlocks;
     for (int64_t group = std::min(panels, mostPanels); group >= 1; --group) {
-      double task = double(group) * (double(std::min(rows, M)) + expandPanel) + double(rows) * copyRow * 14 / shape.rows;
+      double task = double(group) * (double(std::min(rows, M)) + expandPanel) +
+                    double(rows) * copyRow * 14 / shape.rows;
       double time = double(divideUp(rowBlocks * divideUp(panels, group), threads)) * task;
       if (split.rows == 0 || time < best) {
         best = time;
@@ -58,7 +59,8 @@ void Gemm(KernelContext &context, int64_t M, int64_t N, int64_t K, const float *
     block.rowEnd = std::min(M, block.rowBegin + split.rows);
     block.columnBegin = task % columnTasks * split.columns;
     block.columnEnd = std::min(N, block.columnBegin + split.columns);
-    float *scratch = static_cast<float *>(context.scratch.worker(worker, size_t(floats) * sizeof(float)));
+    float *scratch =
+        static_cast<float *>(context.scratch.worker(worker, size_t(floats) * sizeof(float)));
     COMPRESSC_ISA_CALL(gemmBlock, block, scratch);
   });
 }
@@ -81,7 +83,8 @@ void SyrkAccumulate(KernelContext &context, int64_t T, int64_t K, const float *x
     block.rowEnd = std::min(K, block.rowBegin + size);
     block.columnBegin = j * size;
     block.columnEnd = std::min(K, block.columnBegin + size);
-    float *scratch = static_cast<float *>(context.scratch.worker(worker, size_t(floats) * sizeof(float)));
+    float *scratch =
+        static_cast<float *>(context.scratch.worker(worker, size_t(floats) * sizeof(float)));
     COMPRESSC_ISA_CALL(syrkBlock, block, scratch);
     if (i == j)
       return; // its two halves came out equal: products commute

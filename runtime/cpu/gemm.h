@@ -1,5 +1,5 @@
-// Matrix products of fp32 activations with weights of any type, shared by the model's kernels and the
-// compression kernels.
+// Matrix products of fp32 activations with weights of any type, shared by the model's kernels and
+// the compression kernels.
 #pragma once
 
 #include "compressc/runtime/kernel.h"
@@ -32,15 +32,15 @@ struct GemmEpilogue {
   int64_t residualStride = 0;      // floats between its rows
 };
 
-/// out[M,N] = x[M,K] * w[N,K]^T (+ bias) (+ residual). N and K are w's, or fewer leading ones of them.
-/// Every element is summed over k in one order that depends on neither M, N nor the number of threads:
-/// a row has the same bits in every batch. Uses the workers' scratch, not the shared one; `out` must
-/// not overlap x or w.
+/// out[M,N] = x[M,K] * w[N,K]^T (+ bias) (+ residual). N and K are w's, or fewer leading ones of
+/// them. Every element is summed over k in one order that depends on neither M, N nor the number of
+/// threads: a row has the same bits in every batch. Uses the workers' scratch, not the shared one;
+/// `out` must not overlap x or w.
 void Gemm(KernelContext &context, int64_t M, int64_t N, int64_t K, const float *x, int64_t ldx,
           const WeightMatrix &w, float *out, int64_t ldo, const GemmEpilogue &epilogue = {});
 
-/// gram[K,K] += x^T x over T rows; both halves are written, with the same bits. The order of the sums
-/// does not depend on the number of threads. Uses the workers' scratch.
+/// gram[K,K] += x^T x over T rows; both halves are written, with the same bits. The order of the
+/// sums does not depend on the number of threads. Uses the workers' scratch.
 void SyrkAccumulate(KernelContext &context, int64_t T, int64_t K, const float *x, int64_t ldx,
                     float *gram);
 

@@ -11,8 +11,9 @@ enum class Isa : uint8_t { Portable, Avx2, Avx512 };
 /// The instruction set in use (see InstructionSet()).
 Isa ActiveIsa();
 
-/// Uses another instruction set from now on: tests compare them in one process. False, and no change,
-/// when the name is unknown or the CPU does not have it. Not to be called while kernels run.
+/// Uses another instruction set from now on: tests compare them in one process. False, and no
+/// change, when the name is unknown or the CPU does not have it. Not to be called while kernels
+/// run.
 bool SetInstructionSetForTesting(std::string_view name);
 
 /// Calls the active variant of a function that isa/functions.h declares.
@@ -20,9 +21,9 @@ bool SetInstructionSetForTesting(std::string_view name);
 #define COMPRESSC_ISA_CALL(function, ...)                                                          \
   (::compressc::ActiveIsa() == ::compressc::Isa::Avx512                                            \
        ? ::compressc::avx512::function(__VA_ARGS__)                                                \
-       : ::compressc::ActiveIsa() == ::compressc::Isa::Avx2                                        \
-             ? ::compressc::avx2::function(__VA_ARGS__)                                            \
-             : ::compressc::portable::function(__VA_ARGS__))
+   : ::compressc::ActiveIsa() == ::compressc::Isa::Avx2                                            \
+       ? ::compressc::avx2::function(__VA_ARGS__)                                                  \
+       : ::compressc::portable::function(__VA_ARGS__))
 #else
 #define COMPRESSC_ISA_CALL(function, ...) ::compressc::portable::function(__VA_ARGS__)
 #endif

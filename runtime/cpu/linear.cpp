@@ -16,10 +16,12 @@ Status LinearKernel(KernelContext &context, const KernelCall &call) {
   size_t residuals = epilogueName == "add";
   COMPRESSC_RETURN_IF_ERROR(operands.counts(2 + residuals, 3 + residuals, 1));
 
-  COMPRESSC_ASSIGN_OR_RETURN(WeightMatrix w, WeightMatrix::Create(call.inputs[1], "linear: the weight"));
+  COMPRESSC_ASSIGN_OR_RETURN(WeightMatrix w,
+                             WeightMatrix::Create(call.inputs[1], "linear: the weight"));
   COMPRESSC_ASSIGN_OR_RETURN(float *x, operands.matrix(call.inputs[0], "x", -1, w.columns));
   int64_t rows = call.inputs[0].dim(0);
-  COMPRESSC_ASSIGN_OR_RETURN(float *out, operands.matrix(call.outputs[0], "the output", rows, w.rows));
+  COMPRESSC_ASSIGN_OR_RETURN(float *out,
+                             operands.matrix(call.outputs[0], "the output", rows, w.rows));
   if (overlap(x, rows * w.columns, out, rows * w.rows))
     return operands.error("x and the output overlap");
 

@@ -18,11 +18,12 @@ Status RmsNormKernel(KernelContext &context, const KernelCall &call) {
   COMPRESSC_ASSIGN_OR_RETURN(float epsilon, positiveEpsilon(operands, call));
   COMPRESSC_ASSIGN_OR_RETURN(float *x, operands.matrix(call.inputs[0], "x"));
   int64_t rows = call.inputs[0].dim(0), width = call.inputs[0].dim(1);
-  COMPRESSC_ASSIGN_OR_RETURN(float *out, operands.matrix(call.outputs[0], "the output", rows, width));
+  COMPRESSC_ASSIGN_OR_RETURN(float *out,
+                             operands.matrix(call.outputs[0], "the output", rows, width));
   int64_t run = call.inputs[1].rank() == 1 ? call.inputs[1].dim(0) : 0;
   if (run < 1 || width % run)
-    return operands.error("the weight is ", Describe(call.inputs[1]), "; its size must divide x's ", width,
-                          " columns");
+    return operands.error("the weight is ", Describe(call.inputs[1]), "; its size must divide x's ",
+                          width, " columns");
   std::vector<float> storage;
   COMPRESSC_ASSIGN_OR_RETURN(const float *weight,
                              VectorAsFloats(call.inputs[1], run, "rms_norm: the weight", storage));
@@ -39,10 +40,12 @@ Status LayerNormKernel(KernelContext &context, const KernelCall &call) {
   COMPRESSC_ASSIGN_OR_RETURN(float epsilon, positiveEpsilon(operands, call));
   COMPRESSC_ASSIGN_OR_RETURN(float *x, operands.matrix(call.inputs[0], "x"));
   int64_t rows = call.inputs[0].dim(0), width = call.inputs[0].dim(1);
-  COMPRESSC_ASSIGN_OR_RETURN(float *out, operands.matrix(call.outputs[0], "the output", rows, width));
+  COMPRESSC_ASSIGN_OR_RETURN(float *out,
+                             operands.matrix(call.outputs[0], "the output", rows, width));
   std::vector<float> weightStorage, biasStorage;
-  COMPRESSC_ASSIGN_OR_RETURN(const float *weight, VectorAsFloats(call.inputs[1], width,
-                                                                 "layer_norm: the weight", weightStorage));
+  COMPRESSC_ASSIGN_OR_RETURN(
+      const float *weight,
+      VectorAsFloats(call.inputs[1], width, "layer_norm: the weight", weightStorage));
   const float *bias = nullptr;
   if (call.inputs.size() == 3) {
     COMPRESSC_ASSIGN_OR_RETURN(
@@ -50,7 +53,8 @@ Status LayerNormKernel(KernelContext &context, const KernelCall &call) {
   }
   ForRows(context, rows, width, [&](int64_t begin, int64_t end, int) {
     for (int64_t row = begin; row < end; ++row)
-      COMPRESSC_ISA_CALL(layerNorm, x + row * width, weight, bias, width, epsilon, out + row * width);
+      COMPRESSC_ISA_CALL(layerNorm, x + row * width, weight, bias, width, epsilon,
+                         out + row * width);
   });
   return absl::OkStatus();
 }

@@ -6,7 +6,8 @@
 namespace compressc {
 
 std::string Describe(const Tensor &tensor) {
-  return absl::StrCat(std::string(DTypeName(tensor.dtype)), " [", absl::StrJoin(tensor.shape, ", "), "]");
+  return absl::StrCat(std::string(DTypeName(tensor.dtype)), " [", absl::StrJoin(tensor.shape, ", "),
+                      "]");
 }
 
 bool CountElements(const Tensor &tensor, int64_t &elements) {
@@ -35,8 +36,8 @@ StatusOr<float *> Operands::matrix(const Tensor &tensor, std::string_view what, 
               (columns < 0 || tensor.dim(1) == columns);
   if (!fits) {
     auto size = [](int64_t n) { return n < 0 ? std::string("any") : absl::StrCat(n); };
-    return error(what, " is ", Describe(tensor), "; it must be f32 [", size(rows), ", ", size(columns),
-                 "]");
+    return error(what, " is ", Describe(tensor), "; it must be f32 [", size(rows), ", ",
+                 size(columns), "]");
   }
   if (!tensor.data && elements > 0)
     return error(what, " has no data");
@@ -63,8 +64,8 @@ StatusOr<const Batch *> Operands::batch(const KernelContext &context, int64_t ro
     const Sequence &sequence = batch->sequences[i];
     if (sequence.rowBegin != next || sequence.rowCount < 1 || sequence.rowCount > rows - next)
       return error("sequence ", i, " has the rows [", sequence.rowBegin, ", ",
-                   int64_t(sequence.rowBegin) + sequence.rowCount, "); sequences must tile the ", rows,
-                   " rows in order, and this one begins at ", next);
+                   int64_t(sequence.rowBegin) + sequence.rowCount, "); sequences must tile the ",
+                   rows, " rows in order, and this one begins at ", next);
     if (sequence.positionBegin < 0)
       return error("sequence ", i, " begins at the position ", sequence.positionBegin);
     next += sequence.rowCount;
@@ -76,7 +77,8 @@ StatusOr<const Batch *> Operands::batch(const KernelContext &context, int64_t ro
 
 StatusOr<const float *> VectorAsFloats(const Tensor &tensor, int64_t size, std::string_view what,
                                        std::vector<float> &storage) {
-  bool plain = tensor.dtype == DType::F32 || tensor.dtype == DType::F16 || tensor.dtype == DType::BF16;
+  bool plain =
+      tensor.dtype == DType::F32 || tensor.dtype == DType::F16 || tensor.dtype == DType::BF16;
   if (!plain || tensor.rank() != 1 || tensor.dim(0) != size)
     return Invalid(what, " is ", Describe(tensor), "; it must be f32, f16 or bf16 [", size, "]");
   if (!tensor.data)

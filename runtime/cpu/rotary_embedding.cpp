@@ -13,9 +13,11 @@ Status RotaryEmbeddingKernel(KernelContext &context, const KernelCall &call) {
   float factor = float(call.attributes.getFloatOr("attention_factor", 1.0));
   COMPRESSC_ASSIGN_OR_RETURN(float *x, operands.matrix(call.inputs[0], "x"));
   int64_t rows = call.inputs[0].dim(0), width = call.inputs[0].dim(1);
-  COMPRESSC_ASSIGN_OR_RETURN(float *out, operands.matrix(call.outputs[0], "the output", rows, width));
+  COMPRESSC_ASSIGN_OR_RETURN(float *out,
+                             operands.matrix(call.outputs[0], "the output", rows, width));
   if (dim < 2 || dim % 2 || width % dim)
-    return operands.error("head_dim = ", dim, "; it must be even and divide x's ", width, " columns");
+    return operands.error("head_dim = ", dim, "; it must be even and divide x's ", width,
+                          " columns");
   int64_t half = dim / 2;
   if (int64_t(wide.size()) != half)
     return operands.error(wide.size(), " frequencies given; head_dim ", dim, " takes ", half);
@@ -32,10 +34,11 @@ Status RotaryEmbeddingKernel(KernelContext &context, const KernelCall &call) {
       positions.push_back(int32_t(uint32_t(sequence.positionBegin) + uint32_t(i)));
 
   ForRows(context, rows, width, [&](int64_t begin, int64_t end, int worker) {
-    float *angles = static_cast<float *>(context.scratch.worker(worker, size_t(dim) * sizeof(float)));
+    float *angles =
+        static_cast<float *>(context.scratch.worker(worker, size_t(dim) * sizeof(float)));
     for (int64_t row = begin; row < end; ++row) {
-      COMPRESSC_ISA_CALL(rotaryAngles, float(positions[row]), frequencies.data(), half, factor, angles,
-                         angles + half);
+      COMPRESSC_ISA_CALL(rotaryAngles, float(positions[row]), frequencies.data(), half, factor,
+                         angles, angles + half);
       for (int64_t at = row * width; at < (row + 1) * width; at += dim)
         COMPRESSC_ISA_CALL(rotateHead, x + at, angles, angles + half, half, out + at);
     }

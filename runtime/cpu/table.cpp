@@ -47,8 +47,9 @@ static_assert(isSorted(), "the kernel table must be sorted by name");
 } // namespace
 
 KernelFunction FindKernel(std::string_view name) {
-  const Row *row = std::lower_bound(std::begin(table), std::end(table), name,
-                                    [](const Row &row, std::string_view name) { return row.name < name; });
+  const Row *row =
+      std::lower_bound(std::begin(table), std::end(table), name,
+                       [](const Row &row, std::string_view name) { return row.name < name; });
   return row != std::end(table) && row->name == name ? row->function : nullptr;
 }
 

@@ -41,7 +41,8 @@ StatusOr<WeightMatrix> WeightMatrix::Create(const Tensor &tensor, std::string_vi
                      " columns");
     if (format.scaleType != DType::F32 && format.scaleType != DType::F16 &&
         format.scaleType != DType::BF16)
-      return Invalid(what, " has ", DTypeName(format.scaleType), " scales; f32, f16 or bf16 are supported");
+      return Invalid(what, " has ", DTypeName(format.scaleType),
+                     " scales; f32, f16 or bf16 are supported");
     if (!tensor.scales || (!format.symmetric && !tensor.zeros))
       return Invalid(what, " lacks its ", tensor.scales ? "zero points" : "scales");
     w.rowBytes = (w.columns * format.bits + 31) / 32 * 4;
@@ -55,7 +56,8 @@ StatusOr<WeightMatrix> WeightMatrix::Create(const Tensor &tensor, std::string_vi
   }
 }
 
-WeightMatrix WeightMatrix::FromFloats(const float *data, int64_t rows, int64_t columns, int64_t stride) {
+WeightMatrix WeightMatrix::FromFloats(const float *data, int64_t rows, int64_t columns,
+                                      int64_t stride) {
   WeightMatrix w;
   w.rows = rows;
   w.columns = columns;

@@ -1,7 +1,7 @@
 // Speed of the CPU kernels: gemm_bench THREADS REPEATS KIND M N K [M N K …]
 // KIND is f32, f16, bf16, q4_0, q8_0, a packed format such as w4g64, "syrk" (N is not used), or
-// "attention" (M tokens of one sequence, N heads of 64 on K key/value heads). Prints a line with the
-// best GFLOP/s for each shape. gemm_bench.py runs it beside PyTorch.
+// "attention" (M tokens of one sequence, N heads of 64 on K key/value heads). Prints a line with
+// the best GFLOP/s for each shape. gemm_bench.py runs it beside PyTorch.
 #include "../../runtime/cpu/gemm.h"
 #include <algorithm>
 #include <cstdio>
@@ -60,7 +60,8 @@ struct Weight {
   }
 };
 
-double attentionRate(KernelContext &context, int repeats, int64_t tokens, int64_t heads, int64_t groups) {
+double attentionRate(KernelContext &context, int repeats, int64_t tokens, int64_t heads,
+                     int64_t groups) {
   constexpr int64_t dim = 64;
   auto matrix = [&](std::vector<float> &memory, int64_t width) {
     memory.assign(size_t(tokens * width), 0.01f);
@@ -89,8 +90,8 @@ double attentionRate(KernelContext &context, int repeats, int64_t tokens, int64_
   return 4.0 * heads * dim * tokens * tokens / 2 / seconds;
 }
 
-double productRate(KernelContext &context, const std::string &kind, int repeats, int64_t M, int64_t N,
-                   int64_t K) {
+double productRate(KernelContext &context, const std::string &kind, int repeats, int64_t M,
+                   int64_t N, int64_t K) {
   std::vector<float> x(size_t(M * K), 0.5f), out(size_t(kind == "syrk" ? K * K : M * N));
   if (kind == "syrk")
     return double(M) * K * K /

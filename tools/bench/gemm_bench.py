@@ -12,7 +12,7 @@ import torch
 program = sys.argv[1]
 kind = sys.argv[2] if len(sys.argv) > 2 else "f16"
 threads = int(sys.argv[3]) if len(sys.argv) > 3 else 1
-SHAPES = [(M, N, K) for M in (1, 8, 512, 2048, 8192)
+SHAPES = [(M, N, K) for M in (1, 4, 512, 2048, 8192)
           for N, K in ((576, 576), (1536, 576), (576, 1536), (1536, 1536))]
 TURNS = 3
 

@@ -1,10 +1,10 @@
 // Softmax attention of a tile of query rows, one block of keys after the other, in fp32.
 //
-// Blocks begin at multiples of keyBlock counted from the first key of the sequence, and a key that a
-// row may not see adds an exact zero. So a row's bits depend on its keys only: not on how the sequence
-// is cut into batches, nor on the rows beside it.
-#include "functions.h"
+// Blocks begin at multiples of keyBlock counted from the first key of the sequence, and a key that
+// a row may not see adds an exact zero. So a row's bits depend on its keys only: not on how the
+// sequence is cut into batches, nor on the rows beside it.
 #include "elementary.h"
+#include "functions.h"
 #include "tile.h"
 
 namespace compressc::COMPRESSC_ISA {
@@ -17,16 +17,18 @@ static_assert(keyBlock % panelWidth == 0);
 int64_t roundUp(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
 
 struct Parts {
-  float *queries; // [chunk of dim][tile rows][stride], scaled
-  float *scores;  // [tile rows][keyBlock]
-  float *sums;    // [tile rows][padded dim]: the output before its division
+  float *queries;                 // [chunk of dim][tile rows][stride], scaled
+  float *scores;                  // [tile rows][keyBlock]
+  float *sums;                    // [tile rows][padded dim]: the output before its division
   float *maxima, *totals, *decay; // [tile rows]
   float *panel;
   float *copy; // rows of keys whose length is no multiple of four
 };
 
 /// Row length of the query copy: constant strides make a faster tile.
-constexpr int64_t queryStride(int64_t dim) { return dim <= 64 ? 64 : dim <= 128 ? 128 : blockDepth; }
+constexpr int64_t queryStride(int64_t dim) {
+  return dim <= 64 ? 64 : dim <= 128 ? 128 : blockDepth;
+}
 int64_t queryChunks(int64_t dim) { return (dim + blockDepth - 1) / blockDepth; }
 int64_t panelFloats(int64_t dim) {
   return panelWidth * maximum(keyBlock, roundUp(minimum(dim, blockDepth), 4));
@@ -82,25 +84,26 @@ void scoreBlock(const AttentionTile &tile, const Parts &p, int64_t rows, const i
         transposeRows(keys, depth, p.panel + at, panelWidth);
       }
       const float *queries = p.queries + d / blockDepth * rows * stride;
-      for (int64_t r = 0; r < rows; r += tileRows)
-        withTileRows(rows - r, [&]<int many>() {
-          Vec acc[many][2];
-          multiplyTile<many, stride>(depth, queries + r * stride, p.panel, acc);
-          for (int i = 0; i < many; ++i) {
-            float *score = p.scores + (r + i) * keyBlock + n;
-            if (d > 0) {
-              acc[i][0] = add(load(score), acc[i][0]);
-              acc[i][1] = add(load(score + lanes), acc[i][1]);
-            }
-            store(score, acc[i][0]);
-            store(score + lanes, acc[i][1]);
-          }
-        });
+      for (int64_t r = 0; r < rows;) {
+        float *scores = p.scores + r * keyBlock + n;
+        if (d == 0) {
+          r += multiplyRows<stride>(rows - r, depth, queries + r * stride, p.panel, scores,
+                                    keyBlock);
+          continue;
+        }
+        float more[tileRows * panelWidth];
+        int64_t count =
+            multiplyRows<stride>(rows - r, depth, queries + r * stride, p.panel, more, panelWidth);
+        for (int64_t i = 0; i < count; ++i, ++r, scores += keyBlock)
+          for (int64_t at = 0; at < panelWidth; at += lanes)
+            store(scores + at, add(load(scores + at), load(more + i * panelWidth + at)));
+      }
     }
 }
 
 /// Turns the scores of one row into weights; [low, high) are the keys of the block that it sees.
-COMPRESSC_INLINE void softmaxRow(const Parts &p, int64_t row, int64_t count, int64_t low, int64_t high) {
+COMPRESSC_INLINE void softmaxRow(const Parts &p, int64_t row, int64_t count, int64_t low,
+                                 int64_t high) {
   float *score = p.scores + row * keyBlock;
   int64_t padded = (count + lanes - 1) / lanes * lanes;
   if (low >= high) {
@@ -141,17 +144,17 @@ void addValues(const AttentionTile &tile, const Parts &p, int64_t rows, const in
       store(p.panel + k * panelWidth, a);
       store(p.panel + k * panelWidth + lanes, b);
     }
-    for (int64_t r = 0; r < rows; r += tileRows)
-      withTileRows(rows - r, [&]<int many>() {
-        Vec acc[many][2];
-        multiplyTile<many, keyBlock>(count, p.scores + r * keyBlock, p.panel, acc);
-        for (int i = 0; i < many; ++i) {
-          float *sums = p.sums + (r + i) * padded + n;
-          Vec decay = broadcast(p.decay[r + i]);
-          store(sums, fma(load(sums), decay, acc[i][0]));
-          store(sums + lanes, fma(load(sums + lanes), decay, acc[i][1]));
-        }
-      });
+    for (int64_t r = 0; r < rows;) {
+      float block[tileRows * panelWidth];
+      int64_t many = multiplyRows<keyBlock>(rows - r, count, p.scores + r * keyBlock, p.panel,
+                                            block, panelWidth);
+      for (int64_t i = 0; i < many; ++i, ++r) {
+        float *sums = p.sums + r * padded + n;
+        Vec decay = broadcast(p.decay[r]);
+        for (int64_t at = 0; at < panelWidth; at += lanes)
+          store(sums + at, fma(load(sums + at), decay, load(block + i * panelWidth + at)));
+      }
+    }
   }
 }
 
@@ -171,7 +174,8 @@ void attentionTile(const AttentionTile &tile, float *scratch) {
     const float *query =
         tile.queries + r / tile.headsPerGroup * tile.rowStride + r % tile.headsPerGroup * dim;
     for (int64_t d = 0; d < dim; ++d)
-      p.queries[d / blockDepth * rows * stride + r * stride + d % blockDepth] = query[d] * tile.scale;
+      p.queries[d / blockDepth * rows * stride + r * stride + d % blockDepth] =
+          query[d] * tile.scale;
     for (int64_t d = 0; d < padded; d += lanes)
       store(p.sums + r * padded + d, zero());
     p.maxima[r] = lowest;

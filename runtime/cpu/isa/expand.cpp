@@ -33,8 +33,8 @@ COMPRESSC_INLINE uint64_t spreadCodes(uint64_t word, int bits) {
 
 /// Codes [column, column + count) of a packed row as bytes; `bytes` has room for 8 more.
 template <int bits>
-COMPRESSC_INLINE void unpackCodes(const uint8_t *row, int64_t rowBytes, int64_t column, int64_t count,
-                                  uint8_t *bytes) {
+COMPRESSC_INLINE void unpackCodes(const uint8_t *row, int64_t rowBytes, int64_t column,
+                                  int64_t count, uint8_t *bytes) {
   for (int64_t i = 0; i < count; i += 8) {
     int64_t at = (column + i) / 8 * bits, left = rowBytes - at;
     uint64_t word = 0;
@@ -56,7 +56,8 @@ COMPRESSC_INLINE float plainAt(const void *data, DType dtype, int64_t index) {
   return loadAs<float>(bytes + index * 4);
 }
 
-COMPRESSC_INLINE uint32_t zeroAt(const WeightMatrix &w, int64_t row, int64_t group, int64_t groups) {
+COMPRESSC_INLINE uint32_t zeroAt(const WeightMatrix &w, int64_t row, int64_t group,
+                                 int64_t groups) {
   int bits = w.packed.bits;
   if (!w.zeros)
     return 1u << (bits - 1);
@@ -112,7 +113,8 @@ void expandPacked(const WeightMatrix &w, int64_t row, int64_t column, int64_t co
 
 /// GGUF's 4-bit blocks: 32 codes in 16 bytes, the first half in the low nibbles.
 template <int headerBytes, typename Decode>
-COMPRESSC_INLINE void expandNibbles(const uint8_t *block, int64_t count, float *out, Decode decode) {
+COMPRESSC_INLINE void expandNibbles(const uint8_t *block, int64_t count, float *out,
+                                    Decode decode) {
   for (int64_t i = 0; i < count; i += 32, block += headerBytes + 16) {
     uint8_t bytes[32];
     for (int j = 0; j < 16; ++j) {
@@ -178,10 +180,10 @@ struct LaneRows {
   int64_t row[lanes];
 };
 
-/// words[i * lanes + r] = 32-bit word `first` + i of row r, for `count` words. Reads in groups of four:
-/// where that would pass the row's end, from a copy.
-COMPRESSC_INLINE void transposeWords(const LaneRows &rows, int64_t first, int64_t count, int64_t rowBytes,
-                                     float *words) {
+/// words[i * lanes + r] = 32-bit word `first` + i of row r, for `count` words. Reads in groups of
+/// four: where that would pass the row's end, from a copy.
+COMPRESSC_INLINE void transposeWords(const LaneRows &rows, int64_t first, int64_t count,
+                                     int64_t rowBytes, float *words) {
   const float *source[lanes];
   uint32_t copy[lanes][4];
   int64_t whole = count / 4 * 4;
@@ -192,16 +194,18 @@ COMPRESSC_INLINE void transposeWords(const LaneRows &rows, int64_t first, int64_
     return;
   for (int r = 0; r < lanes; ++r) {
     int64_t at = (first + whole) * 4;
-    __builtin_memcpy(copy[r], rows.data[r] + at, size_t(minimum((count - whole) * 4, rowBytes - at)));
+    __builtin_memcpy(copy[r], rows.data[r] + at,
+                     size_t(minimum((count - whole) * 4, rowBytes - at)));
     source[r] = reinterpret_cast<const float *>(copy[r]);
   }
   transposeRows(source, 4, words + whole * lanes, lanes);
 }
 
-/// Packed codes: the rows' words are transposed, which moves up to 16 codes at a time, and then split.
+/// Packed codes: the rows' words are transposed, which moves up to 16 codes at a time, and then
+/// split.
 template <int bits>
-void expandCodes(const WeightMatrix &w, const LaneRows &rows, int64_t column, int64_t count, float *words,
-                 float *out) {
+void expandCodes(const WeightMatrix &w, const LaneRows &rows, int64_t column, int64_t count,
+                 float *words, float *out) {
   constexpr int chunkWords = bits == 3 ? 3 : 1, chunk = 32 * chunkWords / bits;
   transposeWords(rows, column * bits / 32, count * bits / 32, w.rowBytes, words);
   int64_t groups = w.columns / w.packed.group;
@@ -233,8 +237,8 @@ void expandCodes(const WeightMatrix &w, const LaneRows &rows, int64_t column, in
 
 /// 16-bit floats: pairs of them are transposed as words.
 template <bool half>
-void expandPairs(const WeightMatrix &w, const LaneRows &rows, int64_t column, int64_t count, float *words,
-                 float *out) {
+void expandPairs(const WeightMatrix &w, const LaneRows &rows, int64_t column, int64_t count,
+                 float *words, float *out) {
   transposeWords(rows, column / 2, count / 2, w.rowBytes, words);
   for (int64_t k = 0; k < count; k += 2) {
     IntVec pairs = loadInts(words + k / 2 * lanes);
@@ -251,8 +255,8 @@ void expandPairs(const WeightMatrix &w, const LaneRows &rows, int64_t column, in
 }
 
 /// One lane's worth of rows of a panel, by the fastest way that their type and size allow.
-COMPRESSC_INLINE void expandLanes(const WeightMatrix &w, const LaneRows &rows, int64_t column, int64_t count,
-                                  float *scratch, float *out) {
+COMPRESSC_INLINE void expandLanes(const WeightMatrix &w, const LaneRows &rows, int64_t column,
+                                  int64_t count, float *scratch, float *out) {
   int64_t group = w.packed.group;
   if (w.dtype == DType::F16 && count % 2 == 0)
     return expandPairs<true>(w, rows, column, count, scratch, out);

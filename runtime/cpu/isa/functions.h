@@ -60,9 +60,9 @@ COMPRESSC_PER_ISA(
     /// out[count] = w[row, column ...]; `column` is a multiple of 64.
     void expandRow(const WeightMatrix &w, int64_t row, int64_t column, int64_t count, float *out);
     /// panel[k, r] = w[row + r, column + k] for k in [0, count) and one panel width of rows; those
-    /// past `rowEnd` repeat the last one. `column` is a multiple of 64, count one block of K at most.
-    void expandPanel(const WeightMatrix &w, int64_t row, int64_t rowEnd, int64_t column, int64_t count,
-                     float *scratch, float *panel);
+    /// past `rowEnd` repeat the last one. `column` is a multiple of 64, count a block of K at most.
+    void expandPanel(const WeightMatrix &w, int64_t row, int64_t rowEnd, int64_t column,
+                     int64_t count, float *scratch, float *panel);
     int64_t gemmScratchFloats(int64_t rows, int64_t columns, int64_t depth);
     void gemmBlock(const GemmBlock &block, float *scratch);
     int64_t syrkScratchFloats(int64_t rows);
@@ -72,15 +72,17 @@ COMPRESSC_PER_ISA(
     void attentionTile(const AttentionTile &tile, float *scratch);
 
     void rmsNorm(const float *x, const float *weight, int64_t width, float epsilon, float *out);
-    void layerNorm(const float *x, const float *weight, const float *bias, int64_t width, float epsilon,
-                   float *out);
-    void gatedActivation(Activation kind, const float *gate, const float *up, int64_t count, float *out);
+    void layerNorm(const float *x, const float *weight, const float *bias, int64_t width,
+                   float epsilon, float *out);
+    void gatedActivation(Activation kind, const float *gate, const float *up, int64_t count,
+                         float *out);
     void addArrays(const float *a, const float *b, int64_t count, float *out);
     void mulArrays(const float *a, const float *b, int64_t count, float *out);
     /// Cosines and sines of position * frequencies[i], times `factor`.
     void rotaryAngles(float position, const float *frequencies, int64_t count, float factor,
                       float *cosines, float *sines);
     /// Rotates the pairs (i, i + half) of one head.
-    void rotateHead(const float *x, const float *cosines, const float *sines, int64_t half, float *out);)
+    void rotateHead(const float *x, const float *cosines, const float *sines, int64_t half,
+                    float *out);)
 
 } // namespace compressc

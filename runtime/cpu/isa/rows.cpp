@@ -1,6 +1,6 @@
 // Kernels that work on one row, or one run of elements, at a time.
-#include "functions.h"
 #include "elementary.h"
+#include "functions.h"
 
 namespace compressc::COMPRESSC_ISA {
 namespace {
@@ -13,7 +13,9 @@ template <typename F> COMPRESSC_INLINE void forVectors(int64_t count, const F &f
   if (i < count)
     f(i, count - i);
 }
-COMPRESSC_INLINE Vec loadSome(const float *p, int64_t n) { return n == lanes ? load(p) : loadFirst(p, n); }
+COMPRESSC_INLINE Vec loadSome(const float *p, int64_t n) {
+  return n == lanes ? load(p) : loadFirst(p, n);
+}
 COMPRESSC_INLINE void storeSome(float *p, int64_t n, Vec v) {
   if (n == lanes)
     store(p, v);
@@ -87,7 +89,8 @@ void layerNorm(const float *x, const float *weight, const float *bias, int64_t w
   });
 }
 
-void gatedActivation(Activation kind, const float *gate, const float *up, int64_t count, float *out) {
+void gatedActivation(Activation kind, const float *gate, const float *up, int64_t count,
+                     float *out) {
   switch (kind) {
   case Activation::Silu:
     return gated<Activation::Silu>(gate, up, count, out);
@@ -124,11 +127,20 @@ void rotaryAngles(float position, const float *frequencies, int64_t count, float
     double turns = (x * 0.63661977236758134308 + magic) - magic;
     double r = (x - turns * halfPiHigh) - turns * halfPiLow;
     double square = r * r;
-    double sine = r + r * square *
-                          (-1.0 / 6 + square * (1.0 / 120 + square * (-1.0 / 5040 + square * (1.0 / 362880 -
-                          square * (1.0 / 39916800)))));
-    double cosine = 1.0 + square * (-0.5 + square * (1.0 / 24 + square * (-1.0 / 720 + square *
-                    (1.0 / 40320 + square * (-1.0 / 3628800 + square * (1.0 / 479001600))))));
+    double sine =
+        r +
+        r * square *
+            (-1.0 / 6 +
+             square * (1.0 / 120 + square * (-1.0 / 5040 +
+                                             square * (1.0 / 362880 - square * (1.0 / 39916800)))));
+    double cosine =
+        1.0 +
+        square *
+            (-0.5 +
+             square * (1.0 / 24 +
+                       square * (-1.0 / 720 +
+                                 square * (1.0 / 40320 + square * (-1.0 / 3628800 +
+                                                                   square * (1.0 / 479001600))))));
     // turns modulo 4 as 0, 1, 2, 3 or -0 … in double arithmetic.
     double quarters = turns - 4.0 * ((turns * 0.25 - 0.375 + magic) - magic);
     bool odd = quarters == 1.0 || quarters == 3.0;
@@ -140,7 +152,8 @@ void rotaryAngles(float position, const float *frequencies, int64_t count, float
   }
 }
 
-void rotateHead(const float *x, const float *cosines, const float *sines, int64_t half, float *out) {
+void rotateHead(const float *x, const float *cosines, const float *sines, int64_t half,
+                float *out) {
   forVectors(half, [&](int64_t i, int64_t n) {
     Vec a = loadSome(x + i, n), b = loadSome(x + half + i, n);
     Vec c = loadSome(cosines + i, n), s = loadSome(sines + i, n);

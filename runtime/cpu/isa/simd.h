@@ -55,7 +55,8 @@ COMPRESSC_INLINE Vec zeroBelow(Vec v, Vec test, Vec limit) {
 }
 /// v * 2^n for a whole n in [-126, 127].
 COMPRESSC_INLINE Vec scalePowerOfTwo(Vec v, Vec n) {
-  __m512i bits = _mm512_slli_epi32(_mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127)), 23);
+  __m512i bits =
+      _mm512_slli_epi32(_mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127)), 23);
   return _mm512_mul_ps(v, _mm512_castsi512_ps(bits));
 }
 COMPRESSC_INLINE float sum(Vec v) { return _mm512_reduce_add_ps(v); }
@@ -68,25 +69,30 @@ COMPRESSC_INLINE Vec loadBFloat16(const uint16_t *p) {
   return _mm512_castsi512_ps(_mm512_slli_epi32(wide, 16));
 }
 COMPRESSC_INLINE Vec loadUnsigned8(const uint8_t *p) {
-  return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i *>(p))));
+  return _mm512_cvtepi32_ps(
+      _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i *>(p))));
 }
 COMPRESSC_INLINE Vec loadSigned8(const int8_t *p) {
-  return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i *>(p))));
+  return _mm512_cvtepi32_ps(
+      _mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i *>(p))));
 }
 COMPRESSC_INLINE float halfToFloat(uint16_t bits) { return _cvtsh_ss(bits); }
 /// fp16 pairs: the low halves of the words and the high ones.
 COMPRESSC_INLINE void splitHalves(IntVec pairs, Vec &low, Vec &high) {
-  const __m512i order = _mm512_set_epi16(31, 29, 27, 25, 23, 21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 1, 30, 28, 26,
-                                         24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
+  const __m512i order = _mm512_set_epi16(31, 29, 27, 25, 23, 21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 1,
+                                         30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
   __m512i sorted = _mm512_permutexvar_epi16(order, (__m512i)pairs);
   low = _mm512_cvtph_ps(_mm512_castsi512_si256(sorted));
   high = _mm512_cvtph_ps(_mm512_extracti64x4_epi64(sorted, 1));
 }
 
-/// One element of each of the 4 vectors' 128-bit lanes after the other: a 4x4 transpose in each lane.
+/// One element of each of the 4 vectors' 128-bit lanes after the other: a 4x4 transpose in each
+/// lane.
 COMPRESSC_INLINE void transposeQuads(Vec &a, Vec &b, Vec &c, Vec &d) {
-  __m512d ab0 = _mm512_castps_pd(_mm512_unpacklo_ps(a, b)), ab1 = _mm512_castps_pd(_mm512_unpackhi_ps(a, b));
-  __m512d cd0 = _mm512_castps_pd(_mm512_unpacklo_ps(c, d)), cd1 = _mm512_castps_pd(_mm512_unpackhi_ps(c, d));
+  __m512d ab0 = _mm512_castps_pd(_mm512_unpacklo_ps(a, b)),
+          ab1 = _mm512_castps_pd(_mm512_unpackhi_ps(a, b));
+  __m512d cd0 = _mm512_castps_pd(_mm512_unpacklo_ps(c, d)),
+          cd1 = _mm512_castps_pd(_mm512_unpackhi_ps(c, d));
   a = _mm512_castpd_ps(_mm512_unpacklo_pd(ab0, cd0));
   b = _mm512_castpd_ps(_mm512_unpackhi_pd(ab0, cd0));
   c = _mm512_castpd_ps(_mm512_unpacklo_pd(ab1, cd1));
@@ -132,7 +138,8 @@ COMPRESSC_INLINE Vec zeroBelow(Vec v, Vec test, Vec limit) {
   return _mm256_and_ps(_mm256_cmp_ps(test, limit, _CMP_GE_OQ), v);
 }
 COMPRESSC_INLINE Vec scalePowerOfTwo(Vec v, Vec n) {
-  __m256i bits = _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23);
+  __m256i bits =
+      _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23);
   return _mm256_mul_ps(v, _mm256_castsi256_ps(bits));
 }
 COMPRESSC_INLINE float sum(Vec v) {
@@ -153,10 +160,12 @@ COMPRESSC_INLINE Vec loadBFloat16(const uint16_t *p) {
   return _mm256_castsi256_ps(_mm256_slli_epi32(wide, 16));
 }
 COMPRESSC_INLINE Vec loadUnsigned8(const uint8_t *p) {
-  return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i *>(p))));
+  return _mm256_cvtepi32_ps(
+      _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i *>(p))));
 }
 COMPRESSC_INLINE Vec loadSigned8(const int8_t *p) {
-  return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i *>(p))));
+  return _mm256_cvtepi32_ps(
+      _mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i *>(p))));
 }
 COMPRESSC_INLINE float halfToFloat(uint16_t bits) { return _cvtsh_ss(bits); }
 COMPRESSC_INLINE void splitHalves(IntVec pairs, Vec &low, Vec &high) {
@@ -168,8 +177,10 @@ COMPRESSC_INLINE void splitHalves(IntVec pairs, Vec &low, Vec &high) {
 }
 
 COMPRESSC_INLINE void transposeQuads(Vec &a, Vec &b, Vec &c, Vec &d) {
-  __m256d ab0 = _mm256_castps_pd(_mm256_unpacklo_ps(a, b)), ab1 = _mm256_castps_pd(_mm256_unpackhi_ps(a, b));
-  __m256d cd0 = _mm256_castps_pd(_mm256_unpacklo_ps(c, d)), cd1 = _mm256_castps_pd(_mm256_unpackhi_ps(c, d));
+  __m256d ab0 = _mm256_castps_pd(_mm256_unpacklo_ps(a, b)),
+          ab1 = _mm256_castps_pd(_mm256_unpackhi_ps(a, b));
+  __m256d cd0 = _mm256_castps_pd(_mm256_unpacklo_ps(c, d)),
+          cd1 = _mm256_castps_pd(_mm256_unpackhi_ps(c, d));
   a = _mm256_castpd_ps(_mm256_unpacklo_pd(ab0, cd0));
   b = _mm256_castpd_ps(_mm256_unpackhi_pd(ab0, cd0));
   c = _mm256_castpd_ps(_mm256_unpacklo_pd(ab1, cd1));
@@ -288,9 +299,10 @@ COMPRESSC_INLINE float bfloat16ToFloat(uint16_t bits) {
   return value;
 }
 
-/// out[k * stride + r] = rows[r][k] for `lanes` rows and k in [0, count); whole groups of four columns
-/// are read and written: rows and out must have room for them.
-COMPRESSC_INLINE void transposeRows(const float *const *rows, int64_t count, float *out, int64_t stride) {
+/// out[k * stride + r] = rows[r][k] for `lanes` rows and k in [0, count); whole groups of four
+/// columns are read and written: rows and out must have room for them.
+COMPRESSC_INLINE void transposeRows(const float *const *rows, int64_t count, float *out,
+                                    int64_t stride) {
   for (int64_t k = 0; k < count; k += 4) {
     Vec a = loadQuads(rows, 0, k), b = loadQuads(rows, 1, k);
     Vec c = loadQuads(rows, 2, k), d = loadQuads(rows, 3, k);

@@ -9,14 +9,15 @@ namespace compressc::COMPRESSC_ISA {
 constexpr int tileRows = COMPRESSC_ISA_LEVEL == 2 ? 14 : COMPRESSC_ISA_LEVEL == 1 ? 6 : 4;
 constexpr int panelWidth = 2 * lanes;
 
-/// Sums run over k in blocks of this many, each summed in order from zero; then the blocks' sums are
-/// added in order. The same in every instruction set, so that avx2 and avx512 agree to the bit.
+/// Sums run over k in blocks of this many, each summed in order from zero; then the blocks' sums
+/// are added in order. The same in every instruction set, so that avx2 and avx512 agree to the bit.
 constexpr int64_t blockDepth = 192;
 
-/// acc[r] = sum over k < depth of a[r * stride + k] * panel[k].
+/// out[r * ldo] = sum over k < depth of a[r * stride + k] * panel[k], for a tile of `rows` rows.
 template <int rows, int64_t stride>
-COMPRESSC_INLINE void multiplyTile(int64_t depth, const float *a, const float *panel,
-                                   Vec (&acc)[rows][2]) {
+COMPRESSC_INLINE void multiplyTile(int64_t depth, const float *a, const float *panel, float *out,
+                                   int64_t ldo) {
+  Vec acc[rows][2];
 #pragma GCC unroll 16
   for (int r = 0; r < rows; ++r)
     acc[r][0] = acc[r][1] = zero();
@@ -30,10 +31,16 @@ COMPRESSC_INLINE void multiplyTile(int64_t depth, const float *a, const float *p
       acc[r][1] = fma(x, b1, acc[r][1]);
     }
   }
+#pragma GCC unroll 16
+  for (int r = 0; r < rows; ++r) {
+    store(out + r * ldo, acc[r][0]);
+    store(out + r * ldo + lanes, acc[r][1]);
+  }
 }
 
-/// Calls f.operator()<n>() for n = rows, 1 <= rows <= most.
-template <int most = tileRows, typename F> COMPRESSC_INLINE void withTileRows(int64_t rows, const F &f) {
+/// Calls f.operator()<n>() for n = rows, 1 <= n <= most.
+template <int most = tileRows, typename F>
+COMPRESSC_INLINE void withTileRows(int64_t rows, const F &f) {
   if constexpr (most == 1) {
     f.template operator()<1>();
   } else {
@@ -42,6 +49,16 @@ template <int most = tileRows, typename F> COMPRESSC_INLINE void withTileRows(in
     else
       withTileRows<most - 1>(rows, f);
   }
+}
+
+/// multiplyTile for the first `rows` rows, one tile of them at most; returns how many that were.
+/// One copy in each file: it holds a loop for every number of rows.
+template <int64_t stride>
+static __attribute__((noinline)) int64_t multiplyRows(int64_t rows, int64_t depth, const float *a,
+                                                      const float *panel, float *out, int64_t ldo) {
+  rows = minimum(rows, tileRows);
+  withTileRows(rows, [&]<int count>() { multiplyTile<count, stride>(depth, a, panel, out, ldo); });
+  return rows;
 }
 
 /// The first n of the two vectors of a tile row.

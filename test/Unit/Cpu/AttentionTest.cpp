@@ -41,12 +41,13 @@ struct Problem {
                                   floatTensor(k, {rows, shape.groups * shape.dim}),
                                   floatTensor(v, {rows, shape.groups * shape.dim})};
     return machine.run("attention", inputs, {floatTensor(out, {rows, shape.heads * shape.dim})},
-                       attributes(), &batch, {{keys.data(), values.data(), slots, shape.groups, shape.dim}});
+                       attributes(), &batch,
+                       {{keys.data(), values.data(), slots, shape.groups, shape.dim}});
   }
 };
 
-/// The definition, in double: row `row` at position p sees the keys of its context and of the rows of
-/// its sequence up to itself.
+/// The definition, in double: row `row` at position p sees the keys of its context and of the rows
+/// of its sequence up to itself.
 std::vector<double> attend(const Problem &p, const Sequence &sequence, int64_t row, int64_t head) {
   int64_t dim = p.shape.dim, group = head / (p.shape.heads / p.shape.groups);
   int64_t width = p.shape.groups * dim;
@@ -88,8 +89,8 @@ void expectReference(const Problem &p, const Batch &batch) {
           worst = error <= 1e9 ? std::max(worst, error) : 1e9;
         }
       }
-  EXPECT_LT(worst, 4e-6) << "heads " << p.shape.heads << "/" << p.shape.groups << " dim " << p.shape.dim
-                         << " window " << p.shape.window;
+  EXPECT_LT(worst, 4e-6) << "heads " << p.shape.heads << "/" << p.shape.groups << " dim "
+                         << p.shape.dim << " window " << p.shape.window;
 }
 
 Batch oneSequence(int32_t rows, int32_t slot = 0) {
@@ -114,8 +115,16 @@ Batch trie() {
 TEST(Attention, ShapesAndLengths) {
   Machine machine;
   forEachInstructionSet([&](std::string_view) {
-    for (Shape shape : {Shape{1, 1, 1, 0}, {2, 1, 7, 0}, {9, 3, 64, 0}, {4, 4, 33, 3}, {8, 1, 20, 17},
-                        {2, 2, 128, 0}, {4, 2, 64, 130}, {2, 1, 260, 0}, {40, 1, 6, 0}, {1, 1, 576, 9}})
+    for (Shape shape : {Shape{1, 1, 1, 0},
+                        {2, 1, 7, 0},
+                        {9, 3, 64, 0},
+                        {4, 4, 33, 3},
+                        {8, 1, 20, 17},
+                        {2, 2, 128, 0},
+                        {4, 2, 64, 130},
+                        {2, 1, 260, 0},
+                        {40, 1, 6, 0},
+                        {1, 1, 576, 9}})
       for (int32_t rows : {1, 2, 31, 127, 128, 129, 300}) {
         if (rows > 129 && shape.dim > 128)
           continue;
@@ -139,8 +148,10 @@ TEST(Attention, RaggedBatchesShareContext) {
   });
 }
 
-/// Runs rows of `whole` in several batches, each continuing what the earlier ones left in the cache.
-std::vector<float> runInChunks(Machine &machine, const Problem &whole, const std::vector<int32_t> &chunks) {
+/// Runs rows of `whole` in several batches, each continuing what the earlier ones left in the
+/// cache.
+std::vector<float> runInChunks(Machine &machine, const Problem &whole,
+                               const std::vector<int32_t> &chunks) {
   std::vector<float> out;
   Problem part = whole;
   int32_t done = 0;
@@ -148,7 +159,8 @@ std::vector<float> runInChunks(Machine &machine, const Problem &whole, const std
     auto slice = [&](const std::vector<float> &from, int64_t width) {
       return std::vector<float>(from.begin() + done * width, from.begin() + (done + rows) * width);
     };
-    int64_t queryWidth = whole.shape.heads * whole.shape.dim, width = whole.shape.groups * whole.shape.dim;
+    int64_t queryWidth = whole.shape.heads * whole.shape.dim,
+            width = whole.shape.groups * whole.shape.dim;
     part.q = slice(whole.q, queryWidth);
     part.k = slice(whole.k, width);
     part.v = slice(whole.v, width);
@@ -195,8 +207,10 @@ TEST(Attention, TheOutputMayBeTheQueries) {
   ASSERT_TRUE(p.run(machine, batch).ok());
   std::vector<Tensor> inputs = {floatTensor(p.q, {150, 384}), floatTensor(p.k, {150, 128}),
                                 floatTensor(p.v, {150, 128})};
-  ASSERT_TRUE(machine.run("attention", inputs, {inputs[0]}, p.attributes(), &batch,
-                          {{p.keys.data(), p.values.data(), 300, 2, 64}}).ok());
+  ASSERT_TRUE(machine
+                  .run("attention", inputs, {inputs[0]}, p.attributes(), &batch,
+                       {{p.keys.data(), p.values.data(), 300, 2, 64}})
+                  .ok());
   EXPECT_TRUE(sameBits(p.out, p.q));
 }
 
@@ -248,9 +262,10 @@ TEST(Attention, RefusesBadOperands) {
   Problem p({6, 2, 64, 0}, 4, 8);
   CacheView cache{p.keys.data(), p.values.data(), 8, 2, 64};
   auto run = [&](Attributes attributes, int64_t qWidth, CacheView view, const Batch *given) {
-    return machine.run("attention", {floatTensor(p.q, {4, qWidth}), floatTensor(p.k, {4, 128}),
-                                     floatTensor(p.v, {4, 128})},
-                       {floatTensor(p.out, {4, qWidth})}, attributes, given, {view});
+    return machine.run(
+        "attention",
+        {floatTensor(p.q, {4, qWidth}), floatTensor(p.k, {4, 128}), floatTensor(p.v, {4, 128})},
+        {floatTensor(p.out, {4, qWidth})}, attributes, given, {view});
   };
   ASSERT_TRUE(run(p.attributes(), 384, cache, &batch).ok());
   expectRefused(run({}, 384, cache, &batch), "num_heads");
@@ -272,7 +287,8 @@ TEST(Attention, RefusesBadOperands) {
   expectRefused(run(p.attributes(), 384, wrong, &batch), "cache");
   Batch other = oneSequence(5);
   expectRefused(run(p.attributes(), 384, cache, &other), "the batch has 5 rows, the operand 4");
-  expectRefused(machine.run("attention", {floatTensor(p.q, {4, 384})}, {}, p.attributes(), &batch), "inputs");
+  expectRefused(machine.run("attention", {floatTensor(p.q, {4, 384})}, {}, p.attributes(), &batch),
+                "inputs");
 }
 
 } // namespace

@@ -14,7 +14,13 @@ struct Product {
 };
 
 Product makeProduct(int64_t M, int64_t N, int64_t K, const WeightKind &kind) {
-  return {randomFloats(M * K, 1), randomFloats(N, 2), randomFloats(M * N, 3), kind.make(N, K, 4), M, N, K};
+  return {randomFloats(M * K, 1),
+          randomFloats(N, 2),
+          randomFloats(M * N, 3),
+          kind.make(N, K, 4),
+          M,
+          N,
+          K};
 }
 
 std::vector<float> multiply(Machine &machine, const Product &p, bool epilogue, int64_t firstRow = 0,
@@ -75,7 +81,8 @@ TEST(Gemm, EveryShape) {
         Product p = makeProduct(M, N, 1 + (M * 53 + N * 7) % 300, half);
         expectProduct(p, multiply(machine, p, true), true);
       }
-    for (auto [M, N, K] : {std::array<int64_t, 3>{700, 200, 257}, {64, 576, 1536}, {1100, 33, 64}}) {
+    for (auto [M, N, K] :
+         {std::array<int64_t, 3>{700, 200, 257}, {64, 576, 1536}, {1100, 33, 64}}) {
       Product p = makeProduct(M, N, K, half);
       expectProduct(p, multiply(machine, p, true), true);
     }
@@ -92,8 +99,10 @@ TEST(Gemm, RowsHaveTheSameBitsInEveryBatchAndOnEveryNumberOfThreads) {
         std::vector<float> whole = multiply(one, p, true);
         EXPECT_TRUE(sameBits(whole, multiply(two, p, true)));
         EXPECT_TRUE(sameBits(whole, multiply(three, p, true)));
-        for (auto [first, rows] : {std::pair<int64_t, int64_t>{0, 1}, {7, 2}, {10, 15}, {44, 1}, {3, 31}}) {
-          std::vector<float> expected(whole.begin() + first * p.N, whole.begin() + (first + rows) * p.N);
+        for (auto [first, rows] :
+             {std::pair<int64_t, int64_t>{0, 1}, {7, 2}, {10, 15}, {44, 1}, {3, 31}}) {
+          std::vector<float> expected(whole.begin() + first * p.N,
+                                      whole.begin() + (first + rows) * p.N);
           EXPECT_TRUE(sameBits(expected, multiply(two, p, true, first, rows)));
         }
       });
@@ -147,7 +156,8 @@ TEST(Gemm, DequantizedRowsAreExact) {
 TEST(Syrk, MatchesTheReference) {
   Machine one(1), two(2);
   forEachInstructionSet([&](std::string_view) {
-    for (auto [T, K] : {std::pair<int64_t, int64_t>{1, 1}, {3, 7}, {40, 33}, {257, 225}, {600, 250}, {5, 451}}) {
+    for (auto [T, K] :
+         {std::pair<int64_t, int64_t>{1, 1}, {3, 7}, {40, 33}, {257, 225}, {600, 250}, {5, 451}}) {
       SCOPED_TRACE(std::to_string(T) + "x" + std::to_string(K));
       int64_t ldx = K + 5;
       std::vector<float> x = randomFloats((T - 1) * ldx + K, 5), start(size_t(K * K));

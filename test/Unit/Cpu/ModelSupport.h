@@ -1,5 +1,5 @@
-// What the tests of the model's kernels share: random operands of every type with their exact values,
-// and kernels run under each instruction set.
+// What the tests of the model's kernels share: random operands of every type with their exact
+// values, and kernels run under each instruction set.
 #pragma once
 
 #include "../../../runtime/cpu/gemm.h"
@@ -45,8 +45,8 @@ inline Tensor floatTensor(std::vector<float> &values, std::vector<int64_t> shape
   return tensor;
 }
 
-/// A random weight matrix and its values. The memory is exactly as large as the format says, so that
-/// the address sanitizer sees a read past its end.
+/// A random weight matrix and its values. The memory is exactly as large as the format says, so
+/// that the address sanitizer sees a read past its end.
 struct Weight {
   Tensor tensor;
   std::vector<double> values; // [N, K]
@@ -78,8 +78,8 @@ inline Weight plainWeight(DType dtype, int64_t rows, int64_t columns, uint64_t s
   return w;
 }
 
-inline void putBits(std::vector<uint8_t> &words, int64_t word, int64_t stride, int64_t bit, int bits,
-                    uint32_t code) {
+inline void putBits(std::vector<uint8_t> &words, int64_t word, int64_t stride, int64_t bit,
+                    int bits, uint32_t code) {
   for (int i = 0; i < bits; ++i)
     if (code >> i & 1) {
       int64_t at = bit + i;
@@ -130,7 +130,8 @@ inline Weight blockWeight(DType dtype, int64_t rows, int64_t columns, uint64_t s
   Random random(seed);
   for (int64_t b = 0; b < blocks; ++b) {
     uint8_t *block = w.data.data() + b * info.bytes;
-    float d = RoundToDType(random.value(), DType::F16), m = RoundToDType(random.value(), DType::F16);
+    float d = RoundToDType(random.value(), DType::F16),
+          m = RoundToDType(random.value(), DType::F16);
     uint16_t dBits = FloatToHalf(d), mBits = FloatToHalf(m);
     std::memcpy(block, &dBits, 2);
     int64_t header = 2;
@@ -146,7 +147,8 @@ inline Weight blockWeight(DType dtype, int64_t rows, int64_t columns, uint64_t s
         continue;
       }
       int code = j < 16 ? block[header + j] & 15 : block[header + j - 16] >> 4;
-      w.values.push_back(dtype == DType::Q4_0 ? double(d) * (code - 8) : double(d) * code + double(m));
+      w.values.push_back(dtype == DType::Q4_0 ? double(d) * (code - 8)
+                                              : double(d) * code + double(m));
     }
   }
   return w;
@@ -170,16 +172,18 @@ inline std::vector<WeightKind> weightKinds(int64_t columns) {
   std::vector<WeightKind> kinds = {
       {"f32", DType::F32, {}}, {"f16", DType::F16, {}}, {"bf16", DType::BF16, {}}};
   for (int bits : {2, 3, 4, 8})
-    for (int64_t group : {int64_t(1), int64_t(5), int64_t(32), int64_t(64), int64_t(128), columns}) {
+    for (int64_t group :
+         {int64_t(1), int64_t(5), int64_t(32), int64_t(64), int64_t(128), columns}) {
       if (columns % group || (group == 1 && bits != 3))
         continue;
       bool symmetric = (bits + group) % 2;
       DType scaleType = group == 32 ? DType::BF16 : group == columns ? DType::F32 : DType::F16;
       for (int flip = 0; flip < (group >= 32 ? 2 : 1); ++flip) {
         bool sym = symmetric != bool(flip);
-        kinds.push_back({"w" + std::to_string(bits) + "g" + std::to_string(group) + (sym ? "s" : "a"),
-                         DType::Packed,
-                         {bits, group, sym, scaleType}});
+        kinds.push_back(
+            {"w" + std::to_string(bits) + "g" + std::to_string(group) + (sym ? "s" : "a"),
+             DType::Packed,
+             {bits, group, sym, scaleType}});
       }
     }
   if (columns % 32 == 0)
@@ -190,7 +194,8 @@ inline std::vector<WeightKind> weightKinds(int64_t columns) {
 
 /// Threads, scratch and a batch.
 struct Machine {
-  explicit Machine(int threads = 2) : pool(threads), scratch(pool.threads()), context{pool, scratch} {}
+  explicit Machine(int threads = 2)
+      : pool(threads), scratch(pool.threads()), context{pool, scratch} {}
   ThreadPool pool;
   Scratch scratch;
   KernelContext context;

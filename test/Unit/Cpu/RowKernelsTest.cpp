@@ -34,15 +34,18 @@ TEST(RmsNorm, MatchesTheReference) {
           int64_t rows = 40, width = run * heads;
           std::vector<float> x = randomFloats(rows * width, 1), out(x.size());
           Weight w = vectorWeight(dtype, run, 2);
-          ASSERT_TRUE(machine.run("rms_norm", {floatTensor(x, {rows, width}), w.tensor},
-                                  {floatTensor(out, {rows, width})}, epsilonOf(1e-5)).ok());
+          ASSERT_TRUE(machine
+                          .run("rms_norm", {floatTensor(x, {rows, width}), w.tensor},
+                               {floatTensor(out, {rows, width})}, epsilonOf(1e-5))
+                          .ok());
           for (int64_t begin = 0; begin < rows * width; begin += run) {
             double squares = 0;
             for (int64_t i = 0; i < run; ++i)
               squares += double(x[size_t(begin + i)]) * x[size_t(begin + i)];
             double scale = 1 / std::sqrt(squares / double(run) + 1e-5);
             for (int64_t i = 0; i < run; ++i)
-              ASSERT_NEAR(out[size_t(begin + i)], x[size_t(begin + i)] * scale * w.values[size_t(i)], 3e-6);
+              ASSERT_NEAR(out[size_t(begin + i)],
+                          x[size_t(begin + i)] * scale * w.values[size_t(i)], 3e-6);
           }
         }
   });
@@ -61,7 +64,9 @@ TEST(LayerNorm, MatchesTheReference) {
         std::vector<Tensor> inputs = {floatTensor(x, {rows, width}), w.tensor};
         if (withBias)
           inputs.push_back(b.tensor);
-        ASSERT_TRUE(machine.run("layer_norm", inputs, {floatTensor(out, {rows, width})}, epsilonOf(1e-3)).ok());
+        ASSERT_TRUE(
+            machine.run("layer_norm", inputs, {floatTensor(out, {rows, width})}, epsilonOf(1e-3))
+                .ok());
         for (int64_t row = 0; row < rows; ++row) {
           const float *p = x.data() + row * width;
           double mean = 0, squares = 0;
@@ -92,16 +97,21 @@ double activation(const std::string &kind, double x) {
 TEST(GatedActivation, MatchesTheReferenceOverTheWholeRange) {
   Machine machine;
   int64_t rows = 37, width = 1081;
-  std::vector<float> gate(size_t(rows * width)), up = randomFloats(rows * width, 2), out(gate.size());
+  std::vector<float> gate(size_t(rows * width)), up = randomFloats(rows * width, 2),
+                                                 out(gate.size());
   for (size_t i = 0; i < gate.size(); ++i) // -100 to 100, finest at zero
     gate[i] = float(std::pow(double(i) / double(gate.size()) * 2 - 1, 3) * 100);
   forEachInstructionSet([&](std::string_view) {
     for (std::string kind : {"silu", "gelu", "gelu_tanh", "relu"}) {
-      ASSERT_TRUE(machine.run("gated_activation", {floatTensor(gate, {rows, width}), floatTensor(up, {rows, width})},
-                              {floatTensor(out, {rows, width})}, kindOf(kind)).ok());
+      ASSERT_TRUE(machine
+                      .run("gated_activation",
+                           {floatTensor(gate, {rows, width}), floatTensor(up, {rows, width})},
+                           {floatTensor(out, {rows, width})}, kindOf(kind))
+                      .ok());
       for (size_t i = 0; i < gate.size(); ++i) {
         double expected = activation(kind, gate[i]) * up[i];
-        // Far out on the left only the absolute size matters; gelu_tanh's exponent is itself rounded.
+        // Far out on the left only the absolute size matters; gelu_tanh's exponent is itself
+        // rounded.
         ASSERT_NEAR(out[i], expected, 2e-6 * std::abs(expected) + 3e-7) << kind << " " << gate[i];
       }
     }
@@ -116,8 +126,11 @@ TEST(Silu, IsAccurateToAMillionth) {
   for (int64_t i = 0; i < count; ++i)
     x[size_t(i)] = -85.0f + 170.0f * float(i) / float(count);
   forEachInstructionSet([&](std::string_view) {
-    ASSERT_TRUE(machine.run("gated_activation", {floatTensor(x, {1, count}), floatTensor(ones, {1, count})},
-                            {floatTensor(out, {1, count})}, kindOf("silu")).ok());
+    ASSERT_TRUE(machine
+                    .run("gated_activation",
+                         {floatTensor(x, {1, count}), floatTensor(ones, {1, count})},
+                         {floatTensor(out, {1, count})}, kindOf("silu"))
+                    .ok());
     for (int64_t i = 0; i < count; ++i) {
       double expected = double(x[size_t(i)]) / (1 + std::exp(-double(x[size_t(i)])));
       ASSERT_NEAR(out[size_t(i)], expected, 1e-6 * std::abs(expected)) << x[size_t(i)];
@@ -129,7 +142,8 @@ TEST(Elementwise, AddAndMul) {
   Machine machine;
   forEachInstructionSet([&](std::string_view) {
     for (int64_t width : {1, 13, 64, 20000}) {
-      std::vector<float> a = randomFloats(3 * width, 1), b = randomFloats(3 * width, 2), out(a.size());
+      std::vector<float> a = randomFloats(3 * width, 1), b = randomFloats(3 * width, 2),
+                         out(a.size());
       std::vector<Tensor> inputs = {floatTensor(a, {3, width}), floatTensor(b, {3, width})};
       ASSERT_TRUE(machine.run("add", inputs, {floatTensor(out, {3, width})}).ok());
       for (size_t i = 0; i < out.size(); ++i)
@@ -157,8 +171,10 @@ TEST(Rotary, MatchesTheReferenceAtAnyPosition) {
   int64_t positions[] = {0, 1, 2, 3, 1000, 1001, 1002, 131070, 131071};
   std::vector<float> x = randomFloats(9 * heads * dim, 1), out(x.size());
   forEachInstructionSet([&](std::string_view) {
-    ASSERT_TRUE(machine.run("rotary_embedding", {floatTensor(x, {9, heads * dim})},
-                            {floatTensor(out, {9, heads * dim})}, attributes, &batch).ok());
+    ASSERT_TRUE(machine
+                    .run("rotary_embedding", {floatTensor(x, {9, heads * dim})},
+                         {floatTensor(out, {9, heads * dim})}, attributes, &batch)
+                    .ok());
     for (int64_t row = 0; row < 9; ++row)
       for (int64_t head = 0; head < heads; ++head)
         for (int64_t i = 0; i < half; ++i) {
@@ -207,9 +223,11 @@ TEST(SelectRows, CopiesTheSelectedRows) {
   ASSERT_TRUE(machine.run("select_rows", {in}, {floatTensor(out, {3, 10})}, {}, &batch).ok());
   for (size_t i = 0; i < 30; ++i)
     ASSERT_EQ(out[i], x[size_t(batch.selectedRows[i / 10]) * 10 + i % 10]);
-  expectRefused(machine.run("select_rows", {in}, {floatTensor(out, {2, 10})}, {}, &batch), "[3, 10]");
+  expectRefused(machine.run("select_rows", {in}, {floatTensor(out, {2, 10})}, {}, &batch),
+                "[3, 10]");
   batch.selectedRows[2] = 6;
-  expectRefused(machine.run("select_rows", {in}, {floatTensor(out, {3, 10})}, {}, &batch), "row 6 is selected");
+  expectRefused(machine.run("select_rows", {in}, {floatTensor(out, {3, 10})}, {}, &batch),
+                "row 6 is selected");
   batch.selectedRows = {};
   EXPECT_TRUE(machine.run("select_rows", {in}, {floatTensor(out, {0, 10})}, {}, &batch).ok());
 }
@@ -218,8 +236,10 @@ TEST(Linear, AddsBiasAndResidual) {
   Machine machine;
   int64_t T = 7, N = 19, K = 70;
   Weight w = plainWeight(DType::BF16, N, K, 1), bias = vectorWeight(DType::F16, N, 2);
-  std::vector<float> x = randomFloats(T * K, 3), residual = randomFloats(T * N, 4), out(residual.size());
-  Tensor in = floatTensor(x, {T, K}), r = floatTensor(residual, {T, N}), o = floatTensor(out, {T, N});
+  std::vector<float> x = randomFloats(T * K, 3), residual = randomFloats(T * N, 4),
+                     out(residual.size());
+  Tensor in = floatTensor(x, {T, K}), r = floatTensor(residual, {T, N}),
+         o = floatTensor(out, {T, N});
   Attributes add;
   add.set("epilogue", std::string("add"));
   for (bool withBias : {false, true})
@@ -232,7 +252,8 @@ TEST(Linear, AddsBiasAndResidual) {
       ASSERT_TRUE(machine.run("linear", inputs, {o}, withResidual ? add : Attributes()).ok());
       for (int64_t t = 0; t < T; ++t)
         for (int64_t n = 0; n < N; ++n) {
-          double sum = (withBias ? bias.values[size_t(n)] : 0) + (withResidual ? residual[size_t(t * N + n)] : 0);
+          double sum = (withBias ? bias.values[size_t(n)] : 0) +
+                       (withResidual ? residual[size_t(t * N + n)] : 0);
           for (int64_t k = 0; k < K; ++k)
             sum += double(x[size_t(t * K + k)]) * w.values[size_t(n * K + k)];
           ASSERT_NEAR(out[size_t(t * N + n)], sum, 1e-5);
@@ -244,7 +265,8 @@ TEST(Linear, AddsBiasAndResidual) {
   expectRefused(machine.run("linear", {in}, {o}), "inputs");
   expectRefused(machine.run("linear", {in, w.tensor}, {o}, add), "inputs");
   expectRefused(machine.run("linear", {floatTensor(x, {T, K - 1}), w.tensor}, {o}), "[any, 70]");
-  expectRefused(machine.run("linear", {in, w.tensor}, {floatTensor(out, {T - 1, N})}), "the output");
+  expectRefused(machine.run("linear", {in, w.tensor}, {floatTensor(out, {T - 1, N})}),
+                "the output");
   expectRefused(machine.run("linear", {in, w.tensor, in}, {o}), "the bias");
   expectRefused(machine.run("linear", {in, w.tensor}, {floatTensor(x, {T, N})}), "overlap");
 }
@@ -299,7 +321,8 @@ TEST(RowKernels, NumberOfThreadsDoesNotMatter) {
   int64_t rows = 300, width = 577;
   std::vector<float> x = randomFloats(rows * width, 1), y = randomFloats(rows * width, 2);
   Weight w = vectorWeight(DType::F32, width, 3);
-  auto bothAgree = [&](std::string_view kernel, std::vector<Tensor> inputs, const Attributes &attributes) {
+  auto bothAgree = [&](std::string_view kernel, std::vector<Tensor> inputs,
+                       const Attributes &attributes) {
     std::vector<float> a(x.size()), b(x.size());
     ASSERT_TRUE(one.run(kernel, inputs, {floatTensor(a, {rows, width})}, attributes).ok());
     ASSERT_TRUE(three.run(kernel, inputs, {floatTensor(b, {rows, width})}, attributes).ok());
