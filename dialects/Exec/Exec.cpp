@@ -23,7 +23,7 @@ LogicalResult ProgramOp::verify() {
   if (int64_t(getMaxTokens()) < 0 || int64_t(getMaxSelected()) < 0 || int64_t(getArena()) < 0)
     return emitOpError() << "sizes must not be negative";
   for (Operation &op : getBody().front())
-    if (!isa<WeightOp, TokensOp, CacheOp, BufferOp, EntryOp>(op))
+    if (!isa<WeightOp, TokensOp, CacheOp, BufferOp, FunctionOp, EntryOp>(op))
       return op.emitError("does not belong in a program");
   return success();
 }
@@ -49,11 +49,18 @@ LogicalResult BufferOp::verify() {
   return success();
 }
 
-/// Every name must be declared by the program as one of the kinds in Ops.
-template <typename... Ops>
-static LogicalResult verifyNames(Operation *op, ProgramOp program, ArrayAttr names) {
+/// What a name stands for: a parameter of the function around, or what the program declares.
+static Operation *lookup(Operation *op, StringRef name) {
+  if (auto function = op->getParentOfType<FunctionOp>())
+    if (Operation *parameter = SymbolTable::lookupSymbolIn(function, name))
+      return parameter;
+  return SymbolTable::lookupSymbolIn(op->getParentOfType<ProgramOp>(), name);
+}
+
+/// Every name must be declared as one of the kinds in Ops.
+template <typename... Ops> static LogicalResult verifyNames(Operation *op, ArrayAttr names) {
   for (auto name : names.getAsRange<FlatSymbolRefAttr>()) {
-    Operation *target = SymbolTable::lookupSymbolIn(program, name.getValue());
+    Operation *target = lookup(op, name.getValue());
     if (!target)
       return op->emitOpError() << "names @" << name.getValue() << ", which the program does not declare";
     if (!isa<Ops...>(target))
@@ -64,23 +71,58 @@ static LogicalResult verifyNames(Operation *op, ProgramOp program, ArrayAttr nam
 
 LogicalResult EntryOp::verify() {
   auto program = (*this)->getParentOfType<ProgramOp>();
-  if (failed(verifyNames<BufferOp>(*this, program, getInputs())) ||
-      failed(verifyNames<BufferOp, WeightOp>(*this, program, getOutputs())))
+  if (failed(verifyNames<BufferOp>(*this, getInputs())) ||
+      failed(verifyNames<BufferOp, WeightOp>(*this, getOutputs())))
     return failure();
   for (auto name : getInputs().getAsRange<FlatSymbolRefAttr>())
     if (cast<BufferOp>(SymbolTable::lookupSymbolIn(program, name.getValue())).getRole() != Role::input)
       return emitOpError() << "input @" << name.getValue() << " must have the role input";
   for (Operation &op : getBody().front())
-    if (!isa<CallOp>(op))
+    if (!isa<CallOp, InvokeOp>(op))
       return op.emitError("does not belong in an entry point");
   return success();
 }
 
 LogicalResult CallOp::verify() {
-  auto program = (*this)->getParentOfType<ProgramOp>();
-  if (failed(verifyNames<WeightOp, TokensOp, CacheOp, BufferOp>(*this, program, getInputs())))
+  if (failed(verifyNames<WeightOp, TokensOp, CacheOp, BufferOp, ParameterOp>(*this, getInputs())))
     return failure();
-  return verifyNames<BufferOp>(*this, program, getOutputs());
+  return verifyNames<BufferOp>(*this, getOutputs());
+}
+
+LogicalResult FunctionOp::verify() {
+  for (Operation &op : getBody().front())
+    if (!isa<ParameterOp, CallOp>(op))
+      return op.emitError("does not belong in a function");
+  return success();
+}
+
+LogicalResult ParameterOp::verify() {
+  bool weight = getType().has_value(), cache = getHeads() && getDim();
+  if (weight == cache)
+    return emitOpError() << "is a weight with a type or a cache with heads and dim";
+  return success();
+}
+
+LogicalResult InvokeOp::verify() {
+  auto function = dyn_cast_or_null<FunctionOp>(lookup(*this, getFunction()));
+  if (!function)
+    return emitOpError() << "@" << getFunction() << " is no function of the program";
+  auto parameters = llvm::to_vector(function.getBody().getOps<ParameterOp>());
+  if (parameters.size() != getArguments().size())
+    return emitOpError() << "@" << getFunction() << " takes " << parameters.size() << " arguments, not "
+                         << getArguments().size();
+  for (auto [parameter, argument] : llvm::zip(parameters, getArguments().getAsRange<FlatSymbolRefAttr>())) {
+    Operation *target = lookup(*this, argument.getValue());
+    auto weight = dyn_cast_or_null<WeightOp>(target);
+    auto cache = dyn_cast_or_null<CacheOp>(target);
+    if (!weight && !cache)
+      return emitOpError() << "@" << argument.getValue() << " is neither a weight nor a cache";
+    bool fits = weight ? parameter.getTypeAttr() == weight.getTypeAttr()
+                       : parameter.getHeadsAttr() == cache.getHeadsAttr() && parameter.getDimAttr() == cache.getDimAttr();
+    if (!fits)
+      return emitOpError() << "@" << argument.getValue() << " does not fit the parameter @" << parameter.getSymName();
+  }
+  return success();
 }
 
 } // namespace compressc::exec

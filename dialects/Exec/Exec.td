@@ -85,15 +85,43 @@ def Exec_EntryOp : Exec_Op<"entry", [Symbol, HasParent<"ProgramOp">, NoTerminato
   let hasVerifier = 1;
 }
 
-def Exec_CallOp : Exec_Op<"call", [HasParent<"EntryOp">]> {
+def Exec_CallOp : Exec_Op<"call", [ParentOneOf<["EntryOp", "FunctionOp"]>]> {
   let summary = "runs a kernel of the runtime's table";
   let description = [{
     `exec.call "rms_norm" [@b0, @w1] -> [@b1] {epsilon = 1.0e-05 : f64}`. Operands in the order of the
-    kernel's contract; caches stand among the inputs.
+    kernel's contract; caches stand among the inputs. `layer`: the model's layer that it computes a part of.
   }];
   let arguments = (ins StrAttr:$kernel, FlatSymbolRefArrayAttr:$inputs, FlatSymbolRefArrayAttr:$outputs,
-                       DictionaryAttr:$constants);
-  let assemblyFormat = "$kernel $inputs `->` $outputs $constants attr-dict";
+                       DictionaryAttr:$constants, OptionalAttr<I64Attr>:$layer);
+  let assemblyFormat = "$kernel $inputs `->` $outputs $constants (`layer` $layer^)? attr-dict";
+  let hasVerifier = 1;
+}
+
+def Exec_FunctionOp : Exec_Op<"function", [Symbol, SymbolTable, HasParent<"ProgramOp">, NoTerminator, SingleBlock]> {
+  let summary = "calls that several layers share";
+  let description = [{
+    Its parameters stand for what the layers don't have in common, weights and caches; buffers are the
+    program's.
+  }];
+  let arguments = (ins SymbolNameAttr:$sym_name);
+  let regions = (region SizedRegion<1>:$body);
+  let assemblyFormat = "$sym_name attr-dict-with-keyword $body";
+  let hasVerifier = 1;
+}
+
+def Exec_ParameterOp : Exec_Op<"parameter", [Symbol, HasParent<"FunctionOp">]> {
+  let summary = "a weight or a cache that an invocation names";
+  let description = "`exec.parameter @w : tensor<64x64xf16>` or `exec.parameter @c heads 2 dim 16`.";
+  let arguments = (ins SymbolNameAttr:$sym_name, OptionalAttr<I64Attr>:$heads, OptionalAttr<I64Attr>:$dim,
+                       OptionalAttr<TypeAttr>:$type);
+  let assemblyFormat = "$sym_name (`heads` $heads^ `dim` $dim)? (`:` $type^)? attr-dict";
+  let hasVerifier = 1;
+}
+
+def Exec_InvokeOp : Exec_Op<"invoke", [HasParent<"EntryOp">]> {
+  let summary = "runs a function's calls with these weights and caches, in the order of its parameters";
+  let arguments = (ins FlatSymbolRefAttr:$function, FlatSymbolRefArrayAttr:$arguments, OptionalAttr<I64Attr>:$layer);
+  let assemblyFormat = "$function $arguments (`layer` $layer^)? attr-dict";
   let hasVerifier = 1;
 }
 

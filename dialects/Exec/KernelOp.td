@@ -24,6 +24,8 @@ def KernelOpInterface : OpInterface<"KernelOpInterface"> {
       "accumulates", (ins), "", [{ return false; }]>,
     InterfaceMethod<"Whether the kernel reads this operand as packed integers in place.", "bool",
       "readsPacked", (ins "unsigned":$operand), "", [{ return false; }]>,
+    InterfaceMethod<"Whether the kernel may write its first result over this operand, element by element.",
+      "bool", "mayOverwrite", (ins "unsigned":$operand), "", [{ return false; }]>,
     InterfaceMethod<"Whether results have the batch's selected rows (else the rows of operand 0).",
       "bool", "selectsRows", (ins), "", [{ return false; }]>
   ];

@@ -255,14 +255,102 @@ LogicalResult SelectRowsOp::verify() {
   return success();
 }
 
+LogicalResult FusedLinearOp::verify() {
+  size_t count = getWeights().size();
+  if (count == 0 || count > 32)
+    return emitOpError() << "needs 1 to 32 weights, not " << count;
+  int64_t width = columns(getInput()), biased = getBiased();
+  SmallVector<int64_t> outputs;
+  for (Value operand : getWeights()) {
+    auto weight = weightShape(*this, operand, 2, "a weight");
+    if (failed(weight))
+      return failure();
+    if ((*weight)[1] != width)
+      return emitOpError() << "the input has " << width << " columns, a weight " << (*weight)[1];
+    outputs.push_back((*weight)[0]);
+  }
+  if (biased < 0 || biased >> count || size_t(llvm::popcount(uint64_t(biased))) != getBiases().size())
+    return emitOpError() << "biased = " << biased << " does not name the " << getBiases().size()
+                         << " biases of " << count << " weights";
+  auto next = getBiases().begin();
+  for (size_t i = 0; i < count; ++i) {
+    if (!(biased >> i & 1))
+      continue;
+    auto bias = weightShape(*this, *next++, 1, "a bias");
+    if (failed(bias))
+      return failure();
+    if ((*bias)[0] != outputs[i])
+      return emitOpError() << "weight " << i << " has " << outputs[i] << " rows, its bias " << (*bias)[0];
+  }
+  if (bool(getNorm()) != getEpsilon().has_value())
+    return emitOpError() << "norm and epsilon go together";
+  if (getNorm()) {
+    auto norm = weightShape(*this, getNorm(), 1, "the norm");
+    if (failed(norm))
+      return failure();
+    if ((*norm)[0] != width)
+      return emitOpError() << "the input has " << width << " columns, the norm " << (*norm)[0];
+    if (!(getEpsilon()->convertToDouble() >= 0))
+      return emitOpError() << "epsilon must not be negative";
+  }
+  if (getGate() && (count != 2 || outputs[0] != outputs[1] || getResidual()))
+    return emitOpError() << "gate needs two weights of one shape and no residual";
+  if (getGate())
+    outputs.pop_back();
+  if (getResidual() && (count != 1 || columns(getResidual()) != outputs[0]))
+    return emitOpError() << "add needs one weight, whose rows are the residual's columns";
+  if (outputs.size() != getNumResults())
+    return emitOpError() << "has " << getNumResults() << " results instead of " << outputs.size();
+  for (auto [result, size] : llvm::zip(getResults(), outputs))
+    if (columns(result) != size)
+      return emitOpError() << "a weight has " << size << " rows, its result " << columns(result) << " columns";
+  return success();
+}
+
+StringRef FusedLinearOp::getKernelName() { return "linear"; }
+bool FusedLinearOp::readsPacked(unsigned operand) {
+  unsigned first = 1 + bool(getNorm());
+  return operand >= first && operand < first + getWeights().size();
+}
+bool FusedLinearOp::mayOverwrite(unsigned operand) {
+  return getResidual() && operand + 1 == getNumOperands();
+}
+void FusedLinearOp::getKernelAttributes(NamedAttrList &attributes) {
+  Builder builder(getContext());
+  if (getWeights().size() > 1)
+    attributes.set("weights", builder.getI64IntegerAttr(getWeights().size()));
+  if (getBiased())
+    attributes.set("biases", getBiasedAttr());
+  if (getNorm()) {
+    attributes.set("prologue", builder.getStringAttr("rms_norm"));
+    attributes.set("epsilon", getEpsilonAttr());
+  }
+  if (getGate())
+    attributes.set("epilogue", builder.getStringAttr((stringifyActivation(*getGate()) + "_mul").str()));
+  if (getResidual())
+    attributes.set("epilogue", builder.getStringAttr("add"));
+}
+
 bool LinearOp::readsPacked(unsigned operand) { return operand == 1; }
+bool RMSNormOp::mayOverwrite(unsigned operand) { return operand == 0; }
+bool RotaryEmbeddingOp::mayOverwrite(unsigned operand) { return operand == 0; }
+bool GatedActivationOp::mayOverwrite(unsigned) { return true; }
 bool EmbeddingOp::readsPacked(unsigned operand) { return operand == 1; }
 bool SelectRowsOp::selectsRows() { return true; }
 
 void RotaryEmbeddingOp::getKernelAttributes(NamedAttrList &attributes) {
   Builder builder(getContext());
+  if (getSelected())
+    attributes.set("selected", builder.getI64IntegerAttr(1));
   attributes.set("head_dim", getHeadDimAttr());
   attributes.set("frequencies", builder.getF64ArrayAttr(getRope().frequencies(getHeadDim())));
+}
+
+void AttentionOp::getKernelAttributes(NamedAttrList &attributes) {
+  for (NamedAttribute attribute : (*this)->getAttrs())
+    attributes.push_back(attribute);
+  if (getSelected())
+    attributes.set(getSelectedAttrName(), Builder(getContext()).getI64IntegerAttr(1));
 }
 
 void GatedActivationOp::getKernelAttributes(NamedAttrList &attributes) {

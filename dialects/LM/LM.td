@@ -85,7 +85,7 @@ def LM_RopeAttr : AttrDef<LM_Dialect, "Rope"> {
   }];
 }
 
-def LM_Activation : I32EnumAttr<"Activation", "activation of a gated product", [
+def LM_ActivationAttr : I32EnumAttr<"Activation", "activation of a gated product", [
     I32EnumAttrCase<"silu", 0>, I32EnumAttrCase<"gelu", 1>, I32EnumAttrCase<"gelu_tanh", 2>,
     I32EnumAttrCase<"relu", 3>]> {
   let cppNamespace = "::compressc::lm";
@@ -156,7 +156,7 @@ def LM_EmbeddingOp : LM_KernelOp<"embedding", [Pure], ["readsPacked"]> {
   let hasVerifier = 1;
 }
 
-def LM_RMSNormOp : LM_KernelOp<"rms_norm", [Pure, AllTypesMatch<["input", "result"]>]> {
+def LM_RMSNormOp : LM_KernelOp<"rms_norm", [Pure, AllTypesMatch<["input", "result"]>], ["mayOverwrite"]> {
   let summary = "root mean square normalisation";
   let description = [{
     `out = x / sqrt(mean(x^2) + epsilon) * weight` over each run of D columns, weight [D], x [T, H*D]:
@@ -193,15 +193,45 @@ def LM_LinearOp : LM_KernelOp<"linear", [Pure], ["readsPacked"]> {
   let hasVerifier = 1;
 }
 
-def LM_RotaryEmbeddingOp : LM_KernelOp<"rotary_embedding", [Pure, AllTypesMatch<["input", "result"]>], ["getKernelAttributes"]> {
+def LM_FusedLinearOp : LM_KernelOp<"fused_linear", [Pure, AttrSizedOperandSegments],
+                                   ["getKernelName", "getKernelAttributes", "readsPacked", "mayOverwrite"]> {
+  let summary = "linears that read the same input, with the norm before and what follows them";
+  let description = [{
+    What `merge-linears` and `fuse-epilogues` make of `lm.linear`; every form gives the bits of the
+    operations it stands for. x [T, K], weights [N_i, K], a bias [N_i] for each i whose bit is set in
+    `biased`, in order. With `norm` [K], x is normalised first (see rms_norm). Results: [T, N_i] each; with
+    `gate`, the two weights are gate and up and the one result is activation(x gateᵀ) * (x upᵀ); with
+    `residual` [T, N], the one result has it added.
+
+    ```mlir
+    %q, %k, %v = lm.fused_linear %h norm %n epsilon 1.0e-5 weights(%wq, %wk, %wv) : ...
+    %r = lm.fused_linear %a weights(%wo) add %h : ...
+    ```
+  }];
+  let arguments = (ins LM_Rows:$input, Optional<LM_Weight>:$norm, Variadic<LM_Weight>:$weights,
+                       Variadic<LM_Weight>:$biases, Optional<LM_Rows>:$residual,
+                       DefaultValuedAttr<I64Attr, "0">:$biased, OptionalAttr<F64Attr>:$epsilon,
+                       OptionalAttr<LM_ActivationAttr>:$gate);
+  let results = (outs Variadic<LM_Rows>:$results);
+  let assemblyFormat = [{
+    (`gate` $gate^)? $input (`norm` $norm^ `epsilon` $epsilon)? `weights` `(` $weights `)`
+    (`biases` `(` $biases^ `)`)? (`add` $residual^)? attr-dict `:` functional-type(operands, results)
+  }];
+  let hasVerifier = 1;
+}
+
+def LM_RotaryEmbeddingOp : LM_KernelOp<"rotary_embedding", [Pure, AllTypesMatch<["input", "result"]>],
+                                       ["getKernelAttributes", "mayOverwrite"]> {
   let summary = "rotary position embedding";
   let description = [{
     Rotates the pairs (i, i + D/2) of each head by the angle of its row's position; x [T, H*D], D =
-    `head_dim`. Half-split pairs, as Hugging Face checkpoints store q and k. Su et al., 2021.
+    `head_dim`. Half-split pairs, as Hugging Face checkpoints store q and k. `selected`: x has the batch's
+    selected rows only. Su et al., 2021.
   }];
-  let arguments = (ins LM_Rows:$input, LM_BatchType:$batch, I64Attr:$head_dim, LM_RopeAttr:$rope);
+  let arguments = (ins LM_Rows:$input, LM_BatchType:$batch, I64Attr:$head_dim, LM_RopeAttr:$rope,
+                       UnitAttr:$selected);
   let results = (outs LM_Rows:$result);
-  let assemblyFormat = "$input `,` $batch `head_dim` $head_dim $rope attr-dict `:` type($input)";
+  let assemblyFormat = "$input `,` $batch (`selected` $selected^)? `head_dim` $head_dim $rope attr-dict `:` type($input)";
   let hasVerifier = 1;
 }
 
@@ -212,30 +242,32 @@ def LM_CacheOp : LM_Op<"cache"> {
   let assemblyFormat = "`:` qualified(type($cache)) attr-dict";
 }
 
-def LM_AttentionOp : LM_KernelOp<"attention", [Pure, AllTypesMatch<["cache", "next"]>]> {
+def LM_AttentionOp : LM_KernelOp<"attention", [Pure, AllTypesMatch<["cache", "next"]>], ["getKernelAttributes"]> {
   let summary = "causal attention over a sequence's cached prefix and its own rows";
   let description = [{
     q [T, H*D], k and v [T, G*D], H a multiple of G (grouped queries: query head h reads key head
     h / (H/G)); `out = softmax(scale * q kᵀ) v` per head, keys limited to the sequence's context and to
     rows not after the query's, and to the last `sliding_window` positions when that is given. k and v are
-    added to the cache; `next` is the cache after that.
+    added to the cache; `next` is the cache after that. `selected`: q and the result have the batch's
+    selected rows only, k and v all of them.
   }];
   let arguments = (ins LM_Rows:$query, LM_Rows:$key, LM_Rows:$value, LM_CacheType:$cache,
                        LM_BatchType:$batch, I64Attr:$num_heads, I64Attr:$num_kv_heads, F64Attr:$scale,
-                       OptionalAttr<I64Attr>:$sliding_window);
+                       OptionalAttr<I64Attr>:$sliding_window, UnitAttr:$selected);
   let results = (outs LM_Rows:$result, LM_CacheType:$next);
   let assemblyFormat = [{
-    $query `,` $key `,` $value `,` $cache `,` $batch `heads` $num_heads `kv_heads` $num_kv_heads
+    $query `,` $key `,` $value `,` $cache `,` $batch (`selected` $selected^)? `heads` $num_heads `kv_heads` $num_kv_heads
     `scale` $scale (`window` $sliding_window^)? attr-dict
     `:` type($query) `,` type($key) `,` type($value) `,` qualified(type($cache)) `->` type($result)
   }];
   let hasVerifier = 1;
 }
 
-def LM_GatedActivationOp : LM_KernelOp<"gated_activation", [Pure, SameOperandsAndResultType], ["getKernelAttributes"]> {
+def LM_GatedActivationOp : LM_KernelOp<"gated_activation", [Pure, SameOperandsAndResultType],
+                                        ["getKernelAttributes", "mayOverwrite"]> {
   let summary = "activation(gate) * up";
   let description = "silu: `g / (1 + exp(-g))`; gelu exact (erf); gelu_tanh its tanh approximation; relu. Both operands [T, F]. Shazeer, 2020.";
-  let arguments = (ins LM_Activation:$kind, LM_Rows:$gate, LM_Rows:$up);
+  let arguments = (ins LM_ActivationAttr:$kind, LM_Rows:$gate, LM_Rows:$up);
   let results = (outs LM_Rows:$result);
   let assemblyFormat = "$kind $gate `,` $up attr-dict `:` type($gate)";
 }

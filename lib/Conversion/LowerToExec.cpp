@@ -16,9 +16,8 @@ namespace {
 
 class Lowering {
 public:
-  Lowering(func::FuncOp function, int64_t maxTokens, int64_t maxSelected)
-      : function(function), maxTokens(maxTokens), maxSelected(maxSelected),
-        builder(function.getContext()) {
+  Lowering(func::FuncOp function, const LoweringOptions &options)
+      : function(function), options(options), builder(function.getContext()) {
     // Weights and the entry point keep their names.
     for (Operation &op : function->getParentOp()->getRegion(0).front())
       if (auto symbol = dyn_cast<SymbolOpInterface>(op))
@@ -27,8 +26,8 @@ public:
 
   FailureOr<exec::ProgramOp> run() {
     builder.setInsertionPointAfter(function);
-    program = exec::ProgramOp::create(builder, function.getLoc(), function.getSymName(), maxTokens,
-                                      maxSelected, 0);
+    program = exec::ProgramOp::create(builder, function.getLoc(), function.getSymName(), options.maxTokens,
+                                      options.maxSelected, 0);
     program.getBody().emplaceBlock();
     declarations = OpBuilder::atBlockEnd(&program.getBody().front());
     SmallVector<Attribute> inputs;
@@ -97,8 +96,10 @@ private:
     if (auto block = dyn_cast<lm::BlockOp>(op)) {
       for (auto [argument, input] : llvm::zip(block.getBody().getArguments(), block.getInputs()))
         places[argument] = places.lookup(input);
+      layer = builder.getI64IntegerAttr(block.getLayer());
       if (failed(lowerBody(block.getBody().front())))
         return failure();
+      layer = {};
       for (auto [result, value] : llvm::zip(block.getResults(), block.yield().getValues()))
         places[result] = places.lookup(value);
       return success();
@@ -128,7 +129,8 @@ private:
       return success();
     }
     if (isa<arith::AddFOp, arith::MulFOp>(op))
-      return lowerCall(op, op->getName().stripDialect().drop_back(), {}, false, false);
+      return lowerCall(op, op->getName().stripDialect().drop_back(), {}, false, false,
+                       [](unsigned) { return true; });
     if (auto dequantize = dyn_cast<compress::DequantizeOp>(op); dequantize && readInPlace(dequantize)) {
       places[dequantize.getResult()] = places.lookup(dequantize.getInput());
       return success();
@@ -139,7 +141,8 @@ private:
       if (isa<compress::CompressDialect>(op->getDialect()))
         if (std::string name = namedAfter(op); !name.empty())
           constants.set("name", builder.getStringAttr(name));
-      return lowerCall(op, kernel.getKernelName(), constants, kernel.selectsRows(), kernel.accumulates());
+      return lowerCall(op, kernel.getKernelName(), constants, kernel.selectsRows(), kernel.accumulates(),
+                       [&](unsigned operand) { return kernel.mayOverwrite(operand); });
     }
     return op->emitError("can't be lowered to a kernel call");
   }
@@ -176,13 +179,15 @@ private:
   }
 
   LogicalResult lowerCall(Operation *op, StringRef kernel, NamedAttrList constants, bool selects,
-                          bool accumulates) {
-    SmallVector<Attribute> inputs, outputs;
+                          bool accumulates, function_ref<bool(unsigned)> mayOverwrite) {
+    SmallVector<Attribute> inputs, outputs, overwritable;
     Place cache;
     exec::RowCount rows = exec::RowCount::fixed;
-    for (Value operand : op->getOperands()) {
+    for (auto [index, operand] : llvm::enumerate(op->getOperands())) {
       if (isa<lm::BatchType>(operand.getType()))
         continue;
+      if (mayOverwrite(index))
+        overwritable.push_back(places.lookup(operand).symbol);
       auto place = places.find(operand);
       if (place == places.end())
         return op->emitError() << "operand of type " << operand.getType() << " has no place in the schedule";
@@ -209,8 +214,11 @@ private:
       places[result] = place;
       outputs.push_back(place.symbol);
     }
-    exec::CallOp::create(calls, op->getLoc(), builder.getStringAttr(kernel), builder.getArrayAttr(inputs),
-                         builder.getArrayAttr(outputs), constants.getDictionary(builder.getContext()));
+    auto call = exec::CallOp::create(calls, op->getLoc(), builder.getStringAttr(kernel), builder.getArrayAttr(inputs),
+                                     builder.getArrayAttr(outputs), constants.getDictionary(builder.getContext()),
+                                     layer);
+    if (!overwritable.empty())
+      overwrites.push_back({call, overwritable});
     return success();
   }
 
@@ -220,7 +228,9 @@ private:
     tensor.dtype = storage.dtype;
     tensor.packed = storage.packed;
     for (int64_t dim : storage.shape)
-      tensor.shape.push_back(dim >= 0 ? dim : buffer.getRows() == exec::RowCount::tokens ? maxTokens : maxSelected);
+      tensor.shape.push_back(dim >= 0 ? dim
+                             : buffer.getRows() == exec::RowCount::tokens ? options.maxTokens
+                                                                          : options.maxSelected);
     return tensor.bytes();
   }
 
@@ -230,6 +240,7 @@ private:
     for (auto &[name, buffer] : buffers)
       lifetimes[name] = {bytesOf(buffer), buffer.getRole() == exec::Role::state ? 0 : INT64_MAX, 0, 0};
     int64_t index = 0;
+    llvm::DenseMap<Operation *, int64_t> order;
     for (auto call : entry.getBody().getOps<exec::CallOp>()) {
       for (ArrayAttr names : {call.getInputs(), call.getOutputs()})
         for (auto name : names.getAsRange<FlatSymbolRefAttr>())
@@ -237,30 +248,96 @@ private:
             found->second.begin = std::min(found->second.begin, index);
             found->second.end = index;
           }
-      ++index;
+      order[call] = index++;
     }
     for (auto name : entry.getOutputs().getAsRange<FlatSymbolRefAttr>())
       if (auto found = lifetimes.find(name.getAttr()); found != lifetimes.end())
         found->second.end = index;
-    std::vector<Lifetime> plan;
-    for (auto &[name, lifetime] : lifetimes) {
-      if (buffers[name].getRole() == exec::Role::state)
+    for (auto &[name, lifetime] : lifetimes)
+      if (!options.reuseBuffers || buffers[name].getRole() == exec::Role::state)
         lifetime.end = index;
-      plan.push_back(lifetime);
-    }
+
+    llvm::DenseMap<Attribute, Attribute> renamed;
+    if (options.reuseBuffers)
+      for (auto &[call, operands] : overwrites)
+        overwrite(call, operands, order[call], lifetimes, renamed);
+    std::vector<Lifetime> plan;
+    for (auto &[name, lifetime] : lifetimes)
+      if (!renamed.contains(FlatSymbolRefAttr::get(name)))
+        plan.push_back(lifetime);
     program.setArena(PlanArena(plan));
-    for (auto [entry, lifetime] : llvm::zip(lifetimes, plan))
-      buffers[entry.first].setOffset(lifetime.offset);
+
+    // Buffers of one type in one place are one buffer.
+    auto planned = plan.begin();
+    llvm::DenseMap<std::pair<Attribute, int64_t>, Attribute> first;
+    for (auto &[name, lifetime] : lifetimes) {
+      auto symbol = FlatSymbolRefAttr::get(name);
+      if (renamed.contains(symbol))
+        continue;
+      exec::BufferOp buffer = buffers[name];
+      buffer.setOffset((planned++)->offset);
+      if (!options.reuseBuffers || buffer.getRole() == exec::Role::state)
+        continue;
+      auto kind = builder.getArrayAttr({buffer.getTypeAttr(), buffer.getRowsAttr()});
+      auto [same, isNew] = first.try_emplace({kind, int64_t(*buffer.getOffset())}, symbol);
+      if (!isNew)
+        renamed[symbol] = same->second;
+    }
+    rename(renamed);
+  }
+
+  /// Lets the call write its first result over an operand that nothing reads later.
+  void overwrite(exec::CallOp call, ArrayRef<Attribute> operands, int64_t index,
+                 llvm::MapVector<StringAttr, Lifetime> &lifetimes, llvm::DenseMap<Attribute, Attribute> &renamed) {
+    auto output = cast<FlatSymbolRefAttr>(call.getOutputs()[0]);
+    exec::BufferOp result = buffers[output.getAttr()];
+    for (Attribute operand : operands) {
+      auto input = cast<FlatSymbolRefAttr>(operand);
+      int64_t reads = llvm::count(call.getInputs(), operand);
+      while (Attribute other = renamed.lookup(input))
+        input = cast<FlatSymbolRefAttr>(other);
+      auto found = lifetimes.find(input.getAttr());
+      if (found == lifetimes.end() || found->second.end != index || reads != 1)
+        continue;
+      exec::BufferOp buffer = buffers[input.getAttr()];
+      if (buffer.getRole() != exec::Role::temporary || buffer.getType() != result.getType() ||
+          buffer.getRows() != result.getRows())
+        continue;
+      found->second.end = lifetimes[output.getAttr()].end;
+      renamed[output] = input;
+      return;
+    }
+  }
+
+  void rename(const llvm::DenseMap<Attribute, Attribute> &renamed) {
+    auto mapped = [&](ArrayAttr names) {
+      SmallVector<Attribute> result;
+      for (Attribute name : names) {
+        while (Attribute other = renamed.lookup(name))
+          name = other;
+        result.push_back(name);
+      }
+      return builder.getArrayAttr(result);
+    };
+    for (auto call : entry.getBody().getOps<exec::CallOp>()) {
+      call.setInputsAttr(mapped(call.getInputs()));
+      call.setOutputsAttr(mapped(call.getOutputs()));
+    }
+    entry.setOutputsAttr(mapped(entry.getOutputs()));
+    for (auto [from, to] : renamed)
+      buffers[cast<FlatSymbolRefAttr>(from).getAttr()].erase();
   }
 
   func::FuncOp function;
-  int64_t maxTokens, maxSelected;
+  const LoweringOptions &options;
   OpBuilder builder, declarations{builder}, calls{builder};
   exec::ProgramOp program;
   exec::EntryOp entry;
   llvm::DenseMap<Value, Place> places;
   llvm::DenseSet<Operation *> weights;
   llvm::MapVector<StringAttr, exec::BufferOp> buffers;
+  std::vector<std::pair<exec::CallOp, SmallVector<Attribute>>> overwrites; // calls that may write over operands
+  IntegerAttr layer;                                                       // of the calls being lowered
   llvm::StringMap<int> counters;
   llvm::StringSet<> taken;
 };
@@ -277,7 +354,7 @@ struct LowerToExecPass : impl::LowerToExecBase<LowerToExecPass> {
       if (function.isExternal())
         continue;
       // A program is a symbol too, of the function's name: the function goes first.
-      auto program = LowerToExec(function, maxTokens, maxSelected);
+      auto program = LowerToExec(function, {maxTokens, maxSelected, reuseBuffers});
       if (failed(program))
         return signalPassFailure();
       function.erase();
@@ -289,8 +366,8 @@ struct LowerToExecPass : impl::LowerToExecBase<LowerToExecPass> {
 
 } // namespace
 
-FailureOr<exec::ProgramOp> LowerToExec(func::FuncOp function, int64_t maxTokens, int64_t maxSelected) {
-  return Lowering(function, maxTokens, maxSelected).run();
+FailureOr<exec::ProgramOp> LowerToExec(func::FuncOp function, const LoweringOptions &options) {
+  return Lowering(function, options).run();
 }
 
 } // namespace compressc

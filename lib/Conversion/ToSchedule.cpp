@@ -108,6 +108,10 @@ Schedule ToSchedule(exec::ProgramOp program) {
       result.push_back(operands.lookup(name.getAttr()));
     return result;
   };
+  auto add = [&](EntryPoint &point, exec::CallOp call) {
+    point.calls.push_back({call.getKernel().str(), lookup(call.getInputs()), lookup(call.getOutputs()),
+                           toAttributes(call.getConstants())});
+  };
   for (auto entry : program.getBody().getOps<exec::EntryOp>()) {
     EntryPoint point;
     point.name = entry.getSymName().str();
@@ -115,9 +119,22 @@ Schedule ToSchedule(exec::ProgramOp program) {
       point.inputs.push_back(operand.index);
     for (const Operand &operand : lookup(entry.getOutputs()))
       point.outputs.push_back(operand.index);
-    for (auto call : entry.getBody().getOps<exec::CallOp>())
-      point.calls.push_back({call.getKernel().str(), lookup(call.getInputs()), lookup(call.getOutputs()),
-                             toAttributes(call.getConstants())});
+    for (Operation &op : entry.getBody().front()) {
+      if (auto call = dyn_cast<exec::CallOp>(op)) {
+        add(point, call);
+        continue;
+      }
+      // The interpreter has no functions: parameters stand for the arguments while the calls are added.
+      auto invoke = cast<exec::InvokeOp>(op);
+      auto function = SymbolTable::lookupNearestSymbolFrom<exec::FunctionOp>(invoke, invoke.getFunctionAttr());
+      auto arguments = lookup(invoke.getArguments());
+      auto outer = operands;
+      for (auto [parameter, argument] : llvm::zip(function.getBody().getOps<exec::ParameterOp>(), arguments))
+        operands[parameter.getSymNameAttr()] = argument;
+      for (auto call : function.getBody().getOps<exec::CallOp>())
+        add(point, call);
+      operands = std::move(outer);
+    }
     schedule.entries.push_back(std::move(point));
   }
   return schedule;

@@ -119,7 +119,7 @@ StatusOr<Schedule> Slice::lower(ModuleOp module, int64_t maxTokens, ArrayRef<Typ
   }
   func::ReturnOp::create(builder, module.getLoc(), results);
 
-  auto program = LowerToExec(function, maxTokens, 1);
+  auto program = LowerToExec(function, {maxTokens, 1});
   function.erase();
   if (failed(program))
     return Invalid("internal: a slice can't be lowered: ", message);

@@ -56,12 +56,13 @@ Status runPipeline(ModuleOp module, const std::string &passes) {
   return runPasses(module, manager);
 }
 
-Status lowerModule(ModuleOp module, int64_t maxTokens) {
+Status lowerModule(ModuleOp module, const CompileOptions &options) {
   auto manager = PassManager::on<ModuleOp>(module.getContext());
   if (failed(applyPassManagerCLOptions(manager)))
     return Invalid("bad pass manager options");
   // A logits buffer for every token would dwarf the rest; the planner cuts batches at 512 selected rows.
-  BuildLoweringPipeline(manager, maxTokens, std::min<int64_t>(maxTokens, 512));
+  BuildDeploymentPipeline(manager,
+                          {options.maxTokens, std::min<int64_t>(options.maxTokens, 512), options.without});
   return runPasses(module, manager);
 }
 
@@ -120,6 +121,9 @@ public:
       return Invalid("--emit=", options.emit, ": lm, compress or exec");
     if (options.emit.empty() && options.output.empty())
       return Invalid("give an output directory with -o OUT, or --emit=lm|compress|exec to print the IR");
+    for (const std::string &name : options.without)
+      if (!llvm::is_contained(OptimizationNames(), name))
+        return Invalid("--without=", name, ": there is ", llvm::join(OptimizationNames(), ", "));
     ImportOptions importOptions;
     importOptions.dtype = options.dtype;
     importOptions.splat = options.splat;
@@ -140,7 +144,7 @@ public:
       if (failed(weights))
         return Invalid("the pipeline's result can't be stored");
       BindWeights(module, *weights);
-      COMPRESSC_RETURN_IF_ERROR(lowerModule(module, options.maxTokens));
+      COMPRESSC_RETURN_IF_ERROR(lowerModule(module, options));
       return print(module);
     }
     return deploy(module);
@@ -228,7 +232,7 @@ private:
     info.endTokens = model.config.endTokens;
     info.addSpecialTokens = true;
 
-    COMPRESSC_RETURN_IF_ERROR(lowerModule(module, options.maxTokens));
+    COMPRESSC_RETURN_IF_ERROR(lowerModule(module, options));
     Schedule schedule = ToSchedule(*module.getOps<exec::ProgramOp>().begin());
     std::string payload = absl::StrCat("{\"model\":", SerializeModelInfo(info), ",\n\"schedule\":",
                                        SerializeSchedule(schedule), "}\n");

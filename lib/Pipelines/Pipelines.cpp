@@ -64,13 +64,32 @@ void RegisterPassesAndPipelines() {
       "awq", "AWQ: insert-calibration, awq-scale, clip, quantize", buildAWQ);
 }
 
-void BuildLoweringPipeline(OpPassManager &manager, int64_t maxTokens, int64_t maxSelected) {
+llvm::ArrayRef<llvm::StringLiteral> OptimizationNames() {
+  static constexpr llvm::StringLiteral names[] = {"sink-selection", "merge-linears", "fuse-epilogues",
+                                                  "reuse-buffers", "outline-blocks"};
+  return names;
+}
+
+void BuildDeploymentPipeline(OpPassManager &manager, const DeploymentOptions &options) {
+  auto with = [&](StringRef name) { return !llvm::is_contained(options.without, name); };
   manager.addPass(createDropCalibration());
   manager.addPass(createCanonicalizerPass());
   manager.addPass(createCSEPass());
-  LowerToExecOptions options;
-  options.maxTokens = maxTokens, options.maxSelected = maxSelected;
-  manager.addPass(createLowerToExec(options));
+  // Selection first: what works on selected rows only is no longer merged with what works on all.
+  if (with("sink-selection"))
+    manager.addPass(createSinkSelection());
+  // Merge before fusing: a norm can go into the linears that read it when they are one.
+  if (with("merge-linears"))
+    manager.addPass(createMergeLinears());
+  if (with("fuse-epilogues"))
+    manager.addPass(createFuseEpilogues());
+  manager.addPass(createCanonicalizerPass());
+  LowerToExecOptions lowering;
+  lowering.maxTokens = options.maxTokens, lowering.maxSelected = options.maxSelected;
+  lowering.reuseBuffers = with("reuse-buffers");
+  manager.addPass(createLowerToExec(lowering));
+  if (with("outline-blocks"))
+    manager.addPass(createOutlineBlocks());
 }
 
 } // namespace compressc

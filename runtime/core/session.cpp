@@ -265,8 +265,8 @@ Status Session::run(const EntryPoint &entry, const Batch *batch, absl::Span<cons
 
   KernelContext context{impl->pool, impl->scratch, batch};
   for (PreparedCall &call : prepared->calls) {
-    // When no row is selected, there is nothing to compute behind the selection.
-    bool anyOutput = call.outputs.empty();
+    // When no row is selected, there is nothing to compute behind the selection; caches are still filled.
+    bool anyOutput = call.outputs.empty() || !call.caches.empty();
     for (const Tensor &output : call.outputs)
       anyOutput |= output.elements() != 0;
     if (!anyOutput)

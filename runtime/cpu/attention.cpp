@@ -1,5 +1,5 @@
-#include "isa/functions.h"
 #include "kernels.h"
+#include "model_kernels.h"
 #include "operands.h"
 #include <algorithm>
 #include <cmath>
@@ -9,16 +9,8 @@
 namespace compressc {
 namespace {
 
-struct Heads {
-  int64_t queries; // H
-  int64_t groups;  // G: key/value heads
-  int64_t dim;
-  int64_t window;
-  float scale;
-};
-
-StatusOr<Heads> readHeads(const Operands &operands, const KernelCall &call) {
-  Heads heads;
+StatusOr<AttentionOperands> readHeads(const Operands &operands, const KernelCall &call) {
+  AttentionOperands heads{};
   COMPRESSC_ASSIGN_OR_RETURN(heads.queries, call.attributes.getInt("num_heads"));
   COMPRESSC_ASSIGN_OR_RETURN(heads.groups, call.attributes.getInt("num_kv_heads"));
   COMPRESSC_ASSIGN_OR_RETURN(double scale, call.attributes.getFloat("scale"));
@@ -87,7 +79,7 @@ void writeCache(KernelContext &context, const Batch &batch, const CacheView &cac
 /// A block of query rows of a sequence; every group of heads makes one task of it.
 struct QueryBlock {
   const SlotRange *ranges;
-  int64_t row; // in the batch
+  int64_t row; // of q
   int64_t rows;
   int64_t position; // of the first row
   int64_t cost;
@@ -95,26 +87,12 @@ struct QueryBlock {
 
 } // namespace
 
-Status AttentionKernel(KernelContext &context, const KernelCall &call) {
-  Operands operands("attention", call);
-  COMPRESSC_RETURN_IF_ERROR(operands.counts(3, 3, 1, 1));
-  COMPRESSC_ASSIGN_OR_RETURN(Heads heads, readHeads(operands, call));
-  int64_t rows = call.inputs[0].dim(0);
+void Attention(KernelContext &context, const AttentionOperands &heads) {
+  const Batch *batch = context.batch;
+  const CacheView &cache = heads.cache;
   int64_t queryWidth = heads.queries * heads.dim, width = heads.groups * heads.dim;
-  COMPRESSC_ASSIGN_OR_RETURN(float *q, operands.matrix(call.inputs[0], "q", rows, queryWidth));
-  COMPRESSC_ASSIGN_OR_RETURN(float *k, operands.matrix(call.inputs[1], "k", rows, width));
-  COMPRESSC_ASSIGN_OR_RETURN(float *v, operands.matrix(call.inputs[2], "v", rows, width));
-  COMPRESSC_ASSIGN_OR_RETURN(float *out,
-                             operands.matrix(call.outputs[0], "the output", rows, queryWidth));
-  const CacheView &cache = call.caches[0];
-  if (cache.heads != heads.groups || cache.dim != heads.dim || cache.slots < 0 ||
-      (cache.slots > 0 && (!cache.keys || !cache.values)))
-    return operands.error("the cache has ", cache.slots, " slots of ", cache.heads, " heads of ",
-                          cache.dim, "; it must hold ", heads.groups, " heads of ", heads.dim);
-  COMPRESSC_ASSIGN_OR_RETURN(const Batch *batch, operands.batch(context, rows));
-  COMPRESSC_RETURN_IF_ERROR(checkSlots(operands, *batch, cache.slots));
-
-  writeCache(context, *batch, cache, k, v);
+  int64_t queries = heads.selected ? int64_t(batch->selectedRows.size()) : batch->rows();
+  writeCache(context, *batch, cache, heads.key, heads.value);
 
   // All keys of each sequence: its context, then its own rows.
   std::vector<SlotRange> ranges;
@@ -130,19 +108,35 @@ Status AttentionKernel(KernelContext &context, const KernelCall &call) {
   int64_t tileRows = COMPRESSC_ISA_CALL(tileShape).rows * 9;
   int64_t blockRows = std::max<int64_t>(1, tileRows / perGroup);
   std::vector<QueryBlock> blocks;
-  for (size_t i = 0; i < batch->sequences.size(); ++i) {
-    const Sequence &sequence = batch->sequences[i];
-    for (int64_t row = 0; row < sequence.rowCount; row += blockRows) {
+  auto addBlocks = [&](size_t index, int64_t query, int64_t count, int64_t position) {
+    for (int64_t begin = 0; begin < count; begin += blockRows) {
       QueryBlock block;
-      block.ranges = ranges.data() + firstRange[i];
-      block.row = sequence.rowBegin + row;
-      block.rows = std::min<int64_t>(blockRows, sequence.rowCount - row);
-      block.position = sequence.positionBegin + row;
+      block.ranges = ranges.data() + firstRange[index];
+      block.row = query + begin;
+      block.rows = std::min(blockRows, count - begin);
+      block.position = position + begin;
       int64_t keys = block.position + block.rows;
       if (heads.window > 0)
         keys = std::min(keys, heads.window + block.rows);
       block.cost = keys * (block.rows * perGroup + 16);
       blocks.push_back(block);
+    }
+  };
+  int64_t next = 0; // of the selected rows
+  for (size_t i = 0; i < batch->sequences.size(); ++i) {
+    const Sequence &sequence = batch->sequences[i];
+    if (!heads.selected) {
+      addBlocks(i, sequence.rowBegin, sequence.rowCount, sequence.positionBegin);
+      continue;
+    }
+    // Runs of neighbours among the sequence's selected rows.
+    while (next < queries && batch->selectedRows[next] < sequence.rowBegin + sequence.rowCount) {
+      int64_t first = next;
+      while (++next < queries && batch->selectedRows[next] == batch->selectedRows[next - 1] + 1 &&
+             batch->selectedRows[next] < sequence.rowBegin + sequence.rowCount) {
+      }
+      addBlocks(i, first, next - first,
+                sequence.positionBegin + batch->selectedRows[first] - sequence.rowBegin);
     }
   }
   // The long ones first, so that the threads end together.
@@ -155,8 +149,8 @@ Status AttentionKernel(KernelContext &context, const KernelCall &call) {
     const QueryBlock &block = blocks[size_t(task / heads.groups)];
     int64_t group = task % heads.groups;
     AttentionTile tile;
-    tile.queries = q + block.row * queryWidth + group * perGroup * heads.dim;
-    tile.out = out + block.row * queryWidth + group * perGroup * heads.dim;
+    tile.queries = heads.query + block.row * queryWidth + group * perGroup * heads.dim;
+    tile.out = heads.out + block.row * queryWidth + group * perGroup * heads.dim;
     tile.rowStride = queryWidth;
     tile.queryRows = block.rows;
     tile.headsPerGroup = perGroup;
@@ -172,6 +166,32 @@ Status AttentionKernel(KernelContext &context, const KernelCall &call) {
         static_cast<float *>(context.scratch.worker(worker, size_t(floats) * sizeof(float)));
     COMPRESSC_ISA_CALL(attentionTile, tile, scratch);
   });
+}
+
+Status AttentionKernel(KernelContext &context, const KernelCall &call) {
+  Operands operands("attention", call);
+  COMPRESSC_RETURN_IF_ERROR(operands.counts(3, 3, 1, 1));
+  COMPRESSC_ASSIGN_OR_RETURN(AttentionOperands heads, readHeads(operands, call));
+  heads.selected = call.attributes.getIntOr("selected", 0) != 0;
+  int64_t queries = call.inputs[0].dim(0);
+  int64_t queryWidth = heads.queries * heads.dim, width = heads.groups * heads.dim;
+  COMPRESSC_ASSIGN_OR_RETURN(heads.query, operands.matrix(call.inputs[0], "q", queries, queryWidth));
+  COMPRESSC_ASSIGN_OR_RETURN(const Batch *batch, heads.selected ? operands.selectedBatch(context, queries)
+                                                          : operands.batch(context, queries));
+  int64_t rows = batch->rows();
+  COMPRESSC_ASSIGN_OR_RETURN(heads.key, operands.matrix(call.inputs[1], "k", rows, width));
+  COMPRESSC_ASSIGN_OR_RETURN(heads.value, operands.matrix(call.inputs[2], "v", rows, width));
+  COMPRESSC_ASSIGN_OR_RETURN(heads.out,
+                             operands.matrix(call.outputs[0], "the output", queries, queryWidth));
+  const CacheView &cache = call.caches[0];
+  if (cache.heads != heads.groups || cache.dim != heads.dim || cache.slots < 0 ||
+      (cache.slots > 0 && (!cache.keys || !cache.values)))
+    return operands.error("the cache has ", cache.slots, " slots of ", cache.heads, " heads of ",
+                          cache.dim, "; it must hold ", heads.groups, " heads of ", heads.dim);
+  COMPRESSC_RETURN_IF_ERROR(checkSlots(operands, *batch, cache.slots));
+
+  heads.cache = cache;
+  Attention(context, heads);
   return absl::OkStatus();
 }
 

@@ -1,13 +1,22 @@
-#include "isa/functions.h"
 #include "kernels.h"
+#include "model_kernels.h"
 #include "operands.h"
 
 namespace compressc {
 namespace {
 
-/// Runs f(a, b, count, out) on runs of two equally shaped inputs.
+/// Runs f(a, b, count, out) on runs of rows.
 template <typename F>
-Status binary(std::string_view name, KernelContext &context, const KernelCall &call, const F &f) {
+void onRuns(KernelContext &context, const float *a, const float *b, int64_t rows, int64_t width,
+            float *out, const F &f) {
+  ForRows(context, rows, width, [&](int64_t begin, int64_t end, int) {
+    int64_t at = begin * width;
+    f(a + at, b + at, (end - begin) * width, out + at);
+  });
+}
+
+/// Calls f(a, b, rows, width, out) for two equally shaped inputs.
+template <typename F> Status binary(std::string_view name, const KernelCall &call, const F &f) {
   Operands operands(name, call);
   COMPRESSC_RETURN_IF_ERROR(operands.counts(2, 2, 1));
   COMPRESSC_ASSIGN_OR_RETURN(float *a, operands.matrix(call.inputs[0], "the first input"));
@@ -16,47 +25,60 @@ Status binary(std::string_view name, KernelContext &context, const KernelCall &c
                              operands.matrix(call.inputs[1], "the second input", rows, width));
   COMPRESSC_ASSIGN_OR_RETURN(float *out,
                              operands.matrix(call.outputs[0], "the output", rows, width));
-  ForRows(context, rows, width, [&](int64_t begin, int64_t end, int) {
-    int64_t at = begin * width;
-    f(a + at, b + at, (end - begin) * width, out + at);
-  });
+  f(a, b, rows, width, out);
   return absl::OkStatus();
 }
 
 } // namespace
 
+void Add(KernelContext &context, const float *a, const float *b, int64_t rows, int64_t width, float *out) {
+  onRuns(context, a, b, rows, width, out, [](const float *a, const float *b, int64_t count, float *out) {
+    COMPRESSC_ISA_CALL(addArrays, a, b, count, out);
+  });
+}
+
+void Mul(KernelContext &context, const float *a, const float *b, int64_t rows, int64_t width, float *out) {
+  onRuns(context, a, b, rows, width, out, [](const float *a, const float *b, int64_t count, float *out) {
+    COMPRESSC_ISA_CALL(mulArrays, a, b, count, out);
+  });
+}
+
+void GatedActivation(KernelContext &context, Activation kind, const float *gate, const float *up,
+                     int64_t rows, int64_t width, float *out) {
+  onRuns(context, gate, up, rows, width, out,
+         [=](const float *gate, const float *up, int64_t count, float *out) {
+           COMPRESSC_ISA_CALL(gatedActivation, kind, gate, up, count, out);
+         });
+}
+
 Status AddKernel(KernelContext &context, const KernelCall &call) {
-  return binary("add", context, call,
-                [](const float *a, const float *b, int64_t count, float *out) {
-                  COMPRESSC_ISA_CALL(addArrays, a, b, count, out);
-                });
+  return binary("add", call, [&](auto... operands) { Add(context, operands...); });
 }
 
 Status MulKernel(KernelContext &context, const KernelCall &call) {
-  return binary("mul", context, call,
-                [](const float *a, const float *b, int64_t count, float *out) {
-                  COMPRESSC_ISA_CALL(mulArrays, a, b, count, out);
-                });
+  return binary("mul", call, [&](auto... operands) { Mul(context, operands...); });
 }
 
 Status GatedActivationKernel(KernelContext &context, const KernelCall &call) {
   COMPRESSC_ASSIGN_OR_RETURN(std::string kind, call.attributes.getString("kind"));
-  Activation activation;
-  if (kind == "silu")
-    activation = Activation::Silu;
-  else if (kind == "gelu")
-    activation = Activation::Gelu;
-  else if (kind == "gelu_tanh")
-    activation = Activation::GeluTanh;
-  else if (kind == "relu")
-    activation = Activation::Relu;
-  else
+  std::optional<Activation> activation = ActivationFromName(kind);
+  if (!activation)
     return Invalid("gated_activation: the kind '", kind,
                    "' is unknown; choose silu, gelu, gelu_tanh or relu");
-  return binary("gated_activation", context, call,
-                [=](const float *gate, const float *up, int64_t count, float *out) {
-                  COMPRESSC_ISA_CALL(gatedActivation, activation, gate, up, count, out);
-                });
+  return binary("gated_activation", call,
+                [&](auto... operands) { GatedActivation(context, *activation, operands...); });
+}
+
+std::optional<Activation> ActivationFromName(std::string_view name) {
+  if (name == "silu")
+    return Activation::Silu;
+  if (name == "gelu")
+    return Activation::Gelu;
+  if (name == "gelu_tanh")
+    return Activation::GeluTanh;
+  if (name == "relu")
+    return Activation::Relu;
+  return std::nullopt;
 }
 
 } // namespace compressc

@@ -1,9 +1,32 @@
-#include "gemm.h"
 #include "kernels.h"
+#include "model_kernels.h"
 #include "operands.h"
 #include <cstring>
 
 namespace compressc {
+
+int64_t FirstTokenOutside(const int32_t *tokens, int64_t count, int64_t tableRows) {
+  for (int64_t i = 0; i < count; ++i)
+    if (tokens[i] < 0 || tokens[i] >= tableRows)
+      return i;
+  return -1;
+}
+
+void Embedding(KernelContext &context, const int32_t *tokens, int64_t rows, const WeightMatrix &table,
+               float *out) {
+  ForRows(context, rows, table.columns, [&](int64_t begin, int64_t end, int) {
+    for (int64_t row = begin; row < end; ++row)
+      DequantizeRow(table, tokens[row], out + row * table.columns);
+  });
+}
+
+void SelectRows(KernelContext &context, const float *x, int64_t width, float *out) {
+  const std::vector<int32_t> &selected = context.batch->selectedRows;
+  ForRows(context, int64_t(selected.size()), width, [&](int64_t begin, int64_t end, int) {
+    for (int64_t i = begin; i < end; ++i)
+      std::memcpy(out + i * width, x + selected[size_t(i)] * width, size_t(width) * sizeof(float));
+  });
+}
 
 Status EmbeddingKernel(KernelContext &context, const KernelCall &call) {
   Operands operands("embedding", call);
@@ -14,14 +37,10 @@ Status EmbeddingKernel(KernelContext &context, const KernelCall &call) {
   int64_t rows = call.inputs[0].dim(0);
   COMPRESSC_ASSIGN_OR_RETURN(float *out,
                              operands.matrix(call.outputs[0], "the output", rows, table.columns));
-  for (int64_t row = 0; row < rows; ++row)
-    if (tokens[row] < 0 || tokens[row] >= table.rows)
-      return operands.error("token ", tokens[row], " in row ", row, " is not in the vocabulary of ",
-                            table.rows);
-  ForRows(context, rows, table.columns, [&](int64_t begin, int64_t end, int) {
-    for (int64_t row = begin; row < end; ++row)
-      DequantizeRow(table, tokens[row], out + row * table.columns);
-  });
+  if (int64_t row = FirstTokenOutside(tokens, rows, table.rows); row >= 0)
+    return operands.error("token ", tokens[row], " in row ", row, " is not in the vocabulary of ",
+                          table.rows);
+  Embedding(context, tokens, rows, table, out);
   return absl::OkStatus();
 }
 
@@ -37,11 +56,7 @@ Status SelectRowsKernel(KernelContext &context, const KernelCall &call) {
   for (int32_t row : batch->selectedRows)
     if (row < 0 || row >= rows)
       return operands.error("row ", row, " is selected, and the batch has ", rows);
-  ForRows(context, selected, width, [&](int64_t begin, int64_t end, int) {
-    for (int64_t i = begin; i < end; ++i)
-      std::memcpy(out + i * width, x + batch->selectedRows[i] * width,
-                  size_t(width) * sizeof(float));
-  });
+  SelectRows(context, x, width, out);
   return absl::OkStatus();
 }
 

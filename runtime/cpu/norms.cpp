@@ -1,5 +1,5 @@
-#include "isa/functions.h"
 #include "kernels.h"
+#include "model_kernels.h"
 #include "operands.h"
 #include <cmath>
 
@@ -10,6 +10,23 @@ static StatusOr<float> positiveEpsilon(const Operands &operands, const KernelCal
   if (!(epsilon >= 0) || !std::isfinite(epsilon))
     return operands.error("epsilon = ", epsilon, "; it must be a finite number, 0 or more");
   return float(epsilon);
+}
+
+void RmsNorm(KernelContext &context, const float *x, int64_t rows, int64_t width, const float *weight,
+             int64_t run, float epsilon, float *out) {
+  ForRows(context, rows, width, [&](int64_t begin, int64_t end, int) {
+    for (int64_t at = begin * width; at < end * width; at += run)
+      COMPRESSC_ISA_CALL(rmsNorm, x + at, weight, run, epsilon, out + at);
+  });
+}
+
+void LayerNorm(KernelContext &context, const float *x, int64_t rows, int64_t width, const float *weight,
+               const float *bias, float epsilon, float *out) {
+  ForRows(context, rows, width, [&](int64_t begin, int64_t end, int) {
+    for (int64_t row = begin; row < end; ++row)
+      COMPRESSC_ISA_CALL(layerNorm, x + row * width, weight, bias, width, epsilon,
+                         out + row * width);
+  });
 }
 
 Status RmsNormKernel(KernelContext &context, const KernelCall &call) {
@@ -27,10 +44,7 @@ Status RmsNormKernel(KernelContext &context, const KernelCall &call) {
   std::vector<float> storage;
   COMPRESSC_ASSIGN_OR_RETURN(const float *weight,
                              VectorAsFloats(call.inputs[1], run, "rms_norm: the weight", storage));
-  ForRows(context, rows, width, [&](int64_t begin, int64_t end, int) {
-    for (int64_t at = begin * width; at < end * width; at += run)
-      COMPRESSC_ISA_CALL(rmsNorm, x + at, weight, run, epsilon, out + at);
-  });
+  RmsNorm(context, x, rows, width, weight, run, epsilon, out);
   return absl::OkStatus();
 }
 
@@ -51,11 +65,7 @@ Status LayerNormKernel(KernelContext &context, const KernelCall &call) {
     COMPRESSC_ASSIGN_OR_RETURN(
         bias, VectorAsFloats(call.inputs[2], width, "layer_norm: the bias", biasStorage));
   }
-  ForRows(context, rows, width, [&](int64_t begin, int64_t end, int) {
-    for (int64_t row = begin; row < end; ++row)
-      COMPRESSC_ISA_CALL(layerNorm, x + row * width, weight, bias, width, epsilon,
-                         out + row * width);
-  });
+  LayerNorm(context, x, rows, width, weight, bias, epsilon, out);
   return absl::OkStatus();
 }
 

@@ -75,6 +75,21 @@ StatusOr<const Batch *> Operands::batch(const KernelContext &context, int64_t ro
   return batch;
 }
 
+StatusOr<const Batch *> Operands::selectedBatch(const KernelContext &context, int64_t selected) const {
+  if (!context.batch)
+    return error("needs a batch, and the entry point has none");
+  COMPRESSC_ASSIGN_OR_RETURN(const Batch *result, batch(context, context.batch->rows()));
+  if (int64_t(result->selectedRows.size()) != selected)
+    return error("the batch selects ", result->selectedRows.size(), " rows, the operand has ",
+                 selected);
+  for (size_t i = 0; i < result->selectedRows.size(); ++i)
+    if (result->selectedRows[i] < (i ? result->selectedRows[i - 1] + 1 : 0) ||
+        result->selectedRows[i] >= result->rows())
+      return error("selected row ", result->selectedRows[i], " is out of order or not one of ",
+                   result->rows());
+  return result;
+}
+
 StatusOr<const float *> VectorAsFloats(const Tensor &tensor, int64_t size, std::string_view what,
                                        std::vector<float> &storage) {
   bool plain =

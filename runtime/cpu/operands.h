@@ -27,6 +27,8 @@ public:
 
   /// The batch, which must have `rows` rows that its sequences tile in order.
   StatusOr<const Batch *> batch(const KernelContext &context, int64_t rows) const;
+  /// The batch, of which the operand has the selected rows, `selected` of them, ascending.
+  StatusOr<const Batch *> selectedBatch(const KernelContext &context, int64_t selected) const;
 
   template <typename... Args> Status error(const Args &...args) const {
     return Invalid(kernel, ": ", args...);

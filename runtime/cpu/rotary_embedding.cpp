@@ -1,9 +1,41 @@
-#include "isa/functions.h"
 #include "kernels.h"
+#include "model_kernels.h"
 #include "operands.h"
 #include <cmath>
 
 namespace compressc {
+
+static std::vector<int32_t> rowPositions(const Batch &batch) {
+  std::vector<int32_t> positions;
+  positions.reserve(size_t(batch.rows()));
+  for (const Sequence &sequence : batch.sequences)
+    for (int32_t i = 0; i < sequence.rowCount; ++i)
+      positions.push_back(int32_t(uint32_t(sequence.positionBegin) + uint32_t(i)));
+  return positions;
+}
+
+void RotaryEmbedding(KernelContext &context, const float *x, int64_t rows, int64_t width,
+                     const Rotation &rotation, float *out) {
+  std::vector<int32_t> positions = rowPositions(*context.batch);
+  if (rotation.selected) {
+    std::vector<int32_t> all = std::move(positions);
+    positions.clear();
+    for (int32_t row : context.batch->selectedRows)
+      positions.push_back(all[size_t(row)]);
+  }
+
+  int64_t dim = rotation.dim, half = dim / 2;
+  ForRows(context, rows, width, [&](int64_t begin, int64_t end, int worker) {
+    float *angles =
+        static_cast<float *>(context.scratch.worker(worker, size_t(dim) * sizeof(float)));
+    for (int64_t row = begin; row < end; ++row) {
+      COMPRESSC_ISA_CALL(rotaryAngles, float(positions[row]), rotation.frequencies, half, rotation.factor,
+                         angles, angles + half);
+      for (int64_t at = row * width; at < (row + 1) * width; at += dim)
+        COMPRESSC_ISA_CALL(rotateHead, x + at, angles, angles + half, half, out + at);
+    }
+  });
+}
 
 Status RotaryEmbeddingKernel(KernelContext &context, const KernelCall &call) {
   Operands operands("rotary_embedding", call);
@@ -25,24 +57,9 @@ Status RotaryEmbeddingKernel(KernelContext &context, const KernelCall &call) {
   for (float frequency : frequencies)
     if (!std::isfinite(frequency))
       return operands.error("a frequency is not finite");
-  COMPRESSC_ASSIGN_OR_RETURN(const Batch *batch, operands.batch(context, rows));
-
-  std::vector<int32_t> positions;
-  positions.reserve(size_t(rows));
-  for (const Sequence &sequence : batch->sequences)
-    for (int32_t i = 0; i < sequence.rowCount; ++i)
-      positions.push_back(int32_t(uint32_t(sequence.positionBegin) + uint32_t(i)));
-
-  ForRows(context, rows, width, [&](int64_t begin, int64_t end, int worker) {
-    float *angles =
-        static_cast<float *>(context.scratch.worker(worker, size_t(dim) * sizeof(float)));
-    for (int64_t row = begin; row < end; ++row) {
-      COMPRESSC_ISA_CALL(rotaryAngles, float(positions[row]), frequencies.data(), half, factor,
-                         angles, angles + half);
-      for (int64_t at = row * width; at < (row + 1) * width; at += dim)
-        COMPRESSC_ISA_CALL(rotateHead, x + at, angles, angles + half, half, out + at);
-    }
-  });
+  bool selected = call.attributes.getIntOr("selected", 0) != 0;
+  COMPRESSC_RETURN_IF_ERROR((selected ? operands.selectedBatch(context, rows) : operands.batch(context, rows)).status());
+  RotaryEmbedding(context, x, rows, width, {dim, frequencies.data(), factor, selected}, out);
   return absl::OkStatus();
 }
 

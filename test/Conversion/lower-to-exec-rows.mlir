@@ -6,8 +6,7 @@
 // CHECK: exec.buffer @in1 input fixed : tensor<16xf32>
 // CHECK: exec.buffer @b0 temporary tokens offset {{.*}} : tensor<?x16xf32>
 // CHECK: exec.buffer @b1 temporary selected offset {{.*}} : tensor<?x16xf32>
-// CHECK: exec.buffer @b2 temporary selected offset {{.*}} : tensor<?x16xf32>
-// CHECK: exec.entry @rows inputs [@in0, @in1] outputs [@b2] {
+// CHECK: exec.entry @rows inputs [@in0, @in1] outputs [@b1] {
 func.func @rows(%x: tensor<?x16xf32>, %w: tensor<16xf32>, %batch: !lm.batch) -> tensor<?x16xf32> {
   %0 = lm.rms_norm %x, %w epsilon 1.0e-5 : tensor<?x16xf32>, tensor<16xf32>
   %1 = lm.select_rows %0, %batch : tensor<?x16xf32> -> tensor<?x16xf32>

@@ -22,33 +22,34 @@ func.func @forward(%tokens: tensor<?xi32>, %batch: !lm.batch) -> tensor<?x96xf32
   %h0 = lm.embedding %tokens, %t : (tensor<?xi32>, tensor<96x16xf16>) -> tensor<?x16xf32>
   %h1 = lm.block 0 (%x = %h0) : (tensor<?x16xf32>) -> tensor<?x16xf32> {
     %n = lm.load_param @norm.weight : tensor<16xf16>
-    // CHECK-NEXT: exec.call "rms_norm" [@b0, @norm.weight] -> [@b1] {epsilon = 1.000000e-05 : f64}
+    // CHECK-NEXT: exec.call "rms_norm" [@b0, @norm.weight] -> [@b1] {epsilon = 1.000000e-05 : f64} layer 0
     %m = lm.rms_norm %x, %n epsilon 1.0e-5 : tensor<?x16xf32>, tensor<16xf16>
     %packed = lm.load_param @up.weight : !compress.packed<16x16, bits = 4, group = 16, asymmetric, f16>
     // The kernel reads the codes in place.
     %w = compress.dequantize %packed : !compress.packed<16x16, bits = 4, group = 16, asymmetric, f16> -> tensor<16x16xf32>
-    // CHECK-NEXT: exec.call "linear" [@b1, @up.weight] -> [@b2] {}
+    // CHECK-NEXT: exec.call "linear" [@b1, @up.weight] -> [@b2] {} layer 0
     %q = lm.linear %m, %w : (tensor<?x16xf32>, tensor<16x16xf32>) -> tensor<?x16xf32>
     // Kernels see the batch in their context.
-    // CHECK-NEXT: exec.call "rotary_embedding" [@b2] -> [@b3] {frequencies = [1.000000e+00, {{.*}}], head_dim = 8 : i64}
+    // CHECK-NEXT: exec.call "rotary_embedding" [@b2] -> [@b2] {frequencies = [1.000000e+00, {{.*}}], head_dim = 8 : i64} layer 0
     %r = lm.rotary_embedding %q, %batch head_dim 8 <theta = 1.0e4> : tensor<?x16xf32>
     %k = lm.load_param @key : tensor<8x16xf16>
-    // CHECK-NEXT: exec.call "linear" [@b1, @key] -> [@b4] {}
+    // CHECK-NEXT: exec.call "linear" [@b1, @key] -> [@b4] {} layer 0
     %kv = lm.linear %m, %k : (tensor<?x16xf32>, tensor<8x16xf16>) -> tensor<?x8xf32>
     %cache = lm.cache : !lm.cache<1 x 8>
-    // CHECK-NEXT: exec.call "attention" [@b3, @b4, @b4, @c0] -> [@b5] {num_heads = 2 : i64, num_kv_heads = 1 : i64, scale = 2.500000e-01 : f64}
+    // CHECK-NEXT: exec.call "attention" [@b2, @b4, @b4, @c0] -> [@b5] {num_heads = 2 : i64, num_kv_heads = 1 : i64, scale = 2.500000e-01 : f64} layer 0
     %o, %next = lm.attention %r, %kv, %kv, %cache, %batch heads 2 kv_heads 1 scale 0.25
         : tensor<?x16xf32>, tensor<?x8xf32>, tensor<?x8xf32>, !lm.cache<1 x 8> -> tensor<?x16xf32>
-    // CHECK-NEXT: exec.call "gated_activation" [@b5, @b1] -> [@b6] {kind = "silu"}
+    // What nothing reads later is written over.
+    // CHECK-NEXT: exec.call "gated_activation" [@b5, @b1] -> [@b5] {kind = "silu"} layer 0
     %g = lm.gated_activation silu %o, %m : tensor<?x16xf32>
-    // CHECK-NEXT: exec.call "mul" [@b6, @b1] -> [@b7] {}
+    // CHECK-NEXT: exec.call "mul" [@b5, @b1] -> [@b5] {} layer 0
     %p = arith.mulf %g, %m : tensor<?x16xf32>
     // Layers are flattened.
-    // CHECK-NEXT: exec.call "add" [@b0, @b7] -> [@b8] {}
+    // CHECK-NEXT: exec.call "add" [@b0, @b5] -> [@b0] {} layer 0
     %sum = arith.addf %x, %p : tensor<?x16xf32>
     lm.yield %sum : tensor<?x16xf32>
   }
-  // CHECK-NEXT: exec.call "select_rows" [@b8] -> [@b9] {}
+  // CHECK-NEXT: exec.call "select_rows" [@b0] -> [@b9] {}
   %s = lm.select_rows %h1, %batch : tensor<?x16xf32> -> tensor<?x16xf32>
   // CHECK-NEXT: exec.call "linear" [@b9, @table] -> [@[[LOGITS]]] {}
   %logits = lm.linear %s, %t : (tensor<?x16xf32>, tensor<96x16xf16>) -> tensor<?x96xf32>

@@ -45,6 +45,8 @@ options
   --ir FILE              the program, as --emit=lm prints it and you edited it; MODEL gives the weights
   --splat                read config.json only; weights are made up. For --emit
   --max-tokens N         rows of the largest batch that OUT/run computes at once (8192)
+  --without=NAME,...     optimisations of the program to leave out: sink-selection, merge-linears,
+                         fuse-epilogues, reuse-buffers, outline-blocks
   --threads N            0: one for each hardware thread (0)
   --remarks              print each decision of each pass
   --quiet                no progress, no summary
@@ -74,6 +76,7 @@ struct Options {
   cl::opt<int64_t> samples{"samples", cl::init(128)};
   cl::opt<int64_t> sequenceLength{"sequence-length", cl::init(512)};
   cl::opt<int64_t> maxTokens{"max-tokens", cl::init(8192)};
+  cl::list<std::string> without{"without", cl::CommaSeparated};
   cl::opt<int> threads{"threads", cl::init(0)};
   cl::opt<bool> remarks{"remarks"};
   cl::opt<bool> quiet{"quiet"};
@@ -137,6 +140,7 @@ int main(int argc, char **argv) {
   options.samples = flags.samples;
   options.sequenceLength = flags.sequenceLength;
   options.maxTokens = flags.maxTokens;
+  options.without = flags.without;
   options.threads = flags.threads;
   options.runtime = flags.runtimeFile;
   options.remarks = flags.remarks;

@@ -30,8 +30,14 @@ mlir::FailureOr<std::vector<BoundWeight>> FindBoundWeights(mlir::ModuleOp module
 /// Declares each as a parameter and makes its uses load it. Drops remarks.
 void BindWeights(mlir::ModuleOp module, llvm::ArrayRef<BoundWeight> weights);
 
+/// What lower-to-exec's options say; see Passes.td.
+struct LoweringOptions {
+  int64_t maxTokens = 0;
+  int64_t maxSelected = 0;
+  bool reuseBuffers = true;
+};
+
 /// Lowers one function to a program of its name, beside it. Emits a diagnostic on failure.
-mlir::FailureOr<exec::ProgramOp> LowerToExec(mlir::func::FuncOp function, int64_t maxTokens,
-                                             int64_t maxSelected);
+mlir::FailureOr<exec::ProgramOp> LowerToExec(mlir::func::FuncOp function, const LoweringOptions &options);
 
 } // namespace compressc

@@ -6,6 +6,7 @@
 #include "llvm/Support/raw_ostream.h"
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace compressc {
 
@@ -21,6 +22,7 @@ struct CompileOptions {
   int64_t samples = 128;
   int64_t sequenceLength = 512;
   int64_t maxTokens = 8192;       // rows of a batch that the deployed schedule is planned for
+  std::vector<std::string> without; // optimisations to leave out
   int threads = 0;                // 0: one for each hardware thread
   std::string runtime;            // the prebuilt runtime; "": beside this executable
   bool remarks = false;           // print every decision

@@ -108,4 +108,54 @@ def DropCalibration : Pass<"drop-calibration", "::mlir::ModuleOp"> {
   let dependentDialects = ["::compressc::compress::CompressDialect"];
 }
 
+//===-- Optimising the deployed program ------------------------------------------------------------===//
+
+def SinkSelection : Pass<"sink-selection", "::mlir::ModuleOp"> {
+  let summary = "Compute only the rows whose logits are asked for, as far up as that goes";
+  let description = [{
+    Moves `lm.select_rows` above row-wise operations, into the last layer and through its attention, whose
+    keys and values still need every row: the last layer's queries, output projection and MLP then work on
+    the selected rows only.
+
+    ```mlir
+    lm.select_rows (lm.linear %x, %w), %batch  =>  lm.linear (lm.select_rows %x, %batch), %w
+    ```
+  }];
+  let dependentDialects = ["::compressc::lm::LMDialect"];
+}
+
+def MergeLinears : Pass<"merge-linears", "::mlir::ModuleOp"> {
+  let summary = "One operation for the linears that read the same input";
+  let description = [{
+    q, k and v, or gate and up: the input is prepared once and the threads share one larger piece of work.
+
+    ```mlir
+    %q = lm.linear %x, %wq
+    %k = lm.linear %x, %wk
+    =>
+    %q, %k = lm.fused_linear %x weights(%wq, %wk)
+    ```
+  }];
+  let dependentDialects = ["::compressc::lm::LMDialect"];
+}
+
+def FuseEpilogues : Pass<"fuse-epilogues", "::mlir::ModuleOp"> {
+  let summary = "Do norms, residual sums and gated activations inside the linears next to them";
+  let description = [{
+    A value that only the next operation reads never goes to memory. Bits stay what they were.
+
+    ```mlir
+    %n = lm.rms_norm %h, %w
+    %g, %u = lm.fused_linear %n weights(%wg, %wu)
+    %a = lm.gated_activation silu %g, %u
+    =>
+    %a = lm.fused_linear gate silu %h norm %w weights(%wg, %wu)
+
+    arith.addf %h, (lm.linear %a, %w)  =>  lm.fused_linear %a weights(%w) add %h
+    ```
+    Norms that other operations read too, and norms of parts of a row (q/k-norm), are left.
+  }];
+  let dependentDialects = ["::compressc::lm::LMDialect"];
+}
+
 #endif // COMPRESSC_TRANSFORMS_PASSES_TD

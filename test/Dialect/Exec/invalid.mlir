@@ -149,7 +149,7 @@ exec.program @p max_tokens 8 max_selected 1 arena 64 {
 exec.weight @w "w" : tensor<8xf16>
 
 // -----
-// expected-error@+1 {{expects parent op 'exec.entry'}}
+// expected-error@+1 {{expects parent op to be one of 'exec.entry, exec.function'}}
 exec.call "add" [] -> [] {}
 
 // -----
@@ -158,4 +158,76 @@ exec.program @p max_tokens 8 max_selected 1 arena 64 {
   exec.tokens @t
   // expected-error@+1 {{redefinition of symbol named 't'}}
   exec.cache @t heads 1 dim 4
+}
+
+// -----
+exec.program @p max_tokens 8 max_selected 1 arena 64 {
+  exec.function @f {
+    // expected-error@+1 {{is a weight with a type or a cache with heads and dim}}
+    exec.parameter @w
+  }
+}
+
+// -----
+exec.program @p max_tokens 8 max_selected 1 arena 64 {
+  exec.function @f {
+    // expected-error@+1 {{does not belong in a function}}
+    exec.tokens @t
+  }
+}
+
+// -----
+exec.program @p max_tokens 8 max_selected 1 arena 64 {
+  exec.weight @w "w" : tensor<8xf16>
+  exec.entry @e inputs [] outputs [] {
+    // expected-error@+1 {{@w is no function of the program}}
+    exec.invoke @w []
+  }
+}
+
+// -----
+exec.program @p max_tokens 8 max_selected 1 arena 64 {
+  exec.function @f {
+    exec.parameter @w : tensor<8xf16>
+  }
+  exec.entry @e inputs [] outputs [] {
+    // expected-error@+1 {{@f takes 1 arguments, not 0}}
+    exec.invoke @f []
+  }
+}
+
+// -----
+exec.program @p max_tokens 8 max_selected 1 arena 64 {
+  exec.tokens @t
+  exec.function @f {
+    exec.parameter @w : tensor<8xf16>
+  }
+  exec.entry @e inputs [] outputs [] {
+    // expected-error@+1 {{@t is neither a weight nor a cache}}
+    exec.invoke @f [@t]
+  }
+}
+
+// -----
+exec.program @p max_tokens 8 max_selected 1 arena 64 {
+  exec.weight @v "v" : tensor<9xf16>
+  exec.function @f {
+    exec.parameter @w : tensor<8xf16>
+  }
+  exec.entry @e inputs [] outputs [] {
+    // expected-error@+1 {{@v does not fit the parameter @w}}
+    exec.invoke @f [@v]
+  }
+}
+
+// -----
+exec.program @p max_tokens 8 max_selected 1 arena 64 {
+  exec.cache @c heads 1 dim 8
+  exec.function @f {
+    exec.parameter @d heads 2 dim 8
+  }
+  exec.entry @e inputs [] outputs [] {
+    // expected-error@+1 {{@c does not fit the parameter @d}}
+    exec.invoke @f [@c]
+  }
 }

@@ -19,12 +19,23 @@ exec.program @forward max_tokens 512 max_selected 16 arena 8192 {
   exec.buffer @b1 temporary selected offset 0 : tensor<?x64xf32>
   // CHECK-NEXT: exec.buffer @s0 state fixed offset 64 : !compress.statistics<64>
   exec.buffer @s0 state fixed offset 64 : !compress.statistics<64>
-  // CHECK-NEXT: exec.entry @score inputs [@in0] outputs [@b1, @w0] {
+  // CHECK-NEXT: exec.function @layer {
+  exec.function @layer {
+    // CHECK-NEXT: exec.parameter @norm.weight : tensor<64xf16>
+    exec.parameter @norm.weight : tensor<64xf16>
+    // CHECK-NEXT: exec.parameter @cache heads 3 dim 64
+    exec.parameter @cache heads 3 dim 64
+    // CHECK-NEXT: exec.call "rms_norm" [@b0, @norm.weight] -> [@b0] {}
+    exec.call "rms_norm" [@b0, @norm.weight] -> [@b0] {}
+  }
+  // CHECK: exec.entry @score inputs [@in0] outputs [@b1, @w0] {
   exec.entry @score inputs [@in0] outputs [@b1, @w0] {
     // CHECK-NEXT: exec.call "embedding" [@tokens, @w1, @c0] -> [@b0] {}
     exec.call "embedding" [@tokens, @w1, @c0] -> [@b0] {}
-    // CHECK-NEXT: exec.call "rms_norm" [@b0, @w0] -> [@b1, @s0] {epsilon = 1.000000e-05 : f64}
-    exec.call "rms_norm" [@b0, @w0] -> [@b1, @s0] {epsilon = 1.0e-05 : f64}
+    // CHECK-NEXT: exec.invoke @layer [@w0, @c0] layer 3
+    exec.invoke @layer [@w0, @c0] layer 3
+    // CHECK-NEXT: exec.call "rms_norm" [@b0, @w0] -> [@b1, @s0] {epsilon = 1.000000e-05 : f64} layer 4
+    exec.call "rms_norm" [@b0, @w0] -> [@b1, @s0] {epsilon = 1.0e-05 : f64} layer 4
   }
 }
 

@@ -105,3 +105,14 @@ func.func @block(%h: tensor<?x8xf32>, %batch: !lm.batch) -> tensor<?x8xf32> {
   }
   return %0 : tensor<?x8xf32>
 }
+
+// CHECK-LABEL: func.func @fused
+func.func @fused(%x: tensor<?x8xf32>, %n: tensor<8xf16>, %w: tensor<16x8xf16>, %v: tensor<16x8xf32>, %b: tensor<16xf32>, %h: tensor<?x16xf32>) {
+  // CHECK: lm.fused_linear %{{.*}} weights(%{{.*}}, %{{.*}}) biases(%{{.*}}) {biased = 2 : i64} : (tensor<?x8xf32>, tensor<16x8xf16>, tensor<16x8xf32>, tensor<16xf32>) -> (tensor<?x16xf32>, tensor<?x16xf32>)
+  %0:2 = lm.fused_linear %x weights(%w, %v) biases(%b) {biased = 2 : i64} : (tensor<?x8xf32>, tensor<16x8xf16>, tensor<16x8xf32>, tensor<16xf32>) -> (tensor<?x16xf32>, tensor<?x16xf32>)
+  // CHECK: lm.fused_linear gate relu %{{.*}} norm %{{.*}} epsilon 1.000000e-05 weights(%{{.*}}, %{{.*}}) :
+  %1 = lm.fused_linear gate relu %x norm %n epsilon 1.0e-5 weights(%w, %v) : (tensor<?x8xf32>, tensor<8xf16>, tensor<16x8xf16>, tensor<16x8xf32>) -> tensor<?x16xf32>
+  // CHECK: lm.fused_linear %{{.*}} weights(%{{.*}}) add %{{.*}} :
+  %2 = lm.fused_linear %x weights(%w) add %h : (tensor<?x8xf32>, tensor<16x8xf16>, tensor<?x16xf32>) -> tensor<?x16xf32>
+  return
+}

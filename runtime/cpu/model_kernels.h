@@ -1,0 +1,60 @@
+// What the model's kernels compute, on operands that are known to fit: the table's kernels check theirs
+// first, compiled programs were checked when they were compiled.
+#pragma once
+
+#include "gemm.h"
+#include "isa/functions.h"
+
+namespace compressc {
+
+/// out[r, :] = row tokens[r] of the table; tokens are inside it.
+void Embedding(KernelContext &context, const int32_t *tokens, int64_t rows, const WeightMatrix &table,
+               float *out);
+/// The index of the first token that the table has no row for, or -1.
+int64_t FirstTokenOutside(const int32_t *tokens, int64_t count, int64_t tableRows);
+
+/// The batch's selected rows of x [rows, width].
+void SelectRows(KernelContext &context, const float *x, int64_t width, float *out);
+
+/// Each run of `run` columns by itself; `out` may be x.
+void RmsNorm(KernelContext &context, const float *x, int64_t rows, int64_t width, const float *weight,
+             int64_t run, float epsilon, float *out);
+/// `bias` may be null; `out` may be x.
+void LayerNorm(KernelContext &context, const float *x, int64_t rows, int64_t width, const float *weight,
+               const float *bias, float epsilon, float *out);
+
+/// Elementwise over `count` floats in rows of `width`; `out` may be an input.
+void Add(KernelContext &context, const float *a, const float *b, int64_t rows, int64_t width, float *out);
+void Mul(KernelContext &context, const float *a, const float *b, int64_t rows, int64_t width, float *out);
+/// silu, gelu, gelu_tanh or relu.
+std::optional<Activation> ActivationFromName(std::string_view name);
+void GatedActivation(KernelContext &context, Activation kind, const float *gate, const float *up,
+                     int64_t rows, int64_t width, float *out);
+
+struct Rotation {
+  int64_t dim;              // of a head
+  const float *frequencies; // [dim / 2]
+  float factor = 1;         // of sine and cosine
+  bool selected = false;    // x has the batch's selected rows only
+};
+/// `out` may be x.
+void RotaryEmbedding(KernelContext &context, const float *x, int64_t rows, int64_t width,
+                     const Rotation &rotation, float *out);
+
+struct AttentionOperands {
+  const float *query; // [rows or selected rows, queries * dim]
+  const float *key;   // [rows, groups * dim]
+  const float *value; // likewise
+  float *out;         // as query
+  CacheView cache;
+  int64_t queries; // heads
+  int64_t groups;  // key/value heads
+  int64_t dim;
+  int64_t window = 0; // 0: unlimited
+  float scale;
+  bool selected = false;
+};
+/// Writes keys and values to the cache, then attends. The batch's slots are inside the cache.
+void Attention(KernelContext &context, const AttentionOperands &operands);
+
+} // namespace compressc
