@@ -41,21 +41,13 @@ Status MulKernel(KernelContext &context, const KernelCall &call) {
 
 Status GatedActivationKernel(KernelContext &context, const KernelCall &call) {
   COMPRESSC_ASSIGN_OR_RETURN(std::string kind, call.attributes.getString("kind"));
-  Activation activation;
-  if (kind == "silu")
-    activation = Activation::Silu;
-  else if (kind == "gelu")
-    activation = Activation::Gelu;
-  else if (kind == "gelu_tanh")
-    activation = Activation::GeluTanh;
-  else if (kind == "relu")
-    activation = Activation::Relu;
-  else
+  std::optional<Activation> activation = ActivationFromName(kind);
+  if (!activation)
     return Invalid("gated_activation: the kind '", kind,
                    "' is unknown; choose silu, gelu, gelu_tanh or relu");
   return binary("gated_activation", context, call,
                 [=](const float *gate, const float *up, int64_t count, float *out) {
-                  COMPRESSC_ISA_CALL(gatedActivation, activation, gate, up, count, out);
+                  COMPRESSC_ISA_CALL(gatedActivation, *activation, gate, up, count, out);
                 });
 }
 

@@ -1,21 +1,13 @@
 #include "isa/functions.h"
 #include "kernels.h"
 #include "operands.h"
-#include <cmath>
 
 namespace compressc {
-
-static StatusOr<float> positiveEpsilon(const Operands &operands, const KernelCall &call) {
-  COMPRESSC_ASSIGN_OR_RETURN(double epsilon, call.attributes.getFloat("epsilon"));
-  if (!(epsilon >= 0) || !std::isfinite(epsilon))
-    return operands.error("epsilon = ", epsilon, "; it must be a finite number, 0 or more");
-  return float(epsilon);
-}
 
 Status RmsNormKernel(KernelContext &context, const KernelCall &call) {
   Operands operands("rms_norm", call);
   COMPRESSC_RETURN_IF_ERROR(operands.counts(2, 2, 1));
-  COMPRESSC_ASSIGN_OR_RETURN(float epsilon, positiveEpsilon(operands, call));
+  COMPRESSC_ASSIGN_OR_RETURN(float epsilon, operands.epsilon());
   COMPRESSC_ASSIGN_OR_RETURN(float *x, operands.matrix(call.inputs[0], "x"));
   int64_t rows = call.inputs[0].dim(0), width = call.inputs[0].dim(1);
   COMPRESSC_ASSIGN_OR_RETURN(float *out,
@@ -37,7 +29,7 @@ Status RmsNormKernel(KernelContext &context, const KernelCall &call) {
 Status LayerNormKernel(KernelContext &context, const KernelCall &call) {
   Operands operands("layer_norm", call);
   COMPRESSC_RETURN_IF_ERROR(operands.counts(2, 3, 1));
-  COMPRESSC_ASSIGN_OR_RETURN(float epsilon, positiveEpsilon(operands, call));
+  COMPRESSC_ASSIGN_OR_RETURN(float epsilon, operands.epsilon());
   COMPRESSC_ASSIGN_OR_RETURN(float *x, operands.matrix(call.inputs[0], "x"));
   int64_t rows = call.inputs[0].dim(0), width = call.inputs[0].dim(1);
   COMPRESSC_ASSIGN_OR_RETURN(float *out,
