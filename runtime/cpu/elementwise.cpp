@@ -69,16 +69,4 @@ Status GatedActivationKernel(KernelContext &context, const KernelCall &call) {
                 [&](auto... operands) { GatedActivation(context, *activation, operands...); });
 }
 
-std::optional<Activation> ActivationFromName(std::string_view name) {
-  if (name == "silu")
-    return Activation::Silu;
-  if (name == "gelu")
-    return Activation::Gelu;
-  if (name == "gelu_tanh")
-    return Activation::GeluTanh;
-  if (name == "relu")
-    return Activation::Relu;
-  return std::nullopt;
-}
-
 } // namespace compressc

@@ -45,24 +45,68 @@ Split chooseSplit(int64_t M, int64_t N, int threads, const TileShape &shape) {
 
 } // namespace
 
-void Gemm(KernelContext &context, int64_t M, int64_t N, int64_t K, const float *x, int64_t ldx,
-          const WeightMatrix &w, float *out, int64_t ldo, const GemmEpilogue &epilogue) {
+void Gemm(KernelContext &context, int64_t M, int64_t K, const float *x, int64_t ldx,
+          absl::Span<const GemmProduct> products) {
+  int64_t N = 0;
+  bool gated = false;
+  for (const GemmProduct &product : products) {
+    N += product.columns;
+    gated |= product.gate != nullptr;
+  }
   if (M <= 0 || N <= 0)
     return;
   TileShape shape = COMPRESSC_ISA_CALL(tileShape);
   Split split = chooseSplit(M, N, context.pool.threads(), shape);
-  int64_t rowTasks = divideUp(M, split.rows), columnTasks = divideUp(N, split.columns);
-  int64_t floats = COMPRESSC_ISA_CALL(gemmScratchFloats, split.rows, split.columns, K);
-  context.pool.parallelFor(rowTasks * columnTasks, [&](int64_t task, int worker) {
-    GemmBlock block{x, ldx, &w, K, out, ldo, epilogue, 0, 0, 0, 0};
-    block.rowBegin = task / columnTasks * split.rows;
-    block.rowEnd = std::min(M, block.rowBegin + split.rows);
-    block.columnBegin = task % columnTasks * split.columns;
-    block.columnEnd = std::min(N, block.columnBegin + split.columns);
-    float *scratch =
+  int64_t columnTasks = 0;
+  for (const GemmProduct &product : products)
+    columnTasks += divideUp(product.columns, split.columns);
+  int64_t gateFloats = gated ? std::min(split.rows, M) * split.columns : 0;
+  int64_t floats = gateFloats + COMPRESSC_ISA_CALL(gemmScratchFloats, split.rows, split.columns, K);
+  context.pool.parallelFor(divideUp(M, split.rows) * columnTasks, [&](int64_t task, int worker) {
+    int64_t row = task / columnTasks * split.rows, column = task % columnTasks;
+    const GemmProduct *product = products.data();
+    for (; column >= divideUp(product->columns, split.columns); ++product)
+      column -= divideUp(product->columns, split.columns);
+    column *= split.columns;
+
+    GemmBlock block;
+    block.x = x + row * ldx;
+    block.ldx = ldx;
+    block.rows = std::min(split.rows, M - row);
+    block.w = product->w;
+    block.columnBegin = column;
+    block.columnEnd = std::min(product->columns, column + split.columns);
+    block.depth = K;
+    block.out = product->out + row * product->ldo + column;
+    block.ldo = product->ldo;
+    block.epilogue = product->epilogue.from(row, column);
+    float *gate =
         static_cast<float *>(context.scratch.worker(worker, size_t(floats) * sizeof(float)));
+    float *scratch = gate + gateFloats;
     COMPRESSC_ISA_CALL(gemmBlock, block, scratch);
+    if (!product->gate)
+      return;
+    float *up = block.out;
+    int64_t columns = block.columnEnd - column;
+    block.w = product->gate;
+    block.out = gate;
+    block.ldo = columns;
+    block.epilogue = GemmEpilogue{product->gateBias, nullptr, 0}.from(0, column);
+    COMPRESSC_ISA_CALL(gemmBlock, block, scratch);
+    for (int64_t r = 0; r < block.rows; ++r, gate += columns, up += product->ldo)
+      COMPRESSC_ISA_CALL(gatedActivation, product->activation, gate, up, columns, up);
   });
+}
+
+void Gemm(KernelContext &context, int64_t M, int64_t N, int64_t K, const float *x, int64_t ldx,
+          const WeightMatrix &w, float *out, int64_t ldo, const GemmEpilogue &epilogue) {
+  GemmProduct product;
+  product.w = &w;
+  product.columns = N;
+  product.out = out;
+  product.ldo = ldo;
+  product.epilogue = epilogue;
+  Gemm(context, M, K, x, ldx, {&product, 1});
 }
 
 void SyrkAccumulate(KernelContext &context, int64_t T, int64_t K, const float *x, int64_t ldx,

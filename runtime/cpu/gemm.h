@@ -2,6 +2,7 @@
 // the compression kernels.
 #pragma once
 
+#include "activation.h"
 #include "compressc/runtime/kernel.h"
 
 namespace compressc {
@@ -30,12 +31,36 @@ struct GemmEpilogue {
   const float *bias = nullptr;     // [N]
   const float *residual = nullptr; // [M, N]; may be `out` itself
   int64_t residualStride = 0;      // floats between its rows
+
+  /// For the part of the result that begins at this element.
+  GemmEpilogue from(int64_t row, int64_t column) const {
+    return {bias ? bias + column : nullptr,
+            residual ? residual + row * residualStride + column : nullptr, residualStride};
+  }
 };
 
-/// out[M,N] = x[M,K] * w[N,K]^T (+ bias) (+ residual). N and K are w's, or fewer leading ones of
-/// them. Every element is summed over k in one order that depends on neither M, N nor the number of
-/// threads: a row has the same bits in every batch. Uses the workers' scratch, not the shared one;
-/// `out` must not overlap x or w.
+/// One of several products of the same x.
+struct GemmProduct {
+  const WeightMatrix *w = nullptr;
+  int64_t columns = 0; // N: the weight's rows, or fewer leading ones of them
+  float *out = nullptr;
+  int64_t ldo = 0;
+  GemmEpilogue epilogue;
+  /// When set, of w's shape: out = activation(x * gate^T + gateBias) * (x * w^T + bias).
+  const WeightMatrix *gate = nullptr;
+  const float *gateBias = nullptr;
+  Activation activation = Activation::Silu;
+};
+
+/// out[M,N] = x[M,K] * w[N,K]^T (+ bias) (+ residual) for every product, with the bits that each has
+/// alone. K is the weights', or fewer leading columns of them. Every element is summed over k in one
+/// order that depends on neither M, N nor the number of threads: a row has the same bits in every
+/// batch. Uses the workers' scratch, not the shared one; no `out` may overlap x, a weight or another
+/// `out`.
+void Gemm(KernelContext &context, int64_t M, int64_t K, const float *x, int64_t ldx,
+          absl::Span<const GemmProduct> products);
+
+/// One product.
 void Gemm(KernelContext &context, int64_t M, int64_t N, int64_t K, const float *x, int64_t ldx,
           const WeightMatrix &w, float *out, int64_t ldo, const GemmEpilogue &epilogue = {});
 

@@ -1,42 +1,187 @@
-#include "gemm.h"
 #include "kernels.h"
+#include "model_kernels.h"
 #include "operands.h"
+#include "absl/strings/strip.h"
 
 namespace compressc {
+namespace {
 
-static bool overlap(const float *a, int64_t countA, const float *b, int64_t countB) {
+bool overlap(const float *a, int64_t countA, const float *b, int64_t countB) {
   return a < b + countB && b < a + countA;
 }
 
+/// The operands and attributes of one call, checked.
+class LinearCall {
+public:
+  explicit LinearCall(const KernelCall &call) : operands("linear", call), call(call) {}
+
+  Status parse() {
+    COMPRESSC_RETURN_IF_ERROR(parseAttributes());
+    COMPRESSC_RETURN_IF_ERROR(parseWeights());
+    if (normalised) {
+      COMPRESSC_ASSIGN_OR_RETURN(epsilon, operands.epsilon());
+      COMPRESSC_ASSIGN_OR_RETURN(
+          norm, VectorAsFloats(call.inputs[1], depth, "linear: the norm's weight", normStorage));
+    }
+    COMPRESSC_ASSIGN_OR_RETURN(x, operands.matrix(call.inputs[0], "x", -1, depth));
+    rows = call.inputs[0].dim(0);
+    COMPRESSC_RETURN_IF_ERROR(parseProducts());
+    return parseOutputs();
+  }
+
+  void run(KernelContext &context) const {
+    Linear(context, {x, rows, depth, normalised ? norm : nullptr, epsilon}, products);
+  }
+
+private:
+  Status parseAttributes() {
+    const Attributes &attributes = call.attributes;
+    std::string prologue = attributes.getStringOr("prologue", "");
+    normalised = prologue == "rms_norm";
+    if (!prologue.empty() && !normalised)
+      return operands.error("the prologue '", prologue, "' is unknown; only \"rms_norm\" is");
+
+    std::string epilogue = attributes.getStringOr("epilogue", "");
+    residual = epilogue == "add";
+    if (!epilogue.empty() && !residual) {
+      absl::string_view kind = epilogue;
+      if (absl::ConsumeSuffix(&kind, "_mul"))
+        activation = ActivationFromName({kind.data(), kind.size()});
+      if (!activation)
+        return operands.error("the epilogue '", epilogue,
+                              "' is unknown; choose add, silu_mul, gelu_mul, gelu_tanh_mul or "
+                              "relu_mul");
+    }
+
+    count = attributes.getIntOr("weights", 1);
+    if (count < 1 || count > 32)
+      return operands.error("weights = ", count, "; it must be 1 to 32");
+    if (activation && count != 2)
+      return operands.error("the epilogue '", epilogue, "' takes two weights, gate and up, not ",
+                            count);
+    if (residual && count != 1)
+      return operands.error("the epilogue 'add' takes one weight, not ", count);
+
+    size_t fixed = 1 + size_t(normalised) + size_t(count) + size_t(residual);
+    biases = attributes.getIntOr("biases", 0);
+    if (biases < 0 || biases >> count)
+      return operands.error("biases = ", biases, "; it is a bit for each of ", count, " weights");
+    size_t most = fixed + size_t(__builtin_popcountll(uint64_t(biases)));
+    if (count == 1 && biases == 0) {
+      most = fixed + 1;
+      biases = call.inputs.size() == most;
+      return operands.counts(fixed, most, 1);
+    }
+    return operands.counts(most, most, activation ? 1 : size_t(count));
+  }
+
+  size_t firstWeight() const { return 1 + size_t(normalised); }
+  std::string name(std::string_view what, int64_t i) const {
+    return count == 1 ? absl::StrCat("the ", std::string(what))
+                      : absl::StrCat(std::string(what), " ", i);
+  }
+
+  Status parseWeights() {
+    for (int64_t i = 0; i < count; ++i) {
+      COMPRESSC_ASSIGN_OR_RETURN(weights.emplace_back(),
+                                 WeightMatrix::Create(call.inputs[firstWeight() + size_t(i)],
+                                                      "linear: " + name("weight", i)));
+      const WeightMatrix &w = weights.back(), &first = weights.front();
+      if (w.columns != first.columns || (activation && w.rows != first.rows))
+        return operands.error(name("weight", i), " is [", w.rows, ", ", w.columns, "]; weight 0 is [",
+                              first.rows, ", ", first.columns, "]");
+    }
+    depth = weights.front().columns;
+    return absl::OkStatus();
+  }
+
+  Status parseProducts() {
+    std::vector<const float *> vectors(size_t(count), nullptr);
+    biasStorage.resize(size_t(count));
+    size_t next = firstWeight() + size_t(count);
+    for (int64_t i = 0; i < count; ++i)
+      if (biases >> i & 1) {
+        COMPRESSC_ASSIGN_OR_RETURN(
+            vectors[size_t(i)],
+            VectorAsFloats(call.inputs[next++], weights[size_t(i)].rows,
+                           "linear: " + name("bias", i), biasStorage[size_t(i)]));
+      }
+    if (activation) {
+      GemmProduct &product = products.emplace_back();
+      product.w = &weights[1];
+      product.epilogue.bias = vectors[1];
+      product.gate = &weights[0];
+      product.gateBias = vectors[0];
+      product.activation = *activation;
+    } else {
+      for (int64_t i = 0; i < count; ++i) {
+        GemmProduct &product = products.emplace_back();
+        product.w = &weights[size_t(i)];
+        product.epilogue.bias = vectors[size_t(i)];
+      }
+    }
+    for (GemmProduct &product : products)
+      product.columns = product.ldo = product.w->rows;
+    if (residual) {
+      GemmProduct &product = products.front();
+      COMPRESSC_ASSIGN_OR_RETURN(
+          product.epilogue.residual,
+          operands.matrix(call.inputs.back(), "the residual", rows, product.columns));
+      product.epilogue.residualStride = product.columns;
+    }
+    return absl::OkStatus();
+  }
+
+  Status parseOutputs() {
+    for (size_t i = 0; i < products.size(); ++i) {
+      GemmProduct &product = products[i];
+      std::string what = products.size() == 1 ? "the output" : absl::StrCat("output ", i);
+      COMPRESSC_ASSIGN_OR_RETURN(product.out,
+                                 operands.matrix(call.outputs[i], what, rows, product.columns));
+      if (overlap(x, rows * depth, product.out, rows * product.columns))
+        return operands.error("x and ", what, " overlap");
+      for (size_t j = 0; j < i; ++j)
+        if (overlap(products[j].out, rows * products[j].columns, product.out,
+                    rows * product.columns))
+          return operands.error("outputs ", j, " and ", i, " overlap");
+      const float *added = product.epilogue.residual;
+      if (added && added != product.out &&
+          overlap(added, rows * product.columns, product.out, rows * product.columns))
+        return operands.error("the residual overlaps the output; it may be the whole output");
+    }
+    return absl::OkStatus();
+  }
+
+  Operands operands;
+  const KernelCall &call;
+  bool normalised = false, residual = false;
+  std::optional<Activation> activation;
+  int64_t count = 0, biases = 0, rows = 0, depth = 0;
+  float epsilon = 0;
+  const float *x = nullptr, *norm = nullptr;
+  std::vector<WeightMatrix> weights;
+  std::vector<GemmProduct> products;
+  std::vector<float> normStorage;
+  std::vector<std::vector<float>> biasStorage;
+};
+
+} // namespace
+
+void Linear(KernelContext &context, const LinearOperands &operands, absl::Span<const GemmProduct> products) {
+  const float *x = operands.x;
+  if (operands.norm && operands.rows > 0) {
+    size_t bytes = size_t(operands.rows * operands.depth) * sizeof(float);
+    float *normed = static_cast<float *>(context.scratch.shared(bytes));
+    RmsNorm(context, x, operands.rows, operands.depth, operands.norm, operands.depth, operands.epsilon, normed);
+    x = normed;
+  }
+  Gemm(context, operands.rows, operands.depth, x, operands.depth, products);
+}
+
 Status LinearKernel(KernelContext &context, const KernelCall &call) {
-  Operands operands("linear", call);
-  std::string epilogueName = call.attributes.getStringOr("epilogue", "");
-  if (!epilogueName.empty() && epilogueName != "add")
-    return operands.error("the epilogue '", epilogueName, "' is unknown; only \"add\" is");
-  size_t residuals = epilogueName == "add";
-  COMPRESSC_RETURN_IF_ERROR(operands.counts(2 + residuals, 3 + residuals, 1));
-
-  COMPRESSC_ASSIGN_OR_RETURN(WeightMatrix w,
-                             WeightMatrix::Create(call.inputs[1], "linear: the weight"));
-  COMPRESSC_ASSIGN_OR_RETURN(float *x, operands.matrix(call.inputs[0], "x", -1, w.columns));
-  int64_t rows = call.inputs[0].dim(0);
-  COMPRESSC_ASSIGN_OR_RETURN(float *out,
-                             operands.matrix(call.outputs[0], "the output", rows, w.rows));
-  if (overlap(x, rows * w.columns, out, rows * w.rows))
-    return operands.error("x and the output overlap");
-
-  GemmEpilogue epilogue;
-  std::vector<float> bias;
-  if (call.inputs.size() == 3 + residuals) {
-    COMPRESSC_ASSIGN_OR_RETURN(epilogue.bias,
-                               VectorAsFloats(call.inputs[2], w.rows, "linear: the bias", bias));
-  }
-  if (residuals) {
-    COMPRESSC_ASSIGN_OR_RETURN(epilogue.residual,
-                               operands.matrix(call.inputs.back(), "the residual", rows, w.rows));
-    epilogue.residualStride = w.rows;
-  }
-  Gemm(context, rows, w.rows, w.columns, x, w.columns, w, out, w.rows, epilogue);
+  LinearCall linear(call);
+  COMPRESSC_RETURN_IF_ERROR(linear.parse());
+  linear.run(context);
   return absl::OkStatus();
 }
 

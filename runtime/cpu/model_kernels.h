@@ -26,10 +26,19 @@ void LayerNorm(KernelContext &context, const float *x, int64_t rows, int64_t wid
 /// Elementwise over `count` floats in rows of `width`; `out` may be an input.
 void Add(KernelContext &context, const float *a, const float *b, int64_t rows, int64_t width, float *out);
 void Mul(KernelContext &context, const float *a, const float *b, int64_t rows, int64_t width, float *out);
-/// silu, gelu, gelu_tanh or relu.
-std::optional<Activation> ActivationFromName(std::string_view name);
 void GatedActivation(KernelContext &context, Activation kind, const float *gate, const float *up,
                      int64_t rows, int64_t width, float *out);
+
+/// A linear, its norm before and what follows; see GemmProduct.
+struct LinearOperands {
+  const float *x; // [rows, depth]
+  int64_t rows;
+  int64_t depth;
+  const float *norm = nullptr; // [depth]: x is normalised first
+  float epsilon = 0;
+};
+/// The products overlap neither x nor each other; a residual may be its own output.
+void Linear(KernelContext &context, const LinearOperands &operands, absl::Span<const GemmProduct> products);
 
 struct Rotation {
   int64_t dim;              // of a head

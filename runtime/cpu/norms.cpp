@@ -1,16 +1,8 @@
 #include "kernels.h"
 #include "model_kernels.h"
 #include "operands.h"
-#include <cmath>
 
 namespace compressc {
-
-static StatusOr<float> positiveEpsilon(const Operands &operands, const KernelCall &call) {
-  COMPRESSC_ASSIGN_OR_RETURN(double epsilon, call.attributes.getFloat("epsilon"));
-  if (!(epsilon >= 0) || !std::isfinite(epsilon))
-    return operands.error("epsilon = ", epsilon, "; it must be a finite number, 0 or more");
-  return float(epsilon);
-}
 
 void RmsNorm(KernelContext &context, const float *x, int64_t rows, int64_t width, const float *weight,
              int64_t run, float epsilon, float *out) {
@@ -32,7 +24,7 @@ void LayerNorm(KernelContext &context, const float *x, int64_t rows, int64_t wid
 Status RmsNormKernel(KernelContext &context, const KernelCall &call) {
   Operands operands("rms_norm", call);
   COMPRESSC_RETURN_IF_ERROR(operands.counts(2, 2, 1));
-  COMPRESSC_ASSIGN_OR_RETURN(float epsilon, positiveEpsilon(operands, call));
+  COMPRESSC_ASSIGN_OR_RETURN(float epsilon, operands.epsilon());
   COMPRESSC_ASSIGN_OR_RETURN(float *x, operands.matrix(call.inputs[0], "x"));
   int64_t rows = call.inputs[0].dim(0), width = call.inputs[0].dim(1);
   COMPRESSC_ASSIGN_OR_RETURN(float *out,
@@ -51,7 +43,7 @@ Status RmsNormKernel(KernelContext &context, const KernelCall &call) {
 Status LayerNormKernel(KernelContext &context, const KernelCall &call) {
   Operands operands("layer_norm", call);
   COMPRESSC_RETURN_IF_ERROR(operands.counts(2, 3, 1));
-  COMPRESSC_ASSIGN_OR_RETURN(float epsilon, positiveEpsilon(operands, call));
+  COMPRESSC_ASSIGN_OR_RETURN(float epsilon, operands.epsilon());
   COMPRESSC_ASSIGN_OR_RETURN(float *x, operands.matrix(call.inputs[0], "x"));
   int64_t rows = call.inputs[0].dim(0), width = call.inputs[0].dim(1);
   COMPRESSC_ASSIGN_OR_RETURN(float *out,

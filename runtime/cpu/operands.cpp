@@ -1,6 +1,7 @@
 #include "operands.h"
 #include "absl/strings/str_join.h"
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 namespace compressc {
@@ -42,6 +43,13 @@ StatusOr<float *> Operands::matrix(const Tensor &tensor, std::string_view what, 
   if (!tensor.data && elements > 0)
     return error(what, " has no data");
   return tensor.as<float>();
+}
+
+StatusOr<float> Operands::epsilon() const {
+  COMPRESSC_ASSIGN_OR_RETURN(double epsilon, call.attributes.getFloat("epsilon"));
+  if (!(epsilon >= 0) || !std::isfinite(epsilon))
+    return error("epsilon = ", epsilon, "; it must be a finite number, 0 or more");
+  return float(epsilon);
 }
 
 StatusOr<const int32_t *> Operands::integers(const Tensor &tensor, std::string_view what) const {

@@ -23,6 +23,8 @@ public:
   /// The data of a plain matrix [rows, columns] of this type; a size below 0 means any.
   StatusOr<float *> matrix(const Tensor &tensor, std::string_view what, int64_t rows = -1,
                            int64_t columns = -1) const;
+  /// The attribute `epsilon`: finite, 0 or more.
+  StatusOr<float> epsilon() const;
   StatusOr<const int32_t *> integers(const Tensor &tensor, std::string_view what) const;
 
   /// The batch, which must have `rows` rows that its sequences tile in order.

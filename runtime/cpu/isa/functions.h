@@ -6,16 +6,18 @@
 
 namespace compressc {
 
-/// The part of a matrix product that one task computes, all of K.
+/// The part of a matrix product that one task computes, all of K. The pointers are to its own first
+/// elements, but for the weight, whose rows it takes are counted from the weight's first.
 struct GemmBlock {
   const float *x;
   int64_t ldx;
+  int64_t rows;
   const WeightMatrix *w;
-  int64_t depth; // K
+  int64_t columnBegin, columnEnd; // rows of the weight, columns of the result
+  int64_t depth;                  // K
   float *out;
   int64_t ldo;
   GemmEpilogue epilogue;
-  int64_t rowBegin, rowEnd, columnBegin, columnEnd;
 };
 
 /// gram[i, j] += sum over t of x[t, i] * x[t, j] for a rectangle of the Gram matrix.
@@ -52,8 +54,6 @@ struct AttentionTile {
   int64_t firstPosition;   // of the first query row
   int64_t window;          // 0 = unlimited
 };
-
-enum class Activation : uint8_t { Silu, Gelu, GeluTanh, Relu };
 
 COMPRESSC_PER_ISA(
     TileShape tileShape();

@@ -22,13 +22,11 @@ __attribute__((noinline)) void finishTile(const Strip &strip, int64_t r, int64_t
                                           const float *sums, int64_t sumStride) {
   const GemmBlock &block = strip.block;
   const GemmEpilogue &epilogue = block.epilogue;
-  int64_t column = block.columnBegin + strip.n,
-          columns = minimum(panelWidth, block.columnEnd - column);
+  int64_t n = strip.n, columns = minimum(panelWidth, block.columnEnd - block.columnBegin - n);
   bool last = k + blockDepth >= block.depth;
   for (int64_t end = r + rows; r < end; ++r, sums += sumStride) {
     Vec a = load(sums), b = load(sums + lanes), c, d;
     float *partial = strip.partial + r * strip.partialStride;
-    int64_t row = block.rowBegin + r;
     if (k > 0) {
       a = add(load(partial), a);
       b = add(load(partial + lanes), b);
@@ -39,16 +37,16 @@ __attribute__((noinline)) void finishTile(const Strip &strip, int64_t r, int64_t
       continue;
     }
     if (epilogue.bias) {
-      loadPair(epilogue.bias + column, columns, c, d);
+      loadPair(epilogue.bias + n, columns, c, d);
       a = add(a, c);
       b = add(b, d);
     }
     if (epilogue.residual) {
-      loadPair(epilogue.residual + row * epilogue.residualStride + column, columns, c, d);
+      loadPair(epilogue.residual + r * epilogue.residualStride + n, columns, c, d);
       a = add(a, c);
       b = add(b, d);
     }
-    storePair(block.out + row * block.ldo + column, columns, a, b);
+    storePair(block.out + r * block.ldo + n, columns, a, b);
   }
 }
 
@@ -112,8 +110,7 @@ void prefetchRows(const WeightMatrix &w, int64_t row, int64_t rowEnd, int64_t co
 void fewRowsStrip(const GemmBlock &block, int64_t n, int panels, const float *x, float *rowScratch,
                   float *panel, float *sums) {
   const WeightMatrix &w = *block.w;
-  int64_t rows = block.rowEnd - block.rowBegin;
-  int64_t row = block.columnBegin + n, rowEnd = minimum(block.columnEnd, row + panels * panelWidth);
+  int64_t rows = block.rows, row = block.columnBegin + n, rowEnd = minimum(block.columnEnd, row + panels * panelWidth);
   float *partial = sums + rows * panels * panelWidth;
   for (int64_t k = 0; k < block.depth; k += blockDepth, x += rows * blockDepth) {
     int64_t depth = minimum(blockDepth, block.depth - k);
@@ -143,21 +140,20 @@ void fewRowsStrip(const GemmBlock &block, int64_t n, int panels, const float *x,
 void copyRows(const GemmBlock &block, int64_t r, int64_t rowEnd, int64_t k, float *to) {
   int64_t depth = minimum(blockDepth, block.depth - k);
   for (; r < rowEnd; ++r)
-    copyPadded(block.x + (block.rowBegin + r) * block.ldx + k, depth, to + r * blockDepth);
+    copyPadded(block.x + r * block.ldx + k, depth, to + r * blockDepth);
 }
 
 /// Rows of x lie far apart, which the hardware does not prefetch: a tile's are asked for one tile
 /// ahead.
 void prefetchTile(const GemmBlock &block, int64_t r, int64_t k) {
-  int64_t rows = block.rowEnd - block.rowBegin;
-  if (r >= rows) {
+  if (r >= block.rows) {
     r = 0;
     k += blockDepth;
   }
   int64_t count = minimum(blockDepth, block.depth - k);
-  for (int64_t end = minimum(r + tileRows, rows); r < end; ++r)
+  for (int64_t end = minimum(r + tileRows, block.rows); r < end; ++r)
     for (int64_t i = 0; i < count; i += 16)
-      __builtin_prefetch(block.x + (block.rowBegin + r) * block.ldx + k + i, 0, 2);
+      __builtin_prefetch(block.x + r * block.ldx + k + i, 0, 2);
 }
 
 } // namespace
@@ -172,7 +168,7 @@ int64_t gemmScratchFloats(int64_t rows, int64_t columns, int64_t depth) {
 }
 
 void gemmBlock(const GemmBlock &block, float *scratch) {
-  int64_t rows = block.rowEnd - block.rowBegin, columns = block.columnEnd - block.columnBegin;
+  int64_t rows = block.rows, columns = block.columnEnd - block.columnBegin;
   float *rowScratch = scratch, *panel = rowScratch + rowScratchFloats,
         *packed = panel + 2 * panelFloats;
 

@@ -78,6 +78,12 @@ inline Weight plainWeight(DType dtype, int64_t rows, int64_t columns, uint64_t s
   return w;
 }
 
+inline Weight vectorWeight(DType dtype, int64_t size, uint64_t seed) {
+  Weight w = plainWeight(dtype, 1, size, seed);
+  w.tensor.shape = {size};
+  return w;
+}
+
 inline void putBits(std::vector<uint8_t> &words, int64_t word, int64_t stride, int64_t bit,
                     int bits, uint32_t code) {
   for (int i = 0; i < bits; ++i)

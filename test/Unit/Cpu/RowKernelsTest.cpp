@@ -17,12 +17,6 @@ Attributes kindOf(std::string kind) {
   return attributes;
 }
 
-Weight vectorWeight(DType dtype, int64_t size, uint64_t seed) {
-  Weight w = plainWeight(dtype, 1, size, seed);
-  w.tensor.shape = {size};
-  return w;
-}
-
 constexpr DType plainTypes[] = {DType::F32, DType::F16, DType::BF16};
 
 TEST(RmsNorm, MatchesTheReference) {
@@ -230,45 +224,6 @@ TEST(SelectRows, CopiesTheSelectedRows) {
                 "row 6 is selected");
   batch.selectedRows = {};
   EXPECT_TRUE(machine.run("select_rows", {in}, {floatTensor(out, {0, 10})}, {}, &batch).ok());
-}
-
-TEST(Linear, AddsBiasAndResidual) {
-  Machine machine;
-  int64_t T = 7, N = 19, K = 70;
-  Weight w = plainWeight(DType::BF16, N, K, 1), bias = vectorWeight(DType::F16, N, 2);
-  std::vector<float> x = randomFloats(T * K, 3), residual = randomFloats(T * N, 4),
-                     out(residual.size());
-  Tensor in = floatTensor(x, {T, K}), r = floatTensor(residual, {T, N}),
-         o = floatTensor(out, {T, N});
-  Attributes add;
-  add.set("epilogue", std::string("add"));
-  for (bool withBias : {false, true})
-    for (bool withResidual : {false, true}) {
-      std::vector<Tensor> inputs = {in, w.tensor};
-      if (withBias)
-        inputs.push_back(bias.tensor);
-      if (withResidual)
-        inputs.push_back(r);
-      ASSERT_TRUE(machine.run("linear", inputs, {o}, withResidual ? add : Attributes()).ok());
-      for (int64_t t = 0; t < T; ++t)
-        for (int64_t n = 0; n < N; ++n) {
-          double sum = (withBias ? bias.values[size_t(n)] : 0) +
-                       (withResidual ? residual[size_t(t * N + n)] : 0);
-          for (int64_t k = 0; k < K; ++k)
-            sum += double(x[size_t(t * K + k)]) * w.values[size_t(n * K + k)];
-          ASSERT_NEAR(out[size_t(t * N + n)], sum, 1e-5);
-        }
-    }
-  Attributes other;
-  other.set("epilogue", std::string("mul"));
-  expectRefused(machine.run("linear", {in, w.tensor}, {o}, other), "epilogue 'mul'");
-  expectRefused(machine.run("linear", {in}, {o}), "inputs");
-  expectRefused(machine.run("linear", {in, w.tensor}, {o}, add), "inputs");
-  expectRefused(machine.run("linear", {floatTensor(x, {T, K - 1}), w.tensor}, {o}), "[any, 70]");
-  expectRefused(machine.run("linear", {in, w.tensor}, {floatTensor(out, {T - 1, N})}),
-                "the output");
-  expectRefused(machine.run("linear", {in, w.tensor, in}, {o}), "the bias");
-  expectRefused(machine.run("linear", {in, w.tensor}, {floatTensor(x, {T, N})}), "overlap");
 }
 
 TEST(RowKernels, RefuseHostileOperands) {
