@@ -6,6 +6,8 @@
 #include "compressc/Import/Import.h"
 #include "compressc/Materialize/CalibrationData.h"
 #include "compressc/Pipelines/Pipelines.h"
+#include "compressc/Target/EmitCpp.h"
+#include "compressc/Target/HostCompiler.h"
 #include "compressc/Transforms/Dataflow.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/IR/Diagnostics.h"
@@ -117,10 +119,12 @@ public:
       : context(context), options(options), out(out) {}
 
   Status run() {
-    if (!options.emit.empty() && options.emit != "lm" && options.emit != "compress" && options.emit != "exec")
-      return Invalid("--emit=", options.emit, ": lm, compress or exec");
-    if (options.emit.empty() && options.output.empty())
-      return Invalid("give an output directory with -o OUT, or --emit=lm|compress|exec to print the IR");
+    static constexpr llvm::StringLiteral stages[] = {"lm", "compress", "exec", "cpp", "bin", "so"};
+    if (!options.emit.empty() && !llvm::is_contained(stages, options.emit))
+      return Invalid("--emit=", options.emit, ": ", llvm::join(ArrayRef(stages), ", "));
+    bool prints = !options.emit.empty() && options.emit != "bin" && options.emit != "so";
+    if (!prints && options.output.empty())
+      return Invalid("give an output directory with -o OUT, or --emit=lm|compress|exec|cpp to print the program");
     for (const std::string &name : options.without)
       if (!llvm::is_contained(OptimizationNames(), name))
         return Invalid("--without=", name, ": there is ", llvm::join(OptimizationNames(), ", "));
@@ -139,13 +143,13 @@ public:
       COMPRESSC_RETURN_IF_ERROR(runPipeline(module, options.passes));
     if (options.emit == "compress")
       return print(module);
-    if (options.emit == "exec") {
+    if (options.emit == "exec" || options.emit == "cpp") {
       auto weights = FindBoundWeights(module);
       if (failed(weights))
         return Invalid("the pipeline's result can't be stored");
       BindWeights(module, *weights);
       COMPRESSC_RETURN_IF_ERROR(lowerModule(module, options));
-      return print(module);
+      return options.emit == "cpp" ? EmitCpp(programOf(module), title(), out) : print(module);
     }
     return deploy(module);
   }
@@ -185,11 +189,62 @@ private:
     return absl::OkStatus();
   }
 
+  static exec::ProgramOp programOf(ModuleOp module) { return *module.getOps<exec::ProgramOp>().begin(); }
+
+  /// What an emitted program is, in words.
+  std::string title() const {
+    return model.name + (options.passes.empty() ? ", as it was" : ", " + options.passes);
+  }
+
+  /// How OUT's program is made: by a compiler of this machine, or from the prebuilt runtime.
+  struct Toolchain {
+    std::string compiler; // "": the prebuilt runtime walks the schedule
+    RuntimeFiles files;
+    std::string note; // why there is no compiler
+  };
+
+  StatusOr<Toolchain> findToolchain() {
+    Toolchain toolchain;
+    auto compiler = FindHostCompiler(options.hostCompiler);
+    bool needed = !options.emit.empty() || !options.hostCompiler.empty();
+    if (absl::IsNotFound(compiler.status()) && (options.emit.empty() || options.hostCompiler == "none")) {
+      if (!options.emit.empty())
+        return Invalid("--emit=", options.emit, " needs a C++ compiler, and --host-compiler=none asks for none");
+      toolchain.note = std::string(compiler.status().message());
+      return toolchain;
+    }
+    COMPRESSC_RETURN_IF_ERROR(compiler.status());
+    auto files = RuntimeFiles::Find(options.runtimeDirectory);
+    if (!files.ok() && !needed && options.runtimeDirectory.empty()) {
+      toolchain.note = std::string(files.status().message());
+      return toolchain;
+    }
+    COMPRESSC_RETURN_IF_ERROR(files.status());
+    toolchain.compiler = *compiler;
+    toolchain.files = *files;
+    return toolchain;
+  }
+
+  /// Emits, compiles and links the program; `directory` gets the source too.
+  Status compileProgram(ModuleOp module, const Toolchain &toolchain, Product product, const std::string &directory,
+                        const std::string &output) {
+    std::string source;
+    llvm::raw_string_ostream stream(source);
+    COMPRESSC_RETURN_IF_ERROR(EmitCpp(programOf(module), title(), stream));
+    std::string path = directory + "/program.cpp";
+    COMPRESSC_RETURN_IF_ERROR(WriteFileAtomically(path, source));
+    return CompileProgram(toolchain.compiler, toolchain.files, product, path, output);
+  }
+
   Status deploy(ModuleOp module) {
     auto start = std::chrono::steady_clock::now();
     if (options.splat)
       return Invalid("--splat has no weights to deploy; use it with --emit");
-    COMPRESSC_ASSIGN_OR_RETURN(std::string runtime, findRuntime(options.runtime));
+    COMPRESSC_ASSIGN_OR_RETURN(Toolchain toolchain, findToolchain());
+    std::string runtime;
+    if (toolchain.compiler.empty()) {
+      COMPRESSC_ASSIGN_OR_RETURN(runtime, findRuntime(options.runtime));
+    }
     auto tokenizerFile = model.files.find("tokenizer.json");
     if (tokenizerFile == model.files.end())
       return Invalid(options.model, " has no tokenizer.json; the deployed program needs it");
@@ -236,7 +291,17 @@ private:
     Schedule schedule = ToSchedule(*module.getOps<exec::ProgramOp>().begin());
     std::string payload = absl::StrCat("{\"model\":", SerializeModelInfo(info), ",\n\"schedule\":",
                                        SerializeSchedule(schedule), "}\n");
+    double compileSeconds = 0;
+    if (!toolchain.compiler.empty()) {
+      auto before = std::chrono::steady_clock::now();
+      runtime = staging->path() + "/run.unfinished";
+      COMPRESSC_RETURN_IF_ERROR(
+          compileProgram(module, toolchain, Product::Executable, staging->path(), runtime));
+      compileSeconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - before).count();
+    }
     COMPRESSC_RETURN_IF_ERROR(WriteExecutable(runtime, staging->path() + "/run", payload));
+    if (!toolchain.compiler.empty())
+      std::filesystem::remove(runtime);
 
     ReportInputs inputs;
     inputs.info = info;
@@ -254,6 +319,11 @@ private:
         printRemark(decision);
     if (!options.quiet)
       summarize(result, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+    if (!options.quiet && toolchain.compiler.empty())
+      llvm::errs() << "run walks its schedule (" << toolchain.note << ")\n";
+    else if (!options.quiet)
+      llvm::errs() << "run is program.cpp compiled by " << toolchain.compiler << " in "
+                   << llvm::format("%.1f s\n", compileSeconds);
     return absl::OkStatus();
   }
 

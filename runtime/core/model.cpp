@@ -5,6 +5,9 @@
 #include "weight_resolver.h"
 #include <algorithm>
 
+// Defined by an emitted program that is linked in.
+extern "C" __attribute__((weak)) const compressc::program::Program compressc_program;
+
 namespace compressc {
 namespace {
 
@@ -48,7 +51,7 @@ Status checkForward(const Payload &payload) {
 } // namespace
 
 StatusOr<std::unique_ptr<Model>> Model::Open(std::string_view payload, const std::string &directory,
-                                             ThreadPool &pool) {
+                                             ThreadPool &pool, const ModelOptions &modelOptions) {
   COMPRESSC_ASSIGN_OR_RETURN(Payload parsed, parsePayload(payload));
   COMPRESSC_RETURN_IF_ERROR(checkForward(parsed));
   std::unique_ptr<Model> model(new Model);
@@ -57,6 +60,7 @@ StatusOr<std::unique_ptr<Model>> Model::Open(std::string_view payload, const std
   COMPRESSC_ASSIGN_OR_RETURN(model->weights, SafetensorsReader::OpenDirectory(files));
   COMPRESSC_ASSIGN_OR_RETURN(model->tokens, Tokenizer::FromFile(files + "/tokenizer.json"));
   SessionOptions options;
+  options.program = modelOptions.interpret ? nullptr : &compressc_program;
   options.cacheSlots =
       parsed.schedule.maxTokens + std::min(model->modelInfo.contextLength, maxContextSlots);
   const SafetensorsReader &weights = model->weights;

@@ -326,6 +326,13 @@ std::string SerializeSchedule(const Schedule &schedule) {
       lines("entries", schedule.entries, writeEntry), "}\n");
 }
 
+std::string ScheduleDigest(const Schedule &schedule) {
+  uint64_t hash = 0xcbf29ce484222325;
+  for (char c : SerializeSchedule(schedule))
+    hash = (hash ^ uint8_t(c)) * 0x100000001b3;
+  return absl::StrCat(absl::Hex(hash, absl::kZeroPad16));
+}
+
 StatusOr<Schedule> ScheduleFromJson(const json &value) {
   COMPRESSC_ASSIGN_OR_RETURN(JsonObject object,
                              JsonObject::From(value, "schedule",

@@ -1,8 +1,10 @@
 #include "compressc/runtime/session.h"
 #include "absl/strings/strip.h"
 #include "batch_check.h"
+#include "../cpu/program_run.h"
 #include "schedule_check.h"
 #include "zeroed_memory.h"
+#include <algorithm>
 #include <limits>
 
 namespace compressc {
@@ -68,6 +70,7 @@ struct PreparedEntry {
   std::vector<Tensor *> tokens;
   std::vector<std::vector<Tensor *>> bound; // uses of each input of the entry
   bool needsBatch = false;
+  void (*compiled)(program::Run &) = nullptr;
   bool hasRun = false;
   int64_t rows = 0, selected = 0; // of the last run
 };
@@ -95,6 +98,8 @@ struct Session::Impl {
   Status bindInputs(const EntryPoint &entry, PreparedEntry &prepared,
                     absl::Span<const Tensor> inputs);
   StatusOr<PreparedEntry *> findPrepared(const EntryPoint &entry);
+  Status bindProgram(const program::Program &program);
+  Status interpret(PreparedEntry &prepared, const Batch *batch);
 
   const Schedule schedule;
   ThreadPool &pool;
@@ -106,6 +111,7 @@ struct Session::Impl {
   std::vector<Tensor> buffers;         // with no rows where these are dynamic
   std::vector<CacheView> caches;
   std::vector<PreparedEntry> entries; // as schedule.entries
+  std::vector<ProgramWeight> programWeights;
 };
 
 Status Session::Impl::bindWeights(const WeightResolver &resolver) {
@@ -227,10 +233,48 @@ StatusOr<PreparedEntry *> Session::Impl::findPrepared(const EntryPoint &entry) {
   return &entries[known - schedule.entries.data()];
 }
 
+Status Session::Impl::bindProgram(const program::Program &program) {
+  if (std::string digest = ScheduleDigest(schedule); digest != program.schedule)
+    return Invalid("the compiled program is of another schedule (", program.schedule, ", not ", digest,
+                   "); compile the model again");
+  for (size_t i = 0; i < program.entryCount; ++i) {
+    const EntryPoint *entry = schedule.find(program.entries[i].name);
+    if (!entry || !entry->inputs.empty())
+      return Invalid("the compiled entry point ", program.entries[i].name, " is not one of the schedule's");
+    entries[entry - schedule.entries.data()].compiled = program.entries[i].run;
+  }
+  for (size_t i = 0; i < weights.size(); ++i) {
+    COMPRESSC_ASSIGN_OR_RETURN(programWeights.emplace_back(),
+                               ProgramWeight::Create(weights[i], schedule.weights[i].key));
+  }
+  return absl::OkStatus();
+}
+
+Status Session::Impl::interpret(PreparedEntry &prepared, const Batch *batch) {
+  KernelContext context{pool, scratch, batch};
+  for (PreparedCall &call : prepared.calls) {
+    // When no row is selected, there is nothing to compute behind the selection; caches are still filled.
+    bool anyOutput = call.outputs.empty() || !call.caches.empty();
+    for (const Tensor &output : call.outputs)
+      anyOutput |= output.elements() != 0;
+    if (!anyOutput)
+      continue;
+    Status status = call.function(
+        context, {call.inputs, call.outputs, absl::MakeSpan(call.caches), call.call->attributes});
+    if (!status.ok())
+      return callFailed(*call.call, status);
+  }
+  return absl::OkStatus();
+}
+
 Session::Session(std::unique_ptr<Impl> impl) : impl(std::move(impl)) {}
 Session::~Session() = default;
 const Schedule &Session::schedule() const { return impl->schedule; }
 int64_t Session::cacheSlots() const { return impl->cacheSlots; }
+bool Session::compiled() const {
+  return std::any_of(impl->entries.begin(), impl->entries.end(),
+                     [](const PreparedEntry &entry) { return entry.compiled; });
+}
 
 StatusOr<std::unique_ptr<Session>> Session::Create(Schedule schedule,
                                                    const WeightResolver &resolver, ThreadPool &pool,
@@ -242,6 +286,8 @@ StatusOr<std::unique_ptr<Session>> Session::Create(Schedule schedule,
   impl->entries.resize(impl->schedule.entries.size());
   for (size_t i = 0; i < impl->entries.size(); ++i)
     impl->prepare(impl->schedule.entries[i], impl->entries[i]);
+  if (options.program)
+    COMPRESSC_RETURN_IF_ERROR(impl->bindProgram(*options.program));
   return std::unique_ptr<Session>(new Session(std::move(impl)));
 }
 
@@ -263,18 +309,16 @@ Status Session::run(const EntryPoint &entry, const Batch *batch, absl::Span<cons
   for (Tensor *tensor : prepared->tokens)
     tensor->data = const_cast<int32_t *>(batch->tokens.data());
 
-  KernelContext context{impl->pool, impl->scratch, batch};
-  for (PreparedCall &call : prepared->calls) {
-    // When no row is selected, there is nothing to compute behind the selection; caches are still filled.
-    bool anyOutput = call.outputs.empty() || !call.caches.empty();
-    for (const Tensor &output : call.outputs)
-      anyOutput |= output.elements() != 0;
-    if (!anyOutput)
-      continue;
-    Status status = call.function(
-        context, {call.inputs, call.outputs, absl::MakeSpan(call.caches), call.call->attributes});
-    if (!status.ok())
-      return callFailed(*call.call, status);
+  if (prepared->compiled) {
+    program::Run run{{impl->pool, impl->scratch, batch},
+                     impl->arena.data(),
+                     impl->programWeights.data(),
+                     impl->caches.data(),
+                     absl::OkStatus()};
+    prepared->compiled(run);
+    COMPRESSC_RETURN_IF_ERROR(run.status);
+  } else {
+    COMPRESSC_RETURN_IF_ERROR(impl->interpret(*prepared, batch));
   }
   prepared->hasRun = true;
   return absl::OkStatus();

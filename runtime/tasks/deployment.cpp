@@ -6,6 +6,7 @@ ABSL_FLAG(std::string, data, "", "data folder or file");
 ABSL_FLAG(std::string, json, "", "result file");
 ABSL_FLAG(std::string, model, "", "folder that holds model/");
 ABSL_FLAG(int64_t, threads, 0, "worker threads");
+ABSL_FLAG(bool, interpret, false, "walk the schedule");
 ABSL_FLAG(bool, quiet, false, "no progress");
 
 namespace compressc {
@@ -17,6 +18,10 @@ FlagUse ModelFlag() {
 
 FlagUse ThreadsFlag() {
   return {"threads", "N", "Worker threads; 0 means one for each hardware thread."};
+}
+
+FlagUse InterpretFlag() {
+  return {"interpret", "", "Walk the schedule instead of running the compiled program: the same results."};
 }
 
 FlagUse QuietFlag() { return {"quiet", "", "No progress line."}; }
@@ -42,7 +47,8 @@ StatusOr<std::unique_ptr<Deployment>> OpenDeployment() {
     COMPRESSC_ASSIGN_OR_RETURN(directory, ExecutableDirectory());
   }
   auto deployment = std::make_unique<Deployment>(int(absl::GetFlag(FLAGS_threads)));
-  COMPRESSC_ASSIGN_OR_RETURN(deployment->model, Model::Open(*payload, directory, deployment->pool));
+  COMPRESSC_ASSIGN_OR_RETURN(deployment->model, Model::Open(*payload, directory, deployment->pool,
+                                         {.interpret = absl::GetFlag(FLAGS_interpret)}));
   return deployment;
 }
 

@@ -32,6 +32,7 @@ StatusOr<std::unique_ptr<Deployment>> OpenDeployment();
 /// Help for the flags that open the model.
 FlagUse ModelFlag();
 FlagUse ThreadsFlag();
+FlagUse InterpretFlag();
 FlagUse QuietFlag();
 
 /// An error when `value` is outside [low, high].

@@ -129,6 +129,7 @@ Command GenerateCommand() {
        {"json", "FILE", "Write text, tokens and speeds to a JSON file; - is standard output."},
        ModelFlag(),
        ThreadsFlag(),
+       InterpretFlag(),
        {"quiet", "", "No line about speeds."}},
       "generate --prompt \"The capital of France is\" --max-tokens 20\n"
       "generate --prompt-file question.txt --json answer.json",

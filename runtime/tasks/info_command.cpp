@@ -104,7 +104,8 @@ Command InfoCommand() {
           "set in use.",
           {{"json", "FILE", "Write it as JSON; - or nothing is standard output.", "-"},
            ModelFlag(),
-           ThreadsFlag()},
+           ThreadsFlag(),
+           InterpretFlag()},
           "info\ninfo --json",
           runInfo};
 }

@@ -197,6 +197,7 @@ Command MmluCommand() {
         "needed."},
        ModelFlag(),
        ThreadsFlag(),
+       InterpretFlag(),
        QuietFlag()},
       "mmlu --data ../shared/data --json mmlu.json\n"
       "mmlu --shots 0 --subjects anatomy,astronomy --csv mmlu.csv\n"

@@ -13,7 +13,7 @@ static constexpr char help[] = R"(compressc: compresses a language model and emi
 
 usage
   compressc MODEL -o OUT [--passes=PIPELINE --calibration FILE] [options]
-  compressc MODEL --emit=lm|compress|exec [--passes=PIPELINE]
+  compressc MODEL --emit=lm|compress|exec|cpp [--passes=PIPELINE]
   compressc compare BASE.json NEW.json [--perplexity BASE.json NEW.json]
 
   MODEL is a Hugging Face directory (safetensors) or a .gguf file: Llama, Qwen2 or Qwen3.
@@ -40,8 +40,9 @@ options
   --sequence-length N    tokens in each (512)
   --dtype=TYPE           of what is not packed: auto, f16, bf16, f32 (auto: 16-bit checkpoints keep
                          theirs, others become f16)
-  --emit=STAGE           print the IR instead: lm (imported), compress (after the passes),
-                         exec (the schedule)
+  --emit=STAGE           print the program instead: lm (imported), compress (after the passes),
+                         exec (the schedule), cpp (the source of its program); with -o OUT: bin
+                         (OUT/run compiled, an error without a compiler)
   --ir FILE              the program, as --emit=lm prints it and you edited it; MODEL gives the weights
   --splat                read config.json only; weights are made up. For --emit
   --max-tokens N         rows of the largest batch that OUT/run computes at once (8192)
@@ -50,6 +51,9 @@ options
   --threads N            0: one for each hardware thread (0)
   --remarks              print each decision of each pass
   --quiet                no progress, no summary
+  --host-compiler=CXX    compiles the emitted program ($CXX, c++, clang++ or g++; none: OUT/run walks
+                         its schedule, with the same results)
+  --runtime-dir DIR      headers and object that emitted programs need (../lib/compressc)
   --runtime FILE         the prebuilt runtime to put into OUT (beside this program)
   --mlir-print-ir-after-all, --mlir-print-ir-tree-dir=DIR, --mlir-pass-pipeline-crash-reproducer=FILE,
   --mlir-timing          what MLIR offers to look into the passes
@@ -81,6 +85,8 @@ struct Options {
   cl::opt<bool> remarks{"remarks"};
   cl::opt<bool> quiet{"quiet"};
   cl::opt<std::string> runtimeFile{"runtime"};
+  cl::opt<std::string> runtimeDirectory{"runtime-dir"};
+  cl::opt<std::string> hostCompiler{"host-compiler"};
   cl::opt<bool> helpPasses{"help-passes"};
 };
 
@@ -143,6 +149,8 @@ int main(int argc, char **argv) {
   options.without = flags.without;
   options.threads = flags.threads;
   options.runtime = flags.runtimeFile;
+  options.runtimeDirectory = flags.runtimeDirectory;
+  options.hostCompiler = flags.hostCompiler;
   options.remarks = flags.remarks;
   options.quiet = flags.quiet;
   mlir::MLIRContext context(mlir::MLIRContext::Threading::DISABLED);

@@ -14,7 +14,7 @@ struct CompileOptions {
   std::string model;              // Hugging Face directory or .gguf file
   std::string output;             // OUT; unused when `emit` is set
   std::string passes;             // textual pipeline
-  std::string emit;               // "", lm, compress or exec
+  std::string emit;               // "", lm, compress, exec, cpp, bin or so
   std::string ir;                 // lm IR to take in place of what the configuration says
   std::string dtype = "auto";     // of the checkpoint: auto, f16, bf16, f32
   bool splat = false;             // no weights: config.json alone
@@ -25,6 +25,8 @@ struct CompileOptions {
   std::vector<std::string> without; // optimisations to leave out
   int threads = 0;                // 0: one for each hardware thread
   std::string runtime;            // the prebuilt runtime; "": beside this executable
+  std::string runtimeDirectory;   // headers and object that emitted programs need; "": ../lib/compressc
+  std::string hostCompiler;       // what compiles emitted programs; "": the first found, none: nothing
   bool remarks = false;           // print every decision
   bool quiet = false;
 };

@@ -23,12 +23,17 @@ struct ModelInfo {
   bool addSpecialTokens = false;    // encode prompts with the tokenizer's template (BOS), as HF does
 };
 
+struct ModelOptions {
+  /// Walk the schedule even if a compiled program is linked in; the results are the same.
+  bool interpret = false;
+};
+
 class Model {
 public:
   /// `payload` = {"model": {...}, "schedule": {...}} as compressc appended it to the executable;
   /// `directory` holds model/.
   static StatusOr<std::unique_ptr<Model>> Open(std::string_view payload, const std::string &directory,
-                                               ThreadPool &pool);
+                                               ThreadPool &pool, const ModelOptions &options = {});
   const ModelInfo &info() const { return modelInfo; }
   const Tokenizer &tokenizer() const { return *tokens; }
   Session &session() { return *runner; }

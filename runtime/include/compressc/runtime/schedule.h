@@ -74,5 +74,7 @@ struct Schedule {
 /// Untrusted input: everything is checked (indices, sizes, kernel names, offsets inside the arena).
 StatusOr<Schedule> ParseSchedule(std::string_view json);
 std::string SerializeSchedule(const Schedule &schedule);
+/// 16 hexadecimal digits that differ when the serialised schedules do (FNV-1a, 64 bits).
+std::string ScheduleDigest(const Schedule &schedule);
 
 } // namespace compressc

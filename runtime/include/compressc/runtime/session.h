@@ -2,6 +2,7 @@
 // points. The same object serves a deployed model, a calibration slice and a weight expression.
 #pragma once
 
+#include "compressc/runtime/program.h"
 #include "compressc/runtime/schedule.h"
 #include <functional>
 #include <memory>
@@ -14,6 +15,8 @@ using WeightResolver = std::function<StatusOr<Tensor>(const WeightDecl &)>;
 struct SessionOptions {
   /// Slots of the KV cache, shared by all attentions; <= 0: schedule.maxTokens.
   int64_t cacheSlots = 0;
+  /// Compiled entry points, run in place of the schedule's calls; must be emitted from this schedule.
+  const program::Program *program = nullptr;
 };
 
 class Session {
@@ -24,6 +27,8 @@ public:
 
   const Schedule &schedule() const;
   int64_t cacheSlots() const;
+  /// Whether entry points run compiled.
+  bool compiled() const;
 
   /// Runs an entry point. `inputs` bind the entry's input buffers in order (not copied). Batches over
   /// maxTokens rows or maxSelected selected rows, slots out of range and tokens below 0 are refused.

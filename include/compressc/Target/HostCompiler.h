@@ -1,0 +1,28 @@
+// The compiler of this machine, which turns emitted source into programs.
+#pragma once
+
+#include "compressc/runtime/status.h"
+#include <string>
+#include <vector>
+
+namespace compressc {
+
+/// The compiler to use: `asked` when it is not empty ("none": none at all), else $CXX, c++, clang++ or g++ from
+/// PATH, whichever is first. NotFound when there is none; an error when the one asked for does not exist.
+StatusOr<std::string> FindHostCompiler(const std::string &asked);
+
+/// What emitted source needs beside the compiler: the runtime's headers and its one object file, in
+/// `<directory of this program>/../lib/compressc` unless `directory` says otherwise.
+struct RuntimeFiles {
+  std::string includes;
+  std::string object;
+  static StatusOr<RuntimeFiles> Find(const std::string &directory);
+};
+
+enum class Product { Executable, SharedLibrary };
+
+/// Compiles `source` and links it with the runtime to `output`. An error holds the compiler's first message.
+Status CompileProgram(const std::string &compiler, const RuntimeFiles &runtime, Product product,
+                      const std::string &source, const std::string &output);
+
+} // namespace compressc

@@ -1,0 +1,81 @@
+// Find and run the compiler of this machine.
+#include "compressc/Target/HostCompiler.h"
+#include "absl/strings/str_cat.h"
+#include "llvm/ADT/ScopeExit.h"
+#include "llvm/ADT/StringRef.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/MemoryBuffer.h"
+#include "llvm/Support/Program.h"
+#include <cstdlib>
+#include <filesystem>
+
+namespace compressc {
+
+StatusOr<std::string> FindHostCompiler(const std::string &asked) {
+  if (asked == "none")
+    return absl::NotFoundError("--host-compiler=none");
+  std::vector<std::string> names{asked};
+  if (asked.empty()) {
+    names = {"c++", "clang++", "g++"};
+    if (const char *cxx = std::getenv("CXX"); cxx && *cxx)
+      names.insert(names.begin(), cxx);
+  }
+  for (const std::string &name : names)
+    if (auto path = llvm::sys::findProgramByName(name))
+      return *path;
+  if (!asked.empty())
+    return Invalid("--host-compiler=", asked, ": there is no such program");
+  return absl::NotFoundError("no C++ compiler: neither $CXX nor c++, clang++ or g++ in PATH");
+}
+
+StatusOr<RuntimeFiles> RuntimeFiles::Find(const std::string &directory) {
+  std::error_code error;
+  std::filesystem::path base = directory;
+  if (directory.empty())
+    base = std::filesystem::read_symlink("/proc/self/exe", error).parent_path().parent_path() / "lib/compressc";
+  RuntimeFiles files{(base / "include").string(), (base / "runtime.o").string()};
+  if (!std::filesystem::is_regular_file(files.object, error) ||
+      !std::filesystem::is_regular_file(base / "include/compressc/runtime/program.h", error))
+    return Invalid("the runtime's object and headers are not in ", base.string(),
+                   "; build the target compressc-runtime-object or give --runtime-dir DIR");
+  return files;
+}
+
+static Status runCompiler(const std::vector<std::string> &arguments) {
+  llvm::SmallString<128> log;
+  if (std::error_code error = llvm::sys::fs::createTemporaryFile("compressc", "log", log))
+    return IOError("no temporary file: ", error.message());
+  llvm::scope_exit cleanUp([&] { llvm::sys::fs::remove(log); });
+  std::vector<llvm::StringRef> pieces(arguments.begin(), arguments.end());
+  std::string reason;
+  int code = llvm::sys::ExecuteAndWait(arguments[0], pieces, std::nullopt, {llvm::StringRef(""), log.str(), log.str()},
+                                       /*SecondsToWait=*/600, /*MemoryLimit=*/0, &reason);
+  if (code == 0)
+    return absl::OkStatus();
+  auto text = llvm::MemoryBuffer::getFile(log);
+  llvm::StringRef message = text ? (*text)->getBuffer() : llvm::StringRef();
+  // The first line that says error, else the first.
+  llvm::SmallVector<llvm::StringRef> lines;
+  message.split(lines, '\n', -1, false);
+  llvm::StringRef first = lines.empty() ? llvm::StringRef(reason) : lines.front();
+  for (llvm::StringRef line : lines)
+    if (line.contains("error")) {
+      first = line;
+      break;
+    }
+  return Invalid(arguments[0], " failed: ", first.str(), "; --host-compiler=none does without it");
+}
+
+Status CompileProgram(const std::string &compiler, const RuntimeFiles &runtime, Product product,
+                      const std::string &source, const std::string &output) {
+  // The runtime's flags: the results must not depend on how expressions are contracted.
+  std::vector<std::string> arguments{compiler, "-std=c++20", "-O2", "-fPIC", "-ffp-contract=off", "-fno-exceptions",
+                                     "-I", runtime.includes, "-o", output, source, runtime.object,
+                                     "-static-libstdc++", "-static-libgcc", "-pthread", "-Wl,--gc-sections", "-s"};
+  if (product == Product::SharedLibrary)
+    arguments.insert(arguments.end(), {"-shared", absl::StrCat("-Wl,--version-script=", runtime.includes,
+                                                               "/compressc/exports.map")});
+  return runCompiler(arguments);
+}
+
+} // namespace compressc

@@ -1,0 +1,32 @@
+// A run of an emitted program; see compressc/runtime/program.h.
+#pragma once
+
+#include "compressc/runtime/program.h"
+#include "gemm.h"
+#include <memory>
+
+namespace compressc {
+
+/// A weight as kernels take it, made once for a session.
+struct ProgramWeight {
+  WeightMatrix matrix;         // rank 2
+  const float *vector = nullptr; // rank 1, as fp32
+  std::unique_ptr<float[]> storage;
+
+  static StatusOr<ProgramWeight> Create(const Tensor &tensor, std::string_view what);
+};
+
+} // namespace compressc
+
+struct compressc::program::Run {
+  compressc::KernelContext context;
+  uint8_t *arena;
+  const compressc::ProgramWeight *weights;
+  compressc::CacheView *caches;
+  compressc::Status status;
+
+  int64_t rows(Value value) const {
+    return value.rows == Rows::Tokens ? context.batch->rows() : int64_t(context.batch->selectedRows.size());
+  }
+  float *at(Value value) const { return reinterpret_cast<float *>(arena + value.offset); }
+};
