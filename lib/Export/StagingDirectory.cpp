@@ -1,5 +1,6 @@
 // Everything is written under a temporary name and renamed at the end.
 #include "compressc/Export/Export.h"
+#include "compressc/runtime/model.h"
 #include <fcntl.h>
 #include <filesystem>
 #include <unistd.h>
@@ -12,8 +13,7 @@ namespace {
 /// OUT of an earlier run, which may be replaced.
 bool madeByUs(const fs::path &path) {
   std::error_code error;
-  return fs::is_regular_file(path / "report.json", error) && fs::is_regular_file(path / "run", error) &&
-         fs::is_directory(path / "model", error);
+  return fs::is_regular_file(path / "report.json", error) && ReadPayload((path / "run").string()).ok();
 }
 
 Status syncDirectory(const fs::path &path) {
@@ -57,7 +57,8 @@ StagingDirectory::~StagingDirectory() {
 
 Status StagingDirectory::commit() {
   std::error_code error;
-  COMPRESSC_RETURN_IF_ERROR(syncDirectory(fs::path(temporary) / "model"));
+  if (fs::path model = fs::path(temporary) / "model"; fs::exists(model, error))
+    COMPRESSC_RETURN_IF_ERROR(syncDirectory(model));
   COMPRESSC_RETURN_IF_ERROR(syncDirectory(temporary));
   std::string old = output + ".old-" + std::to_string(::getpid());
   bool replaces = fs::exists(output, error);

@@ -299,7 +299,14 @@ private:
           compileProgram(module, toolchain, Product::Executable, staging->path(), runtime));
       compileSeconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - before).count();
     }
-    COMPRESSC_RETURN_IF_ERROR(WriteExecutable(runtime, staging->path() + "/run", payload));
+    std::vector<EmbeddedFile> embedded;
+    std::string modelDirectory = staging->path() + "/model";
+    if (options.singleFile)
+      for (const char *name : {"model.safetensors", "tokenizer.json"})
+        embedded.push_back({name, modelDirectory + "/" + name});
+    COMPRESSC_RETURN_IF_ERROR(WriteExecutable(runtime, staging->path() + "/run", payload, embedded));
+    if (options.singleFile)
+      std::filesystem::remove_all(modelDirectory);
     if (!toolchain.compiler.empty())
       std::filesystem::remove(runtime);
 

@@ -103,6 +103,11 @@ StatusOr<std::string> gunzip(const std::string &path, std::string_view compresse
 } // namespace
 
 StatusOr<std::shared_ptr<MappedFile>> MappedFile::Open(const std::string &path) {
+  return OpenRegion(path, 0, -1, path);
+}
+
+StatusOr<std::shared_ptr<MappedFile>> MappedFile::OpenRegion(const std::string &path, int64_t offset, int64_t bytes,
+                                                             const std::string &name) {
   Descriptor file(openRetrying(path.c_str(), O_RDONLY));
   if (file.get() < 0)
     return systemError(path, "open");
@@ -111,15 +116,19 @@ StatusOr<std::shared_ptr<MappedFile>> MappedFile::Open(const std::string &path) 
     return systemError(path, "stat");
   if (!S_ISREG(info.st_mode))
     return Invalid(path, ": not a regular file");
+  if (bytes < 0)
+    bytes = info.st_size;
+  if (offset < 0 || offset % regionAlignment || offset > info.st_size || bytes > info.st_size - offset)
+    return Invalid(name, ": would be ", bytes, " bytes from ", offset, " on in a file of ", info.st_size);
   std::shared_ptr<MappedFile> mapped(new MappedFile);
-  mapped->name = path;
-  if (info.st_size == 0)
+  mapped->name = name;
+  if (bytes == 0)
     return mapped;
-  void *base = ::mmap(nullptr, size_t(info.st_size), PROT_READ, MAP_PRIVATE, file.get(), 0);
+  void *base = ::mmap(nullptr, size_t(bytes), PROT_READ, MAP_PRIVATE, file.get(), offset);
   if (base == MAP_FAILED)
     return systemError(path, "map");
   mapped->base = static_cast<const uint8_t *>(base);
-  mapped->length = size_t(info.st_size);
+  mapped->length = size_t(bytes);
   return mapped;
 }
 

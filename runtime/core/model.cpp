@@ -16,20 +16,42 @@ constexpr std::string_view forwardName = "forward";
 /// untouched slots cost only address space.
 constexpr int64_t maxContextSlots = 32768;
 
+struct Region {
+  int64_t offset, bytes;
+};
+
 struct Payload {
   ModelInfo info;
   Schedule schedule;
+  std::map<std::string, Region> files; // inside the executable
 };
+
+Status parseFiles(const nlohmann::json &value, std::map<std::string, Region> &files) {
+  constexpr size_t most = 64;
+  if (!value.is_object() || value.size() > most)
+    return Invalid("payload: \"files\" is no object of at most ", most, " files");
+  for (const auto &[name, region] : value.items()) {
+    bool good = region.is_array() && region.size() == 2;
+    for (const nlohmann::json &number : region)
+      good = good && number.is_number_unsigned() && number.get<uint64_t>() <= uint64_t(INT64_MAX);
+    if (!good)
+      return Invalid("payload: the place of ", name.substr(0, 64), " is not an offset and a size");
+    files[name] = {region[0].get<int64_t>(), region[1].get<int64_t>()};
+  }
+  return absl::OkStatus();
+}
 
 StatusOr<Payload> parsePayload(std::string_view text) {
   COMPRESSC_ASSIGN_OR_RETURN(nlohmann::json value, ParseJson(text, "payload"));
   COMPRESSC_ASSIGN_OR_RETURN(JsonObject object,
-                             JsonObject::From(value, "payload", {"model", "schedule"}));
+                             JsonObject::From(value, "payload", {"model", "schedule", "files"}));
   COMPRESSC_ASSIGN_OR_RETURN(const nlohmann::json *model, object.get("model"));
   COMPRESSC_ASSIGN_OR_RETURN(const nlohmann::json *schedule, object.get("schedule"));
   Payload payload;
   COMPRESSC_ASSIGN_OR_RETURN(payload.info, ModelInfoFromJson(*model));
   COMPRESSC_ASSIGN_OR_RETURN(payload.schedule, ScheduleFromJson(*schedule));
+  if (const nlohmann::json *files = object.find("files"))
+    COMPRESSC_RETURN_IF_ERROR(parseFiles(*files, payload.files));
   return payload;
 }
 
@@ -56,9 +78,23 @@ StatusOr<std::unique_ptr<Model>> Model::Open(std::string_view payload, const std
   COMPRESSC_RETURN_IF_ERROR(checkForward(parsed));
   std::unique_ptr<Model> model(new Model);
   model->modelInfo = std::move(parsed.info);
-  std::string files = directory + "/model";
-  COMPRESSC_ASSIGN_OR_RETURN(model->weights, SafetensorsReader::OpenDirectory(files));
-  COMPRESSC_ASSIGN_OR_RETURN(model->tokens, Tokenizer::FromFile(files + "/tokenizer.json"));
+  if (parsed.files.empty()) {
+    std::string files = directory + "/model";
+    COMPRESSC_ASSIGN_OR_RETURN(model->weights, SafetensorsReader::OpenDirectory(files));
+    COMPRESSC_ASSIGN_OR_RETURN(model->tokens, Tokenizer::FromFile(files + "/tokenizer.json"));
+  } else {
+    auto open = [&](const std::string &name) -> StatusOr<std::shared_ptr<MappedFile>> {
+      auto found = parsed.files.find(name);
+      if (found == parsed.files.end())
+        return Invalid("payload: the executable holds no ", name);
+      return MappedFile::OpenRegion(modelOptions.executable, found->second.offset, found->second.bytes, name);
+    };
+    COMPRESSC_ASSIGN_OR_RETURN(std::shared_ptr<MappedFile> weights, open("model.safetensors"));
+    COMPRESSC_ASSIGN_OR_RETURN(model->weights, SafetensorsReader::FromMapped(std::move(weights)));
+    COMPRESSC_ASSIGN_OR_RETURN(std::shared_ptr<MappedFile> text, open("tokenizer.json"));
+    COMPRESSC_ASSIGN_OR_RETURN(
+        model->tokens, Tokenizer::FromJson({reinterpret_cast<const char *>(text->data()), text->size()}, text->path()));
+  }
   SessionOptions options;
   options.program = modelOptions.interpret ? nullptr : &compressc_program;
   options.cacheSlots =

@@ -387,8 +387,12 @@ StatusOr<std::vector<std::string>> safetensorsFiles(const std::string &directory
 } // namespace
 
 StatusOr<SafetensorsReader> SafetensorsReader::OpenFile(const std::string &path) {
-  SafetensorsReader reader;
   COMPRESSC_ASSIGN_OR_RETURN(std::shared_ptr<MappedFile> file, MappedFile::Open(path));
+  return FromMapped(std::move(file));
+}
+
+StatusOr<SafetensorsReader> SafetensorsReader::FromMapped(std::shared_ptr<MappedFile> file) {
+  SafetensorsReader reader;
   COMPRESSC_RETURN_IF_ERROR(addTensors(file, reader.entries));
   reader.totalFileBytes = int64_t(file->size());
   return reader;

@@ -51,6 +51,7 @@ options
   --threads N            0: one for each hardware thread (0)
   --remarks              print each decision of each pass
   --quiet                no progress, no summary
+  --single-file          weights and tokenizer inside OUT/run; no OUT/model
   --host-compiler=CXX    compiles the emitted program ($CXX, c++, clang++ or g++; none: OUT/run walks
                          its schedule, with the same results)
   --runtime-dir DIR      headers and object that emitted programs need (../lib/compressc)
@@ -86,6 +87,7 @@ struct Options {
   cl::opt<bool> quiet{"quiet"};
   cl::opt<std::string> runtimeFile{"runtime"};
   cl::opt<std::string> runtimeDirectory{"runtime-dir"};
+  cl::opt<bool> singleFile{"single-file"};
   cl::opt<std::string> hostCompiler{"host-compiler"};
   cl::opt<bool> helpPasses{"help-passes"};
 };
@@ -150,6 +152,7 @@ int main(int argc, char **argv) {
   options.threads = flags.threads;
   options.runtime = flags.runtimeFile;
   options.runtimeDirectory = flags.runtimeDirectory;
+  options.singleFile = flags.singleFile;
   options.hostCompiler = flags.hostCompiler;
   options.remarks = flags.remarks;
   options.quiet = flags.quiet;

@@ -26,6 +26,7 @@ struct CompileOptions {
   int threads = 0;                // 0: one for each hardware thread
   std::string runtime;            // the prebuilt runtime; "": beside this executable
   std::string runtimeDirectory;   // headers and object that emitted programs need; "": ../lib/compressc
+  bool singleFile = false;        // weights and tokenizer inside OUT/run, no OUT/model
   std::string hostCompiler;       // what compiles emitted programs; "": the first found, none: nothing
   bool remarks = false;           // print every decision
   bool quiet = false;

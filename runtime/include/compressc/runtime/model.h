@@ -26,12 +26,14 @@ struct ModelInfo {
 struct ModelOptions {
   /// Walk the schedule even if a compiled program is linked in; the results are the same.
   bool interpret = false;
+  /// The file that holds what the payload's "files" name.
+  std::string executable = "/proc/self/exe";
 };
 
 class Model {
 public:
   /// `payload` = {"model": {...}, "schedule": {...}} as compressc appended it to the executable;
-  /// `directory` holds model/.
+  /// `directory` holds model/, unless the payload's "files" say that the executable holds it.
   static StatusOr<std::unique_ptr<Model>> Open(std::string_view payload, const std::string &directory,
                                                ThreadPool &pool, const ModelOptions &options = {});
   const ModelInfo &info() const { return modelInfo; }
@@ -62,7 +64,13 @@ StatusOr<ModelInfo> ParseModelInfo(std::string_view json);
 
 /// The payload behind an executable: [ELF][JSON][u64 length]["CPRSSC01"]. Absent: NotFound.
 StatusOr<std::string> ReadPayload(const std::string &executable);
-/// Copies `runtime` to `output`, appends the payload, makes it executable.
-Status WriteExecutable(const std::string &runtime, const std::string &output, std::string_view payload);
+/// A file that an executable carries inside, page-aligned; the payload's "files" say where.
+struct EmbeddedFile {
+  std::string name; // as in model/, "model.safetensors"
+  std::string path; // what is copied
+};
+/// Copies `runtime` to `output`, appends files and the payload (a JSON object), makes it executable.
+Status WriteExecutable(const std::string &runtime, const std::string &output, std::string_view payload,
+                       const std::vector<EmbeddedFile> &files = {});
 
 } // namespace compressc

@@ -15,6 +15,10 @@ namespace compressc {
 class MappedFile {
 public:
   static StatusOr<std::shared_ptr<MappedFile>> Open(const std::string &path);
+  /// `bytes` bytes of a file from `offset` on, a multiple of regionAlignment; messages call it `name`.
+  static StatusOr<std::shared_ptr<MappedFile>> OpenRegion(const std::string &path, int64_t offset, int64_t bytes,
+                                                          const std::string &name);
+  static constexpr int64_t regionAlignment = 65536; // the largest page of any Linux that we know
   ~MappedFile();
   const uint8_t *data() const { return base; }
   size_t size() const { return length; }
@@ -41,6 +45,7 @@ struct StoredTensor {
 class SafetensorsReader {
 public:
   static StatusOr<SafetensorsReader> OpenFile(const std::string &path);
+  static StatusOr<SafetensorsReader> FromMapped(std::shared_ptr<MappedFile> file);
   static StatusOr<SafetensorsReader> OpenDirectory(const std::string &directory);
 
   const std::map<std::string, StoredTensor> &tensors() const { return entries; }
