@@ -1,4 +1,4 @@
-#include "gemm.h"
+#include "int8.h"
 #include "isa/functions.h"
 #include "kernels.h"
 #include "operands.h"
@@ -31,20 +31,61 @@ public:
   }
 
   void run(KernelContext &context) {
-    const float *input = x;
-    if (normalised && rows > 0) {
-      float *normed =
-          static_cast<float *>(context.scratch.shared(size_t(rows * depth) * sizeof(float)));
-      ForRows(context, rows, depth, [&](int64_t begin, int64_t end, int) {
-        for (int64_t row = begin; row < end; ++row)
-          COMPRESSC_ISA_CALL(rmsNorm, x + row * depth, norm, depth, epsilon, normed + row * depth);
-      });
-      input = normed;
+    if (rows == 0)
+      return;
+    const float *input = prepareRows(context);
+    for (GemmProduct &product : products) {
+      product.int8 = int8Rows(*product.w);
+      product.gateInt8 = product.gate ? int8Rows(*product.gate) : nullptr;
     }
     Gemm(context, rows, depth, input, depth, products);
   }
 
 private:
+  /// Normalises and rounds x once for all weights; the result and `int8` are in the shared scratch.
+  const float *prepareRows(KernelContext &context) {
+    if (inInt8)
+      for (const WeightMatrix &w : weights)
+        if (std::optional<Int8Format> format = Int8FormatOf(w); format && !find(*format))
+          int8.emplace_back().format = *format;
+    if (!normalised && int8.empty())
+      return x;
+    int64_t normedBytes = normalised ? (rows * depth * int64_t(sizeof(float)) + 63) / 64 * 64 : 0;
+    size_t bytes = size_t(normedBytes);
+    for (const Int8Rows &to : int8)
+      bytes += Int8Rows::bytes(rows, depth, to.format);
+    char *memory = static_cast<char *>(context.scratch.shared(bytes));
+    float *normed = reinterpret_cast<float *>(memory);
+    memory += normedBytes;
+    for (Int8Rows &to : int8) {
+      to = Int8Rows::In(memory, rows, depth, to.format);
+      memory += Int8Rows::bytes(rows, depth, to.format);
+    }
+    ForRows(context, rows, depth, [&](int64_t begin, int64_t end, int) {
+      for (int64_t row = begin; row < end; ++row) {
+        const float *values = x + row * depth;
+        if (normalised) {
+          COMPRESSC_ISA_CALL(rmsNorm, values, norm, depth, epsilon, normed + row * depth);
+          values = normed + row * depth;
+        }
+        for (const Int8Rows &to : int8)
+          COMPRESSC_ISA_CALL(quantizeRow, values, depth, row, to);
+      }
+    });
+    return normalised ? normed : x;
+  }
+
+  const Int8Rows *find(const Int8Format &format) const {
+    for (const Int8Rows &to : int8)
+      if (to.format == format)
+        return &to;
+    return nullptr;
+  }
+  const Int8Rows *int8Rows(const WeightMatrix &w) const {
+    std::optional<Int8Format> format = inInt8 ? Int8FormatOf(w) : std::nullopt;
+    return format ? find(*format) : nullptr;
+  }
+
   Status parseAttributes() {
     const Attributes &attributes = call.attributes;
     std::string prologue = attributes.getStringOr("prologue", "");
@@ -63,6 +104,11 @@ private:
                               "' is unknown; choose add, silu_mul, gelu_mul, gelu_tanh_mul or "
                               "relu_mul");
     }
+
+    std::string compute = attributes.getStringOr("compute", "f32");
+    inInt8 = compute == "int8";
+    if (compute != "f32" && !inInt8)
+      return operands.error("compute = '", compute, "' is unknown; choose f32 or int8");
 
     count = attributes.getIntOr("weights", 1);
     if (count < 1 || count > 32)
@@ -165,13 +211,14 @@ private:
 
   Operands operands;
   const KernelCall &call;
-  bool normalised = false, residual = false;
+  bool normalised = false, residual = false, inInt8 = false;
   std::optional<Activation> activation;
   int64_t count = 0, biases = 0, rows = 0, depth = 0;
   float epsilon = 0;
   const float *x = nullptr, *norm = nullptr;
   std::vector<WeightMatrix> weights;
   std::vector<GemmProduct> products;
+  std::vector<Int8Rows> int8; // one for each distinct format
   std::vector<float> normStorage;
   std::vector<std::vector<float>> biasStorage;
 };
