@@ -259,6 +259,11 @@ bool LinearOp::readsPacked(unsigned operand) { return operand == 1; }
 bool EmbeddingOp::readsPacked(unsigned operand) { return operand == 1; }
 bool SelectRowsOp::selectsRows() { return true; }
 
+void LinearOp::getKernelAttributes(NamedAttrList &attributes) {
+  if (auto compute = getCompute())
+    attributes.set("compute", StringAttr::get(getContext(), stringifyCompute(*compute)));
+}
+
 void RotaryEmbeddingOp::getKernelAttributes(NamedAttrList &attributes) {
   Builder builder(getContext());
   attributes.set("head_dim", getHeadDimAttr());

@@ -91,6 +91,11 @@ def LM_Activation : I32EnumAttr<"Activation", "activation of a gated product", [
   let cppNamespace = "::compressc::lm";
 }
 
+def LM_Compute : I32EnumAttr<"Compute", "the arithmetic of a product", [
+    I32EnumAttrCase<"f32", 0>, I32EnumAttrCase<"bf16", 1>, I32EnumAttrCase<"int8", 2>]> {
+  let cppNamespace = "::compressc::lm";
+}
+
 def LM_Tokens : 1DTensorOf<[I32]>;
 def LM_Rows : TensorRankOf<[F32], [2]>;
 def LM_Weight : TensorOf<[F32, F16, BF16]>;
@@ -180,17 +185,24 @@ def LM_LayerNormOp : LM_KernelOp<"layer_norm", [Pure, AllTypesMatch<["input", "r
   let hasVerifier = 1;
 }
 
-def LM_LinearOp : LM_KernelOp<"linear", [Pure], ["readsPacked"]> {
+def LM_LinearOp : LM_KernelOp<"linear", [Pure], ["readsPacked", "getKernelAttributes"]> {
   let summary = "product with a weight, and a bias";
   let description = [{
     `out[t, n] = sum_k x[t, k] * weight[n, k] + bias[n]`; x [T, K], weight [N, K] as checkpoints store it,
-    bias [N], out [T, N]; accumulated in fp32. A quantised linear is `linear(x, compress.dequantize(packed))`:
+    bias [N], out [T, N]; accumulated in fp32. `compute` is the arithmetic of the deployed kernel: f32
+    (where it is missing), bf16 (x and weight rounded to bf16), int8 (x rounded to 8 bits with a scale for
+    each group of the weight, times the weight's codes; plain weights stay in fp32). A quantised linear is `linear(x, compress.dequantize(packed))`:
     the lowering lets the kernel read the packed codes in place.
   }];
-  let arguments = (ins LM_Rows:$input, LM_Weight:$weight, Optional<LM_Weight>:$bias);
+  let arguments = (ins LM_Rows:$input, LM_Weight:$weight, Optional<LM_Weight>:$bias,
+                       OptionalAttr<LM_Compute>:$compute);
   let results = (outs LM_Rows:$result);
-  let assemblyFormat = "$input `,` $weight (`bias` $bias^)? attr-dict `:` functional-type(operands, results)";
+  let assemblyFormat = "$input `,` $weight (`bias` $bias^)? (`compute` $compute^)? attr-dict `:` functional-type(operands, results)";
   let hasVerifier = 1;
+  let builders = [OpBuilder<(ins "::mlir::Type":$result, "::mlir::Value":$input, "::mlir::Value":$weight,
+                             "::mlir::Value":$bias), [{
+    build($_builder, $_state, result, input, weight, bias, ComputeAttr());
+  }]>];
 }
 
 def LM_RotaryEmbeddingOp : LM_KernelOp<"rotary_embedding", [Pure, AllTypesMatch<["input", "result"]>], ["getKernelAttributes"]> {

@@ -56,12 +56,17 @@ Status runPipeline(ModuleOp module, const std::string &passes) {
   return runPasses(module, manager);
 }
 
-Status lowerModule(ModuleOp module, int64_t maxTokens) {
+Status lowerModule(ModuleOp module, const CompileOptions &options) {
   auto manager = PassManager::on<ModuleOp>(module.getContext());
   if (failed(applyPassManagerCLOptions(manager)))
     return Invalid("bad pass manager options");
   // A logits buffer for every token would dwarf the rest; the planner cuts batches at 512 selected rows.
-  BuildLoweringPipeline(manager, maxTokens, std::min<int64_t>(maxTokens, 512));
+  LoweringOptions lowering;
+  lowering.maxTokens = options.maxTokens;
+  lowering.maxSelected = std::min<int64_t>(options.maxTokens, 512);
+  lowering.compute = options.compute;
+  lowering.activations = options.activations;
+  BuildLoweringPipeline(manager, lowering);
   return runPasses(module, manager);
 }
 
@@ -120,6 +125,10 @@ public:
       return Invalid("--emit=", options.emit, ": lm, compress or exec");
     if (options.emit.empty() && options.output.empty())
       return Invalid("give an output directory with -o OUT, or --emit=lm|compress|exec to print the IR");
+    if (options.compute != "f32" && options.compute != "bf16")
+      return Invalid("--compute=", options.compute, ": f32 or bf16");
+    if (options.activations != "f32" && options.activations != "int8")
+      return Invalid("--activations=", options.activations, ": f32 or int8");
     ImportOptions importOptions;
     importOptions.dtype = options.dtype;
     importOptions.splat = options.splat;
@@ -140,7 +149,7 @@ public:
       if (failed(weights))
         return Invalid("the pipeline's result can't be stored");
       BindWeights(module, *weights);
-      COMPRESSC_RETURN_IF_ERROR(lowerModule(module, options.maxTokens));
+      COMPRESSC_RETURN_IF_ERROR(lowerModule(module, options));
       return print(module);
     }
     return deploy(module);
@@ -228,7 +237,7 @@ private:
     info.endTokens = model.config.endTokens;
     info.addSpecialTokens = true;
 
-    COMPRESSC_RETURN_IF_ERROR(lowerModule(module, options.maxTokens));
+    COMPRESSC_RETURN_IF_ERROR(lowerModule(module, options));
     Schedule schedule = ToSchedule(*module.getOps<exec::ProgramOp>().begin());
     std::string payload = absl::StrCat("{\"model\":", SerializeModelInfo(info), ",\n\"schedule\":",
                                        SerializeSchedule(schedule), "}\n");
@@ -237,6 +246,8 @@ private:
     ReportInputs inputs;
     inputs.info = info;
     inputs.checkpointType = checkpointType;
+    inputs.compute = options.compute;
+    inputs.activations = options.activations;
     if (!calibration.samples.empty()) {
       inputs.calibrationFile = std::filesystem::path(options.calibration).filename().string();
       inputs.samples = options.samples;

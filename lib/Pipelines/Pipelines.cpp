@@ -64,13 +64,16 @@ void RegisterPassesAndPipelines() {
       "awq", "AWQ: insert-calibration, awq-scale, clip, quantize", buildAWQ);
 }
 
-void BuildLoweringPipeline(OpPassManager &manager, int64_t maxTokens, int64_t maxSelected) {
+void BuildLoweringPipeline(OpPassManager &manager, const LoweringOptions &options) {
   manager.addPass(createDropCalibration());
   manager.addPass(createCanonicalizerPass());
   manager.addPass(createCSEPass());
-  LowerToExecOptions options;
-  options.maxTokens = maxTokens, options.maxSelected = maxSelected;
-  manager.addPass(createLowerToExec(options));
+  SetComputeOptions compute;
+  compute.compute = options.compute, compute.activations = options.activations;
+  manager.addPass(createSetCompute(compute));
+  LowerToExecOptions lower;
+  lower.maxTokens = options.maxTokens, lower.maxSelected = options.maxSelected;
+  manager.addPass(createLowerToExec(lower));
 }
 
 } // namespace compressc

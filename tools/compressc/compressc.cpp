@@ -45,6 +45,9 @@ options
   --ir FILE              the program, as --emit=lm prints it and you edited it; MODEL gives the weights
   --splat                read config.json only; weights are made up. For --emit
   --max-tokens N         rows of the largest batch that OUT/run computes at once (8192)
+  --compute=TYPE         arithmetic of OUT/run's linears: f32 or bf16 (f32)
+  --activations=TYPE     of linears with packed weights: f32, or int8: rounded to 8 bits with a scale for
+                         each row and group, several times faster (f32)
   --threads N            0: one for each hardware thread (0)
   --remarks              print each decision of each pass
   --quiet                no progress, no summary
@@ -55,7 +58,8 @@ options
 
 /// A shared LLVM registers options of its own; ours go first where a name is the same.
 static bool makeRoom() {
-  for (const char *name : {"threads", "passes", "emit", "samples", "runtime", "quiet", "remarks"})
+  for (const char *name : {"threads", "passes", "emit", "samples", "runtime", "quiet", "remarks", "compute",
+                           "activations"})
     if (auto found = cl::getRegisteredOptions().find(name); found != cl::getRegisteredOptions().end())
       found->second->removeArgument();
   return true;
@@ -74,6 +78,8 @@ struct Options {
   cl::opt<int64_t> samples{"samples", cl::init(128)};
   cl::opt<int64_t> sequenceLength{"sequence-length", cl::init(512)};
   cl::opt<int64_t> maxTokens{"max-tokens", cl::init(8192)};
+  cl::opt<std::string> compute{"compute", cl::init("f32")};
+  cl::opt<std::string> activations{"activations", cl::init("f32")};
   cl::opt<int> threads{"threads", cl::init(0)};
   cl::opt<bool> remarks{"remarks"};
   cl::opt<bool> quiet{"quiet"};
@@ -137,6 +143,8 @@ int main(int argc, char **argv) {
   options.samples = flags.samples;
   options.sequenceLength = flags.sequenceLength;
   options.maxTokens = flags.maxTokens;
+  options.compute = flags.compute;
+  options.activations = flags.activations;
   options.threads = flags.threads;
   options.runtime = flags.runtimeFile;
   options.remarks = flags.remarks;

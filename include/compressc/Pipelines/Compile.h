@@ -22,6 +22,8 @@ struct CompileOptions {
   int64_t sequenceLength = 512;
   int64_t maxTokens = 8192;       // rows of a batch that the deployed schedule is planned for
   int threads = 0;                // 0: one for each hardware thread
+  std::string compute = "f32";     // of deployed linears: f32 or bf16
+  std::string activations = "f32"; // of deployed linears with packed weights: f32 or int8
   std::string runtime;            // the prebuilt runtime; "": beside this executable
   bool remarks = false;           // print every decision
   bool quiet = false;
