@@ -329,6 +329,8 @@ void FusedLinearOp::getKernelAttributes(NamedAttrList &attributes) {
     attributes.set("epilogue", builder.getStringAttr((stringifyActivation(*getGate()) + "_mul").str()));
   if (getResidual())
     attributes.set("epilogue", builder.getStringAttr("add"));
+  if (auto compute = getCompute())
+    attributes.set("compute", builder.getStringAttr(stringifyCompute(*compute)));
 }
 
 bool LinearOp::readsPacked(unsigned operand) { return operand == 1; }
@@ -337,6 +339,11 @@ bool RotaryEmbeddingOp::mayOverwrite(unsigned operand) { return operand == 0; }
 bool GatedActivationOp::mayOverwrite(unsigned) { return true; }
 bool EmbeddingOp::readsPacked(unsigned operand) { return operand == 1; }
 bool SelectRowsOp::selectsRows() { return true; }
+
+void LinearOp::getKernelAttributes(NamedAttrList &attributes) {
+  if (auto compute = getCompute())
+    attributes.set("compute", StringAttr::get(getContext(), stringifyCompute(*compute)));
+}
 
 void RotaryEmbeddingOp::getKernelAttributes(NamedAttrList &attributes) {
   Builder builder(getContext());

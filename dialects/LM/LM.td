@@ -91,6 +91,11 @@ def LM_ActivationAttr : I32EnumAttr<"Activation", "activation of a gated product
   let cppNamespace = "::compressc::lm";
 }
 
+def LM_Compute : I32EnumAttr<"Compute", "the arithmetic of a product", [
+    I32EnumAttrCase<"f32", 0>, I32EnumAttrCase<"bf16", 1>, I32EnumAttrCase<"int8", 2>]> {
+  let cppNamespace = "::compressc::lm";
+}
+
 def LM_Tokens : 1DTensorOf<[I32]>;
 def LM_Rows : TensorRankOf<[F32], [2]>;
 def LM_Weight : TensorOf<[F32, F16, BF16]>;
@@ -180,17 +185,24 @@ def LM_LayerNormOp : LM_KernelOp<"layer_norm", [Pure, AllTypesMatch<["input", "r
   let hasVerifier = 1;
 }
 
-def LM_LinearOp : LM_KernelOp<"linear", [Pure], ["readsPacked"]> {
+def LM_LinearOp : LM_KernelOp<"linear", [Pure], ["readsPacked", "getKernelAttributes"]> {
   let summary = "product with a weight, and a bias";
   let description = [{
     `out[t, n] = sum_k x[t, k] * weight[n, k] + bias[n]`; x [T, K], weight [N, K] as checkpoints store it,
-    bias [N], out [T, N]; accumulated in fp32. A quantised linear is `linear(x, compress.dequantize(packed))`:
+    bias [N], out [T, N]; accumulated in fp32. `compute` is the arithmetic of the deployed kernel: f32
+    (where it is missing), bf16 (x and weight rounded to bf16), int8 (x rounded to 8 bits with a scale for
+    each group of the weight, times the weight's codes; plain weights stay in fp32). A quantised linear is `linear(x, compress.dequantize(packed))`:
     the lowering lets the kernel read the packed codes in place.
   }];
-  let arguments = (ins LM_Rows:$input, LM_Weight:$weight, Optional<LM_Weight>:$bias);
+  let arguments = (ins LM_Rows:$input, LM_Weight:$weight, Optional<LM_Weight>:$bias,
+                       OptionalAttr<LM_Compute>:$compute);
   let results = (outs LM_Rows:$result);
-  let assemblyFormat = "$input `,` $weight (`bias` $bias^)? attr-dict `:` functional-type(operands, results)";
+  let assemblyFormat = "$input `,` $weight (`bias` $bias^)? (`compute` $compute^)? attr-dict `:` functional-type(operands, results)";
   let hasVerifier = 1;
+  let builders = [OpBuilder<(ins "::mlir::Type":$result, "::mlir::Value":$input, "::mlir::Value":$weight,
+                             "::mlir::Value":$bias), [{
+    build($_builder, $_state, result, input, weight, bias, ComputeAttr());
+  }]>];
 }
 
 def LM_FusedLinearOp : LM_KernelOp<"fused_linear", [Pure, AttrSizedOperandSegments],
@@ -201,7 +213,7 @@ def LM_FusedLinearOp : LM_KernelOp<"fused_linear", [Pure, AttrSizedOperandSegmen
     operations it stands for. x [T, K], weights [N_i, K], a bias [N_i] for each i whose bit is set in
     `biased`, in order. With `norm` [K], x is normalised first (see rms_norm). Results: [T, N_i] each; with
     `gate`, the two weights are gate and up and the one result is activation(x gateᵀ) * (x upᵀ); with
-    `residual` [T, N], the one result has it added.
+    `residual` [T, N], the one result has it added. `compute`: as of lm.linear.
 
     ```mlir
     %q, %k, %v = lm.fused_linear %h norm %n epsilon 1.0e-5 weights(%wq, %wk, %wv) : ...
@@ -211,11 +223,12 @@ def LM_FusedLinearOp : LM_KernelOp<"fused_linear", [Pure, AttrSizedOperandSegmen
   let arguments = (ins LM_Rows:$input, Optional<LM_Weight>:$norm, Variadic<LM_Weight>:$weights,
                        Variadic<LM_Weight>:$biases, Optional<LM_Rows>:$residual,
                        DefaultValuedAttr<I64Attr, "0">:$biased, OptionalAttr<F64Attr>:$epsilon,
-                       OptionalAttr<LM_ActivationAttr>:$gate);
+                       OptionalAttr<LM_ActivationAttr>:$gate, OptionalAttr<LM_Compute>:$compute);
   let results = (outs Variadic<LM_Rows>:$results);
   let assemblyFormat = [{
     (`gate` $gate^)? $input (`norm` $norm^ `epsilon` $epsilon)? `weights` `(` $weights `)`
-    (`biases` `(` $biases^ `)`)? (`add` $residual^)? attr-dict `:` functional-type(operands, results)
+    (`biases` `(` $biases^ `)`)? (`add` $residual^)? (`compute` $compute^)? attr-dict
+    `:` functional-type(operands, results)
   }];
   let hasVerifier = 1;
 }

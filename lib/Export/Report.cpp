@@ -11,6 +11,8 @@ std::string Report(const ReportInputs &inputs, const MaterializeReport &result) 
   report["architecture"] = inputs.info.architecture;
   report["passes"] = inputs.info.pipeline;
   report["checkpoint_type"] = inputs.checkpointType;
+  report["compute"] = inputs.compute;
+  report["activations"] = inputs.activations;
   report["parameters"] = result.parameters;
   report["original_weight_bytes"] = result.originalWeightBytes;
   report["weight_bytes"] = result.weightBytes;

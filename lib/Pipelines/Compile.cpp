@@ -63,8 +63,8 @@ Status lowerModule(ModuleOp module, const CompileOptions &options) {
   if (failed(applyPassManagerCLOptions(manager)))
     return Invalid("bad pass manager options");
   // A logits buffer for every token would dwarf the rest; the planner cuts batches at 512 selected rows.
-  BuildDeploymentPipeline(manager,
-                          {options.maxTokens, std::min<int64_t>(options.maxTokens, 512), options.without});
+  BuildDeploymentPipeline(manager, {options.maxTokens, std::min<int64_t>(options.maxTokens, 512), options.compute,
+                                    options.activations, options.without});
   return runPasses(module, manager);
 }
 
@@ -128,6 +128,10 @@ public:
     for (const std::string &name : options.without)
       if (!llvm::is_contained(OptimizationNames(), name))
         return Invalid("--without=", name, ": there is ", llvm::join(OptimizationNames(), ", "));
+    if (options.compute != "f32" && options.compute != "bf16")
+      return Invalid("--compute=", options.compute, ": f32 or bf16");
+    if (options.activations != "f32" && options.activations != "int8")
+      return Invalid("--activations=", options.activations, ": f32 or int8");
     ImportOptions importOptions;
     importOptions.dtype = options.dtype;
     importOptions.splat = options.splat;
@@ -313,6 +317,8 @@ private:
     ReportInputs inputs;
     inputs.info = info;
     inputs.checkpointType = checkpointType;
+    inputs.compute = options.compute;
+    inputs.activations = options.activations;
     if (!calibration.samples.empty()) {
       inputs.calibrationFile = std::filesystem::path(options.calibration).filename().string();
       inputs.samples = options.samples;

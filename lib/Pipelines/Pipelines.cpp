@@ -75,6 +75,9 @@ void BuildDeploymentPipeline(OpPassManager &manager, const DeploymentOptions &op
   manager.addPass(createDropCalibration());
   manager.addPass(createCanonicalizerPass());
   manager.addPass(createCSEPass());
+  SetComputeOptions compute;
+  compute.compute = options.compute, compute.activations = options.activations;
+  manager.addPass(createSetCompute(compute));
   // Selection first: what works on selected rows only is no longer merged with what works on all.
   if (with("sink-selection"))
     manager.addPass(createSinkSelection());

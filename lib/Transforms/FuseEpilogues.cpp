@@ -20,12 +20,14 @@ struct Parts {
   int64_t biased = 0;
   FloatAttr epsilon;
   lm::ActivationAttr gate;
+  lm::ComputeAttr compute;
 
   static std::optional<Parts> of(Operation *op) {
     Parts parts;
     if (auto linear = dyn_cast_if_present<lm::LinearOp>(op)) {
       parts.input = linear.getInput();
       parts.weights = {linear.getWeight()};
+      parts.compute = linear.getComputeAttr();
       if (linear.getBias()) {
         parts.biases = {linear.getBias()};
         parts.biased = 1;
@@ -43,12 +45,13 @@ struct Parts {
     parts.biased = fused.getBiased();
     parts.epsilon = fused.getEpsilonAttr();
     parts.gate = fused.getGateAttr();
+    parts.compute = fused.getComputeAttr();
     return parts;
   }
 
   lm::FusedLinearOp create(OpBuilder &builder, Location location, TypeRange types) const {
     return lm::FusedLinearOp::create(builder, location, types, input, norm, weights, biases, residual, biased,
-                                     epsilon, gate);
+                                     epsilon, gate, compute);
   }
 };
 

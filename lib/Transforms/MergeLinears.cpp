@@ -38,7 +38,8 @@ void merge(MutableArrayRef<lm::LinearOp> linears) {
   }
   OpBuilder builder(first);
   auto merged = lm::FusedLinearOp::create(builder, first.getLoc(), types, first.getInput(), Value(), weights,
-                                          biases, Value(), biased, FloatAttr(), lm::ActivationAttr());
+                                          biases, Value(), biased, FloatAttr(), lm::ActivationAttr(),
+                                          first.getComputeAttr());
   for (auto [linear, result] : llvm::zip(linears, merged.getResults())) {
     linear.getResult().replaceAllUsesWith(result);
     linear.getOperation()->erase();
@@ -48,12 +49,13 @@ void merge(MutableArrayRef<lm::LinearOp> linears) {
 struct MergeLinears : impl::MergeLinearsBase<MergeLinears> {
   void runOnOperation() override {
     BindingTimes times;
-    llvm::MapVector<std::pair<Value, Block *>, SmallVector<lm::LinearOp>> readers;
+    // Those of one input, in one layer, of one arithmetic.
+    llvm::MapVector<std::tuple<Value, Block *, Attribute>, SmallVector<lm::LinearOp>> readers;
     getOperation().walk([&](lm::LinearOp linear) {
       bool fixed = times.get(linear.getWeight()) != BindingTime::Run &&
                    (!linear.getBias() || times.get(linear.getBias()) != BindingTime::Run);
       if (fixed)
-        readers[{linear.getInput(), linear->getBlock()}].push_back(linear);
+        readers[{linear.getInput(), linear->getBlock(), linear.getComputeAttr()}].push_back(linear);
     });
     for (auto &[key, linears] : readers)
       if (linears.size() > 1 && linears.size() <= 32)

@@ -61,40 +61,51 @@ void Gemm(KernelContext &context, int64_t M, int64_t K, const float *x, int64_t 
   for (const GemmProduct &product : products)
     columnTasks += divideUp(product.columns, split.columns);
   int64_t gateFloats = gated ? std::min(split.rows, M) * split.columns : 0;
-  int64_t floats = gateFloats + COMPRESSC_ISA_CALL(gemmScratchFloats, split.rows, split.columns, K);
+  int64_t floats = 0;
+  auto needScratch = [&](const Int8Rows *int8) {
+    floats = std::max(floats, int8 ? COMPRESSC_ISA_CALL(int8ScratchFloats, split.rows, K,
+                                                        int8->format.group)
+                                   : COMPRESSC_ISA_CALL(gemmScratchFloats, split.rows,
+                                                        split.columns, K));
+  };
+  for (const GemmProduct &product : products) {
+    needScratch(product.int8);
+    if (product.gate)
+      needScratch(product.gateInt8);
+  }
   context.pool.parallelFor(divideUp(M, split.rows) * columnTasks, [&](int64_t task, int worker) {
     int64_t row = task / columnTasks * split.rows, column = task % columnTasks;
     const GemmProduct *product = products.data();
     for (; column >= divideUp(product->columns, split.columns); ++product)
       column -= divideUp(product->columns, split.columns);
     column *= split.columns;
-
-    GemmBlock block;
-    block.x = x + row * ldx;
-    block.ldx = ldx;
-    block.rows = std::min(split.rows, M - row);
-    block.w = product->w;
-    block.columnBegin = column;
-    block.columnEnd = std::min(product->columns, column + split.columns);
-    block.depth = K;
-    block.out = product->out + row * product->ldo + column;
-    block.ldo = product->ldo;
-    block.epilogue = product->epilogue.from(row, column);
-    float *gate =
-        static_cast<float *>(context.scratch.worker(worker, size_t(floats) * sizeof(float)));
+    int64_t rows = std::min(split.rows, M - row),
+            columns = std::min(product->columns - column, split.columns);
+    float *gate = static_cast<float *>(
+        context.scratch.worker(worker, size_t(gateFloats + floats) * sizeof(float)));
     float *scratch = gate + gateFloats;
-    COMPRESSC_ISA_CALL(gemmBlock, block, scratch);
+
+    auto multiply = [&](const WeightMatrix *w, const Int8Rows *int8, float *out, int64_t ldo,
+                        const GemmEpilogue &epilogue) {
+      if (int8)
+        COMPRESSC_ISA_CALL(int8Block,
+                           Int8Block{int8->from(row), rows, w, column, column + columns, K, out,
+                                     ldo, epilogue},
+                           scratch);
+      else
+        COMPRESSC_ISA_CALL(gemmBlock,
+                           GemmBlock{x + row * ldx, ldx, rows, w, column, column + columns, K, out,
+                                     ldo, epilogue},
+                           scratch);
+    };
+    float *out = product->out + row * product->ldo + column;
+    multiply(product->w, product->int8, out, product->ldo, product->epilogue.from(row, column));
     if (!product->gate)
       return;
-    float *up = block.out;
-    int64_t columns = block.columnEnd - column;
-    block.w = product->gate;
-    block.out = gate;
-    block.ldo = columns;
-    block.epilogue = GemmEpilogue{product->gateBias, nullptr, 0}.from(0, column);
-    COMPRESSC_ISA_CALL(gemmBlock, block, scratch);
-    for (int64_t r = 0; r < block.rows; ++r, gate += columns, up += product->ldo)
-      COMPRESSC_ISA_CALL(gatedActivation, product->activation, gate, up, columns, up);
+    GemmEpilogue gateBias{product->gateBias, nullptr, 0};
+    multiply(product->gate, product->gateInt8, gate, columns, gateBias.from(0, column));
+    for (int64_t r = 0; r < rows; ++r, gate += columns, out += product->ldo)
+      COMPRESSC_ISA_CALL(gatedActivation, product->activation, gate, out, columns, out);
   });
 }
 

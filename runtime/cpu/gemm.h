@@ -26,6 +26,8 @@ struct WeightMatrix {
   static WeightMatrix FromFloats(const float *data, int64_t rows, int64_t columns, int64_t stride);
 };
 
+struct Int8Rows;
+
 /// Added to the product before the store, in this order.
 struct GemmEpilogue {
   const float *bias = nullptr;     // [N]
@@ -42,12 +44,14 @@ struct GemmEpilogue {
 /// One of several products of the same x.
 struct GemmProduct {
   const WeightMatrix *w = nullptr;
+  const Int8Rows *int8 = nullptr; // x in the format of w, to compute in int8
   int64_t columns = 0; // N: the weight's rows, or fewer leading ones of them
   float *out = nullptr;
   int64_t ldo = 0;
   GemmEpilogue epilogue;
   /// When set, of w's shape: out = activation(x * gate^T + gateBias) * (x * w^T + bias).
   const WeightMatrix *gate = nullptr;
+  const Int8Rows *gateInt8 = nullptr;
   const float *gateBias = nullptr;
   Activation activation = Activation::Silu;
 };

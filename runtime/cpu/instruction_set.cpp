@@ -6,7 +6,7 @@
 namespace compressc {
 namespace {
 
-constexpr std::string_view isaNames[] = {"portable", "avx2", "avx512"};
+constexpr std::string_view isaNames[] = {"portable", "avx2", "avx512", "avx512vnni"};
 
 Isa bestIsa() {
 #ifdef COMPRESSC_X86
@@ -15,6 +15,8 @@ Isa bestIsa() {
               __builtin_cpu_supports("f16c") && __builtin_cpu_supports("bmi2");
   bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                 __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+  if (avx512 && __builtin_cpu_supports("avx512vnni"))
+    return Isa::Avx512Vnni;
   return avx512 ? Isa::Avx512 : avx2 ? Isa::Avx2 : Isa::Portable;
 #else
   return Isa::Portable;

@@ -6,7 +6,9 @@
 
 namespace compressc {
 
-enum class Isa : uint8_t { Portable, Avx2, Avx512 };
+/// Each has all that the ones before it have. avx512vnni is compiled for the files that use it; its
+/// other functions are avx512's.
+enum class Isa : uint8_t { Portable, Avx2, Avx512, Avx512Vnni };
 
 /// The instruction set in use (see InstructionSet()).
 Isa ActiveIsa();
@@ -19,7 +21,9 @@ bool SetInstructionSetForTesting(std::string_view name);
 /// Calls the active variant of a function that isa/functions.h declares.
 #ifdef COMPRESSC_X86
 #define COMPRESSC_ISA_CALL(function, ...)                                                          \
-  (::compressc::ActiveIsa() == ::compressc::Isa::Avx512                                            \
+  (::compressc::ActiveIsa() == ::compressc::Isa::Avx512Vnni                                        \
+       ? ::compressc::avx512vnni::function(__VA_ARGS__)                                            \
+   : ::compressc::ActiveIsa() == ::compressc::Isa::Avx512                                          \
        ? ::compressc::avx512::function(__VA_ARGS__)                                                \
    : ::compressc::ActiveIsa() == ::compressc::Isa::Avx2                                            \
        ? ::compressc::avx2::function(__VA_ARGS__)                                                  \
@@ -39,5 +43,17 @@ bool SetInstructionSetForTesting(std::string_view name);
   namespace avx512 {                                                                               \
   __VA_ARGS__                                                                                      \
   }
+
+/// The same, and once more for a set that has variants of its own.
+#define COMPRESSC_PER_ISA_AND(name, ...)                                                           \
+  COMPRESSC_PER_ISA(__VA_ARGS__)                                                                   \
+  namespace name {                                                                                 \
+  __VA_ARGS__                                                                                      \
+  }
+
+namespace avx512 {}
+namespace avx512vnni {
+using namespace avx512;
+}
 
 } // namespace compressc

@@ -3,9 +3,9 @@
 # it for the whole program, and that copy could need AVX-512.
 file(GLOB isa_sources CONFIGURE_DEPENDS isa/*.cpp)
 
-function(compressc_isa name level)
+function(compressc_isa name level sources)
   set(library CompresscCpu_${name})
-  add_library(${library} OBJECT ${isa_sources})
+  add_library(${library} OBJECT ${sources})
   target_link_libraries(${library} PRIVATE CompresscHeaders)
   target_compile_definitions(${library} PRIVATE COMPRESSC_ISA=${name} COMPRESSC_ISA_LEVEL=${level})
   # GCC 12 takes the undefined vectors inside its own intrinsics for mistakes.
@@ -23,10 +23,12 @@ set(optimize -O3)
 if(COMPRESSC_SANITIZE)
   set(optimize -O1)
 endif()
-compressc_isa(portable 0 ${optimize})
+compressc_isa(portable 0 "${isa_sources}" ${optimize})
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
-  compressc_isa(avx2 1 ${optimize} -mavx2 -mfma -mf16c -mbmi2)
-  compressc_isa(avx512 2 ${optimize} -mavx2 -mfma -mf16c -mbmi2 -mavx512f -mavx512bw -mavx512dq -mavx512vl
-                -mprefer-vector-width=512)
+  set(avx2 ${optimize} -mavx2 -mfma -mf16c -mbmi2)
+  set(avx512 ${avx2} -mavx512f -mavx512bw -mavx512dq -mavx512vl -mprefer-vector-width=512)
+  compressc_isa(avx2 1 "${isa_sources}" ${avx2})
+  compressc_isa(avx512 2 "${isa_sources}" ${avx512})
+  compressc_isa(avx512vnni 3 isa/int8.cpp ${avx512} -mavx512vnni)
   target_compile_definitions(CompresscCpu PUBLIC COMPRESSC_X86=1)
 endif()

@@ -1,6 +1,8 @@
+#include "int8.h"
 #include "kernels.h"
 #include "model_kernels.h"
 #include "operands.h"
+#include "absl/container/inlined_vector.h"
 #include "absl/strings/strip.h"
 
 namespace compressc {
@@ -9,6 +11,72 @@ namespace {
 bool overlap(const float *a, int64_t countA, const float *b, int64_t countB) {
   return a < b + countB && b < a + countA;
 }
+
+/// What a linear's products read, prepared once for all of them: x normalised and rounded to 8 bits, in the shared
+/// scratch.
+class Rows {
+public:
+  Rows(KernelContext &context, const LinearOperands &operands, absl::Span<const GemmProduct> products)
+      : operands(operands) {
+    for (const GemmProduct &product : products)
+      for (const WeightMatrix *w : {product.w, product.gate})
+        if (std::optional<Int8Format> format = formatOf(w); format && !find(*format))
+          int8.emplace_back().format = *format;
+    values = operands.x;
+    if (operands.norm || !int8.empty())
+      prepare(context);
+  }
+
+  const float *floats() const { return values; }
+  /// x in the format of this weight; null when its product is not computed in int8.
+  const Int8Rows *codes(const WeightMatrix *w) const {
+    std::optional<Int8Format> format = formatOf(w);
+    return format ? find(*format) : nullptr;
+  }
+
+private:
+  std::optional<Int8Format> formatOf(const WeightMatrix *w) const {
+    return w && operands.inInt8 ? Int8FormatOf(*w) : std::nullopt;
+  }
+  const Int8Rows *find(const Int8Format &format) const {
+    for (const Int8Rows &to : int8)
+      if (to.format == format)
+        return &to;
+    return nullptr;
+  }
+
+  void prepare(KernelContext &context) {
+    int64_t rows = operands.rows, depth = operands.depth;
+    size_t normedBytes = operands.norm ? size_t(rows * depth * int64_t(sizeof(float)) + 63) / 64 * 64 : 0;
+    size_t bytes = normedBytes;
+    for (const Int8Rows &to : int8)
+      bytes += Int8Rows::bytes(rows, depth, to.format);
+    char *memory = static_cast<char *>(context.scratch.shared(bytes));
+    float *normed = reinterpret_cast<float *>(memory);
+    memory += normedBytes;
+    for (Int8Rows &to : int8) {
+      to = Int8Rows::In(memory, rows, depth, to.format);
+      memory += Int8Rows::bytes(rows, depth, to.format);
+    }
+    ForRows(context, rows, depth, [&](int64_t begin, int64_t end, int) {
+      for (int64_t row = begin; row < end; ++row) {
+        const float *from = operands.x + row * depth;
+        if (operands.norm) {
+          COMPRESSC_ISA_CALL(rmsNorm, from, operands.norm, depth, operands.epsilon, normed + row * depth);
+          from = normed + row * depth;
+        }
+        for (const Int8Rows &to : int8)
+          COMPRESSC_ISA_CALL(quantizeRow, from, depth, row, to);
+      }
+    });
+    if (operands.norm)
+      values = normed;
+  }
+
+  const LinearOperands &operands;
+  const float *values;
+  absl::InlinedVector<Int8Rows, 2> int8; // one for each distinct format
+};
 
 /// The operands and attributes of one call, checked.
 class LinearCall {
@@ -29,8 +97,8 @@ public:
     return parseOutputs();
   }
 
-  void run(KernelContext &context) const {
-    Linear(context, {x, rows, depth, normalised ? norm : nullptr, epsilon}, products);
+  void run(KernelContext &context) {
+    Linear(context, {x, rows, depth, normalised ? norm : nullptr, epsilon, inInt8}, absl::MakeSpan(products));
   }
 
 private:
@@ -52,6 +120,11 @@ private:
                               "' is unknown; choose add, silu_mul, gelu_mul, gelu_tanh_mul or "
                               "relu_mul");
     }
+
+    std::string compute = attributes.getStringOr("compute", "f32");
+    inInt8 = compute == "int8";
+    if (compute != "f32" && !inInt8)
+      return operands.error("compute = '", compute, "' is unknown; choose f32 or int8");
 
     count = attributes.getIntOr("weights", 1);
     if (count < 1 || count > 32)
@@ -154,7 +227,7 @@ private:
 
   Operands operands;
   const KernelCall &call;
-  bool normalised = false, residual = false;
+  bool normalised = false, residual = false, inInt8 = false;
   std::optional<Activation> activation;
   int64_t count = 0, biases = 0, rows = 0, depth = 0;
   float epsilon = 0;
@@ -167,15 +240,15 @@ private:
 
 } // namespace
 
-void Linear(KernelContext &context, const LinearOperands &operands, absl::Span<const GemmProduct> products) {
-  const float *x = operands.x;
-  if (operands.norm && operands.rows > 0) {
-    size_t bytes = size_t(operands.rows * operands.depth) * sizeof(float);
-    float *normed = static_cast<float *>(context.scratch.shared(bytes));
-    RmsNorm(context, x, operands.rows, operands.depth, operands.norm, operands.depth, operands.epsilon, normed);
-    x = normed;
+void Linear(KernelContext &context, const LinearOperands &operands, absl::Span<GemmProduct> products) {
+  if (operands.rows == 0)
+    return;
+  Rows rows(context, operands, products);
+  for (GemmProduct &product : products) {
+    product.int8 = rows.codes(product.w);
+    product.gateInt8 = rows.codes(product.gate);
   }
-  Gemm(context, operands.rows, operands.depth, x, operands.depth, products);
+  Gemm(context, operands.rows, operands.depth, rows.floats(), operands.depth, products);
 }
 
 Status LinearKernel(KernelContext &context, const KernelCall &call) {

@@ -36,9 +36,10 @@ struct LinearOperands {
   int64_t depth;
   const float *norm = nullptr; // [depth]: x is normalised first
   float epsilon = 0;
+  bool inInt8 = false; // products of quantised weights with x rounded to 8 bits
 };
-/// The products overlap neither x nor each other; a residual may be its own output.
-void Linear(KernelContext &context, const LinearOperands &operands, absl::Span<const GemmProduct> products);
+/// The products overlap neither x nor each other; a residual may be its own output. Sets their int8.
+void Linear(KernelContext &context, const LinearOperands &operands, absl::Span<GemmProduct> products);
 
 struct Rotation {
   int64_t dim;              // of a head

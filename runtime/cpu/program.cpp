@@ -119,6 +119,7 @@ void linear(Run &run, Value x, std::initializer_list<Weight> weights, std::initi
     operands.norm = run.weights[options.norm].vector;
     operands.epsilon = float(options.epsilon);
   }
+  operands.inInt8 = options.compute == Compute::Int8;
   Linear(run.context, operands, {products, outs.size()});
 }
 

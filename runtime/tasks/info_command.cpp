@@ -12,12 +12,14 @@
 namespace compressc {
 namespace {
 
-/// Kernel → calls in all entry points.
+/// Kernel, with its arithmetic when that isn't f32 → calls in all entry points.
 std::map<std::string, int64_t> countKernels(const Schedule &schedule) {
   std::map<std::string, int64_t> counts;
   for (const EntryPoint &entry : schedule.entries)
-    for (const Call &call : entry.calls)
-      ++counts[call.kernel];
+    for (const Call &call : entry.calls) {
+      std::string compute = call.attributes.getStringOr("compute", "f32");
+      ++counts[compute == "f32" ? call.kernel : absl::StrCat(call.kernel, " ", compute)];
+    }
   return counts;
 }
 

@@ -51,8 +51,8 @@ func.func @forward(%tokens: tensor<?xi32>, %batch: !lm.batch) -> tensor<?x96xf32
   }
   // CHECK-NEXT: exec.call "select_rows" [@b0] -> [@b9] {}
   %s = lm.select_rows %h1, %batch : tensor<?x16xf32> -> tensor<?x16xf32>
-  // CHECK-NEXT: exec.call "linear" [@b9, @table] -> [@[[LOGITS]]] {}
-  %logits = lm.linear %s, %t : (tensor<?x16xf32>, tensor<96x16xf16>) -> tensor<?x96xf32>
+  // CHECK-NEXT: exec.call "linear" [@b9, @table] -> [@[[LOGITS]]] {compute = "bf16"}
+  %logits = lm.linear %s, %t compute bf16 : (tensor<?x16xf32>, tensor<96x16xf16>) -> tensor<?x96xf32>
   return %logits : tensor<?x96xf32>
 }
 lm.param @key : tensor<8x16xf16>

@@ -1,7 +1,7 @@
-// Speed of the CPU kernels: gemm_bench THREADS REPEATS KIND M N K [M N K …]
+// Speed of the CPU kernels: gemm_bench THREADS REPEATS KIND COMPUTE M N K [M N K …]
 // KIND is f32, f16, bf16, q4_0, q8_0, a packed format such as w4g64, "syrk" (N is not used), or
-// "attention" (M tokens of one sequence, N heads of 64 on K key/value heads). Prints a line with
-// the best GFLOP/s for each shape. gemm_bench.py runs it beside PyTorch.
+// "attention" (M tokens of one sequence, N heads of 64 on K key/value heads). COMPUTE is
+// the attribute of the linear kernel. Prints a line with the best GFLOP/s for each shape. gemm_bench.py runs it beside PyTorch.
 #include "../../runtime/cpu/gemm.h"
 #include <algorithm>
 #include <cstdio>
@@ -90,25 +90,37 @@ double attentionRate(KernelContext &context, int repeats, int64_t tokens, int64_
   return 4.0 * heads * dim * tokens * tokens / 2 / seconds;
 }
 
-double productRate(KernelContext &context, const std::string &kind, int repeats, int64_t M,
-                   int64_t N, int64_t K) {
+double productRate(KernelContext &context, const std::string &kind, const std::string &compute,
+                   int repeats, int64_t M, int64_t N, int64_t K) {
   std::vector<float> x(size_t(M * K), 0.5f), out(size_t(kind == "syrk" ? K * K : M * N));
   if (kind == "syrk")
     return double(M) * K * K /
            bestSeconds(repeats, [&] { SyrkAccumulate(context, M, K, x.data(), K, out.data()); });
   Weight weight(kind, N, K);
-  StatusOr<WeightMatrix> w = WeightMatrix::Create(weight.tensor, "w");
-  if (!w.ok())
-    std::abort();
-  return 2.0 * M * N * K /
-         bestSeconds(repeats, [&] { Gemm(context, M, N, K, x.data(), K, *w, out.data(), N); });
+  auto matrix = [](std::vector<float> &values, int64_t rows, int64_t columns) {
+    Tensor tensor;
+    tensor.shape = {rows, columns};
+    tensor.data = values.data();
+    return tensor;
+  };
+  Tensor inputs[] = {matrix(x, M, K), weight.tensor}, outputs[] = {matrix(out, M, N)};
+  Attributes attributes;
+  attributes.set("compute", compute);
+  KernelFunction linear = FindKernel("linear");
+  double seconds = bestSeconds(repeats, [&] {
+    if (Status status = linear(context, {inputs, outputs, {}, attributes}); !status.ok()) {
+      std::fprintf(stderr, "%s\n", status.ToString().c_str());
+      std::exit(1);
+    }
+  });
+  return 2.0 * M * N * K / seconds;
 }
 
 } // namespace
 
 int main(int argc, char **argv) {
-  if (argc < 7) {
-    std::fprintf(stderr, "usage: gemm_bench THREADS REPEATS KIND M N K [M N K ...]\n");
+  if (argc < 8) {
+    std::fprintf(stderr, "usage: gemm_bench THREADS REPEATS KIND COMPUTE M N K [M N K ...]\n");
     return 1;
   }
   ThreadPool pool(std::atoi(argv[1]));
@@ -116,11 +128,11 @@ int main(int argc, char **argv) {
   Scratch scratch(pool.threads());
   KernelContext context{pool, scratch};
   int repeats = std::atoi(argv[2]);
-  std::string kind = argv[3];
-  for (int i = 4; i + 2 < argc; i += 3) {
+  std::string kind = argv[3], compute = argv[4];
+  for (int i = 5; i + 2 < argc; i += 3) {
     int64_t M = std::atoll(argv[i]), N = std::atoll(argv[i + 1]), K = std::atoll(argv[i + 2]);
     double rate = kind == "attention" ? attentionRate(context, repeats, M, N, K)
-                                      : productRate(context, kind, repeats, M, N, K);
+                                      : productRate(context, kind, compute, repeats, M, N, K);
     std::printf("%lld %lld %lld %.1f\n", (long long)M, (long long)N, (long long)K, rate * 1e-9);
   }
 }

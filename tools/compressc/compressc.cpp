@@ -48,6 +48,9 @@ options
   --max-tokens N         rows of the largest batch that OUT/run computes at once (8192)
   --without=NAME,...     optimisations of the program to leave out: sink-selection, merge-linears,
                          fuse-epilogues, reuse-buffers, outline-blocks
+  --compute=TYPE         arithmetic of OUT/run's linears: f32 or bf16 (f32)
+  --activations=TYPE     of linears with packed weights: f32, or int8: rounded to 8 bits with a scale for
+                         each row and group, several times faster (f32)
   --threads N            0: one for each hardware thread (0)
   --remarks              print each decision of each pass
   --quiet                no progress, no summary
@@ -62,7 +65,8 @@ options
 
 /// A shared LLVM registers options of its own; ours go first where a name is the same.
 static bool makeRoom() {
-  for (const char *name : {"threads", "passes", "emit", "samples", "runtime", "quiet", "remarks"})
+  for (const char *name : {"threads", "passes", "emit", "samples", "runtime", "quiet", "remarks", "compute",
+                           "activations"})
     if (auto found = cl::getRegisteredOptions().find(name); found != cl::getRegisteredOptions().end())
       found->second->removeArgument();
   return true;
@@ -82,6 +86,8 @@ struct Options {
   cl::opt<int64_t> sequenceLength{"sequence-length", cl::init(512)};
   cl::opt<int64_t> maxTokens{"max-tokens", cl::init(8192)};
   cl::list<std::string> without{"without", cl::CommaSeparated};
+  cl::opt<std::string> compute{"compute", cl::init("f32")};
+  cl::opt<std::string> activations{"activations", cl::init("f32")};
   cl::opt<int> threads{"threads", cl::init(0)};
   cl::opt<bool> remarks{"remarks"};
   cl::opt<bool> quiet{"quiet"};
@@ -149,6 +155,8 @@ int main(int argc, char **argv) {
   options.sequenceLength = flags.sequenceLength;
   options.maxTokens = flags.maxTokens;
   options.without = flags.without;
+  options.compute = flags.compute;
+  options.activations = flags.activations;
   options.threads = flags.threads;
   options.runtime = flags.runtimeFile;
   options.runtimeDirectory = flags.runtimeDirectory;

@@ -38,6 +38,7 @@ Status WriteModelFiles(const std::string &directory, const std::map<std::string,
 struct ReportInputs {
   ModelInfo info;
   std::string checkpointType;
+  std::string compute, activations; // arithmetic of the deployed linears
   std::string calibrationFile; // its name, without the directory
   int64_t samples = 0, sequenceLength = 0;
   std::string tokenDigest; // sha256 of the calibration token ids, little-endian int32

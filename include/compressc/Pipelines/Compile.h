@@ -24,6 +24,8 @@ struct CompileOptions {
   int64_t maxTokens = 8192;       // rows of a batch that the deployed schedule is planned for
   std::vector<std::string> without; // optimisations to leave out
   int threads = 0;                // 0: one for each hardware thread
+  std::string compute = "f32";     // of deployed linears: f32 or bf16
+  std::string activations = "f32"; // of deployed linears with packed weights: f32 or int8
   std::string runtime;            // the prebuilt runtime; "": beside this executable
   std::string runtimeDirectory;   // headers and object that emitted programs need; "": ../lib/compressc
   bool singleFile = false;        // weights and tokenizer inside OUT/run, no OUT/model

@@ -158,4 +158,21 @@ def FuseEpilogues : Pass<"fuse-epilogues", "::mlir::ModuleOp"> {
   let dependentDialects = ["::compressc::lm::LMDialect"];
 }
 
+def SetCompute : Pass<"set-compute", "::mlir::ModuleOp"> {
+  let summary = "Choose the arithmetic of the deployed linears";
+  let description = [{
+    With `activations=int8` the linears whose weight is quantised round their input to 8 bits; the others,
+    or all with `activations=f32`, compute in `compute`. Not for calibration: statistics and weights come
+    from fp32 activations.
+
+    ```mlir
+    lm.linear %x, (compress.dequantize %packed)  =>  lm.linear %x, (...) compute int8
+    ```
+  }];
+  let options = [
+    Option<"compute", "compute", "std::string", "\"f32\"", "f32 or bf16">,
+    Option<"activations", "activations", "std::string", "\"f32\"", "Of quantised linears: f32 or int8">,
+  ];
+}
+
 #endif // COMPRESSC_TRANSFORMS_PASSES_TD

@@ -1,5 +1,5 @@
 // Weights of every type as fp32: rows, and the panels that the register tile reads.
-#include "functions.h"
+#include "codes.h"
 #include "tile.h"
 
 namespace compressc::COMPRESSC_ISA {
@@ -12,62 +12,6 @@ COMPRESSC_INLINE void convertRow(int64_t count, float *out, Load loadVec, Scalar
     store(out + i, loadVec(i));
   for (; i < count; ++i)
     out[i] = loadOne(i);
-}
-
-/// 8 codes of `bits` bits from the low bits of `word`, one in each byte.
-COMPRESSC_INLINE uint64_t spreadCodes(uint64_t word, int bits) {
-#if COMPRESSC_ISA_LEVEL >= 1
-  return _pdep_u64(word, 0x0101010101010101u * ((1u << bits) - 1));
-#else
-  auto mask = [](int width, int step) {
-    uint64_t one = (uint64_t(1) << width) - 1, all = 0;
-    for (int at = 0; at < 64; at += step)
-      all |= one << at;
-    return all;
-  };
-  word = (word | word << (32 - 4 * bits)) & mask(4 * bits, 32);
-  word = (word | word << (16 - 2 * bits)) & mask(2 * bits, 16);
-  return (word | word << (8 - bits)) & mask(bits, 8);
-#endif
-}
-
-/// Codes [column, column + count) of a packed row as bytes; `bytes` has room for 8 more.
-template <int bits>
-COMPRESSC_INLINE void unpackCodes(const uint8_t *row, int64_t rowBytes, int64_t column,
-                                  int64_t count, uint8_t *bytes) {
-  for (int64_t i = 0; i < count; i += 8) {
-    int64_t at = (column + i) / 8 * bits, left = rowBytes - at;
-    uint64_t word = 0;
-    if (left >= 8)
-      word = loadAs<uint64_t>(row + at);
-    else
-      __builtin_memcpy(&word, row + at, size_t(left));
-    word = spreadCodes(word & ((uint64_t(1) << (8 * bits)) - 1), bits);
-    __builtin_memcpy(bytes + i, &word, 8);
-  }
-}
-
-COMPRESSC_INLINE float plainAt(const void *data, DType dtype, int64_t index) {
-  const char *bytes = static_cast<const char *>(data);
-  if (dtype == DType::F16)
-    return halfToFloat(loadAs<uint16_t>(bytes + index * 2));
-  if (dtype == DType::BF16)
-    return bfloat16ToFloat(loadAs<uint16_t>(bytes + index * 2));
-  return loadAs<float>(bytes + index * 4);
-}
-
-COMPRESSC_INLINE uint32_t zeroAt(const WeightMatrix &w, int64_t row, int64_t group,
-                                 int64_t groups) {
-  int bits = w.packed.bits;
-  if (!w.zeros)
-    return 1u << (bits - 1);
-  int64_t bit = row * bits, word = bit / 32;
-  int shift = int(bit % 32);
-  const char *zeros = reinterpret_cast<const char *>(w.zeros) + group * 4;
-  uint64_t pair = loadAs<uint32_t>(zeros + word * groups * 4);
-  if (shift + bits > 32)
-    pair |= uint64_t(loadAs<uint32_t>(zeros + (word + 1) * groups * 4)) << 32;
-  return uint32_t(pair >> shift) & ((1u << bits) - 1);
 }
 
 /// out = scale * (code - zero): the difference is exact, so there is one rounding.
@@ -174,33 +118,6 @@ void expandRow(const WeightMatrix &w, int64_t row, int64_t column, int64_t count
 
 namespace {
 
-/// Some rows of a weight, one for each lane.
-struct LaneRows {
-  const uint8_t *data[lanes];
-  int64_t row[lanes];
-};
-
-/// words[i * lanes + r] = 32-bit word `first` + i of row r, for `count` words. Reads in groups of
-/// four: where that would pass the row's end, from a copy.
-COMPRESSC_INLINE void transposeWords(const LaneRows &rows, int64_t first, int64_t count,
-                                     int64_t rowBytes, float *words) {
-  const float *source[lanes];
-  uint32_t copy[lanes][4];
-  int64_t whole = count / 4 * 4;
-  for (int r = 0; r < lanes; ++r)
-    source[r] = reinterpret_cast<const float *>(rows.data[r] + first * 4);
-  transposeRows(source, whole, words, lanes);
-  if (whole == count)
-    return;
-  for (int r = 0; r < lanes; ++r) {
-    int64_t at = (first + whole) * 4;
-    __builtin_memcpy(copy[r], rows.data[r] + at,
-                     size_t(minimum((count - whole) * 4, rowBytes - at)));
-    source[r] = reinterpret_cast<const float *>(copy[r]);
-  }
-  transposeRows(source, 4, words + whole * lanes, lanes);
-}
-
 /// Packed codes: the rows' words are transposed, which moves up to 16 codes at a time, and then
 /// split.
 template <int bits>
@@ -235,11 +152,11 @@ void expandCodes(const WeightMatrix &w, const LaneRows &rows, int64_t column, in
   }
 }
 
-/// 16-bit floats: pairs of them are transposed as words.
+/// 16-bit floats: pairs of them are transposed as words. An odd count writes one more.
 template <bool half>
 void expandPairs(const WeightMatrix &w, const LaneRows &rows, int64_t column, int64_t count,
                  float *words, float *out) {
-  transposeWords(rows, column / 2, count / 2, w.rowBytes, words);
+  transposeWords(rows, column / 2, (count + 1) / 2, w.rowBytes, words);
   for (int64_t k = 0; k < count; k += 2) {
     IntVec pairs = loadInts(words + k / 2 * lanes);
     Vec low, high;
@@ -258,9 +175,9 @@ void expandPairs(const WeightMatrix &w, const LaneRows &rows, int64_t column, in
 COMPRESSC_INLINE void expandLanes(const WeightMatrix &w, const LaneRows &rows, int64_t column,
                                   int64_t count, float *scratch, float *out) {
   int64_t group = w.packed.group;
-  if (w.dtype == DType::F16 && count % 2 == 0)
+  if (w.dtype == DType::F16)
     return expandPairs<true>(w, rows, column, count, scratch, out);
-  if (w.dtype == DType::BF16 && count % 2 == 0)
+  if (w.dtype == DType::BF16)
     return expandPairs<false>(w, rows, column, count, scratch, out);
   if (w.dtype == DType::Packed && w.packed.bits == 2 && group % 16 == 0)
     return expandCodes<2>(w, rows, column, count, scratch, out);

@@ -1,7 +1,7 @@
 // The functions that exist once for each instruction set, and the plain structs they take.
 #pragma once
 
-#include "../gemm.h"
+#include "../int8.h"
 #include "../instruction_set.h"
 
 namespace compressc {
@@ -15,6 +15,18 @@ struct GemmBlock {
   const WeightMatrix *w;
   int64_t columnBegin, columnEnd; // rows of the weight, columns of the result
   int64_t depth;                  // K
+  float *out;
+  int64_t ldo;
+  GemmEpilogue epilogue;
+};
+
+/// The same for activations in int8.
+struct Int8Block {
+  Int8Rows x;
+  int64_t rows;
+  const WeightMatrix *w;
+  int64_t columnBegin, columnEnd;
+  int64_t depth;
   float *out;
   int64_t ldo;
   GemmEpilogue epilogue;
@@ -60,7 +72,8 @@ COMPRESSC_PER_ISA(
     /// out[count] = w[row, column ...]; `column` is a multiple of 64.
     void expandRow(const WeightMatrix &w, int64_t row, int64_t column, int64_t count, float *out);
     /// panel[k, r] = w[row + r, column + k] for k in [0, count) and one panel width of rows; those
-    /// past `rowEnd` repeat the last one. `column` is a multiple of 64, count a block of K at most.
+    /// past `rowEnd` repeat the last one. `column` is a multiple of 64, count a block of K at most;
+    /// when it is odd, the panel has room for one k more.
     void expandPanel(const WeightMatrix &w, int64_t row, int64_t rowEnd, int64_t column,
                      int64_t count, float *scratch, float *panel);
     int64_t gemmScratchFloats(int64_t rows, int64_t columns, int64_t depth);
@@ -84,5 +97,12 @@ COMPRESSC_PER_ISA(
     /// Rotates the pairs (i, i + half) of one head.
     void rotateHead(const float *x, const float *cosines, const float *sines, int64_t half,
                     float *out);)
+
+COMPRESSC_PER_ISA_AND(
+    avx512vnni,
+    /// Row `row` of `to` from x[columns].
+    void quantizeRow(const float *x, int64_t columns, int64_t row, const Int8Rows &to);
+    int64_t int8ScratchFloats(int64_t rows, int64_t depth, int64_t group);
+    void int8Block(const Int8Block &block, float *scratch);)
 
 } // namespace compressc

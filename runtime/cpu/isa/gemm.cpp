@@ -1,4 +1,4 @@
-#include "functions.h"
+#include "codes.h"
 #include "tile.h"
 
 namespace compressc::COMPRESSC_ISA {
@@ -21,11 +21,10 @@ struct Strip {
 __attribute__((noinline)) void finishTile(const Strip &strip, int64_t r, int64_t rows, int64_t k,
                                           const float *sums, int64_t sumStride) {
   const GemmBlock &block = strip.block;
-  const GemmEpilogue &epilogue = block.epilogue;
   int64_t n = strip.n, columns = minimum(panelWidth, block.columnEnd - block.columnBegin - n);
   bool last = k + blockDepth >= block.depth;
   for (int64_t end = r + rows; r < end; ++r, sums += sumStride) {
-    Vec a = load(sums), b = load(sums + lanes), c, d;
+    Vec a = load(sums), b = load(sums + lanes);
     float *partial = strip.partial + r * strip.partialStride;
     if (k > 0) {
       a = add(load(partial), a);
@@ -36,17 +35,7 @@ __attribute__((noinline)) void finishTile(const Strip &strip, int64_t r, int64_t
       store(partial + lanes, b);
       continue;
     }
-    if (epilogue.bias) {
-      loadPair(epilogue.bias + n, columns, c, d);
-      a = add(a, c);
-      b = add(b, d);
-    }
-    if (epilogue.residual) {
-      loadPair(epilogue.residual + r * epilogue.residualStride + n, columns, c, d);
-      a = add(a, c);
-      b = add(b, d);
-    }
-    storePair(block.out + r * block.ldo + n, columns, a, b);
+    finishRow(block.epilogue, r, n, columns, a, b, block.out + r * block.ldo + n);
   }
 }
 
@@ -92,18 +81,6 @@ COMPRESSC_INLINE void multiplyPiece(int64_t count, const float *x, const float *
       store(sums + (p * rows + r) * panelWidth, acc[r][p][0]);
       store(sums + (p * rows + r) * panelWidth + lanes, acc[r][p][1]);
     }
-}
-
-/// Asks for columns [column, column + count) of the rows [row, rowEnd): each row's are far from the
-/// next one's, so the hardware does not foresee them.
-void prefetchRows(const WeightMatrix &w, int64_t row, int64_t rowEnd, int64_t column,
-                  int64_t count) {
-  int64_t begin = column * w.rowBytes / w.columns, end = (column + count) * w.rowBytes / w.columns;
-  for (; row < rowEnd; ++row) {
-    const char *data = static_cast<const char *>(w.data) + row * w.rowBytes;
-    for (int64_t at = begin; at < end; at += 64)
-      __builtin_prefetch(data + at);
-  }
 }
 
 /// `panels` panels of the result from column n on. x is [blocks of K][rows][blockDepth].

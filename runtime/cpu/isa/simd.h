@@ -21,7 +21,7 @@ template <typename T> COMPRESSC_INLINE T loadAs(const void *p) {
   return value;
 }
 
-#if COMPRESSC_ISA_LEVEL == 2
+#if COMPRESSC_ISA_LEVEL >= 2
 
 constexpr int lanes = 16;
 using Vec = __m512;
@@ -284,6 +284,17 @@ COMPRESSC_INLINE Vec loadQuads(const float *const *rows, int64_t i, int64_t k) {
 }
 
 #endif
+
+/// a * b + c, rounded once in every instruction set.
+COMPRESSC_INLINE Vec fusedMultiplyAdd(Vec a, Vec b, Vec c) {
+#if COMPRESSC_ISA_LEVEL >= 1
+  return fma(a, b, c);
+#else
+  for (int i = 0; i < lanes; ++i)
+    c[i] = __builtin_fmaf(a[i], b[i], c[i]);
+  return c;
+#endif
+}
 
 COMPRESSC_INLINE Vec zero() { return broadcast(0.0f); }
 

@@ -1,12 +1,13 @@
 // The register tile that every matrix product ends in.
 #pragma once
 
+#include "../gemm.h"
 #include "simd.h"
 
 namespace compressc::COMPRESSC_ISA {
 
 // The accumulators fill the registers but for two panel vectors and one broadcast.
-constexpr int tileRows = COMPRESSC_ISA_LEVEL == 2 ? 14 : COMPRESSC_ISA_LEVEL == 1 ? 6 : 4;
+constexpr int tileRows = COMPRESSC_ISA_LEVEL >= 2 ? 14 : COMPRESSC_ISA_LEVEL == 1 ? 6 : 4;
 constexpr int panelWidth = 2 * lanes;
 
 /// Sums run over k in blocks of this many, each summed in order from zero; then the blocks' sums
@@ -82,6 +83,23 @@ COMPRESSC_INLINE void storePair(float *p, int64_t n, Vec a, Vec b) {
   store(p, a);
   if (n > lanes)
     storeFirst(p + lanes, n - lanes, b);
+}
+
+/// Stores a row of the result, row r and columns [n, n + columns), after what the epilogue adds.
+COMPRESSC_INLINE void finishRow(const GemmEpilogue &epilogue, int64_t r, int64_t n, int64_t columns,
+                                Vec a, Vec b, float *out) {
+  Vec c, d;
+  if (epilogue.bias) {
+    loadPair(epilogue.bias + n, columns, c, d);
+    a = add(a, c);
+    b = add(b, d);
+  }
+  if (epilogue.residual) {
+    loadPair(epilogue.residual + r * epilogue.residualStride + n, columns, c, d);
+    a = add(a, c);
+    b = add(b, d);
+  }
+  storePair(out, columns, a, b);
 }
 
 /// to[0, count) = from; the rest of a whole vector is zero.

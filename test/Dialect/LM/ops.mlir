@@ -46,6 +46,8 @@ func.func @linear(%x: tensor<?x8xf32>, %w: tensor<16x8xf16>, %b: tensor<16xf16>)
   %0 = lm.linear %x, %w : (tensor<?x8xf32>, tensor<16x8xf16>) -> tensor<?x16xf32>
   // CHECK: lm.linear %{{.*}}, %{{.*}} bias %{{.*}} : (tensor<?x8xf32>, tensor<16x8xf16>, tensor<16xf16>) -> tensor<?x16xf32>
   %1 = lm.linear %x, %w bias %b : (tensor<?x8xf32>, tensor<16x8xf16>, tensor<16xf16>) -> tensor<?x16xf32>
+  // CHECK: lm.linear %{{.*}}, %{{.*}} compute bf16 : (tensor<?x8xf32>, tensor<16x8xf16>) -> tensor<?x16xf32>
+  %2 = lm.linear %x, %w compute bf16 : (tensor<?x8xf32>, tensor<16x8xf16>) -> tensor<?x16xf32>
   return
 }
 

@@ -156,6 +156,99 @@ TEST(Linear, FusedFormsHaveTheBitsOfTheirParts) {
   });
 }
 
+/// Activations as `compute=int8` rounds them: 8 bits with a scale for each row and group of columns.
+std::vector<double> roundedToInt8(const std::vector<float> &x, int64_t group) {
+  std::vector<double> rounded;
+  for (size_t begin = 0; begin < x.size(); begin += size_t(group)) {
+    float most = 0;
+    for (size_t i = begin; i < begin + size_t(group); ++i)
+      most = std::max(most, std::abs(x[i]));
+    float inverse = most > 0 ? 127.0f / most : 0.0f;
+    for (size_t i = begin; i < begin + size_t(group); ++i)
+      rounded.push_back(double(most / 127.0f) * std::nearbyintf(x[i] * inverse));
+  }
+  return rounded;
+}
+
+/// The group of columns that the README promises int8 for, or 0 where the product stays in fp32.
+int64_t int8Group(const WeightKind &kind) {
+  if (kind.dtype == DType::Packed)
+    return kind.packed.group % 16 ? 0 : kind.packed.group;
+  return DTypeSize(kind.dtype) ? 0 : 32;
+}
+
+TEST(LinearInt8, MatchesTheReferenceAndEveryInstructionSetAgrees) {
+  Machine machine;
+  for (int64_t K : {32, 48, 80, 320, 640, 2304})
+    for (const WeightKind &kind : weightKinds(K)) {
+      SCOPED_TRACE(kind.name + " K=" + std::to_string(K));
+      int64_t T = K < 2000 ? 17 : 5, N = 37, group = int8Group(kind);
+      Form form{{kind}, {N}, 1, "", "add", "int8"};
+      Operands o(form, T, K);
+      if (T > 4) // one row without a scale, and one with a large range
+        for (int64_t k = 0; k < K; ++k) {
+          o.x[size_t(3 * K + k)] = 0;
+          o.x[size_t(4 * K + k)] *= k % 7 ? 1e-3f : 1e3f;
+        }
+      std::vector<double> x(o.x.begin(), o.x.end());
+      if (group)
+        x = roundedToInt8(o.x, group);
+      std::vector<float> before;
+      forEachInstructionSet([&](std::string_view name) {
+        std::vector<float> out = fused(machine, form, o, 0, T)[0];
+        if (group && !before.empty()) {
+          EXPECT_TRUE(sameBits(out, before));
+        }
+        before = out;
+        for (int64_t t = 0; t < T; ++t)
+          for (int64_t n = 0; n < N; ++n) {
+            double sum = o.biases[0].values[size_t(n)] + double(o.residual[size_t(t * N + n)]);
+            double size = 1;
+            for (int64_t k = 0; k < K; ++k) {
+              double term = x[size_t(t * K + k)] * o.weights[0].values[size_t(n * K + k)];
+              sum += term;
+              // The codes and the zero point are summed apart.
+              size += std::abs(term) + std::abs(x[size_t(t * K + k)]);
+            }
+            ASSERT_NEAR(out[size_t(t * N + n)], sum, 1e-6 * size) << t << ", " << n;
+          }
+      });
+    }
+}
+
+TEST(LinearInt8, FusedFormsHaveTheBitsOfTheirParts) {
+  Machine one(1), two(2);
+  for (int64_t K : {64, 640})
+    for (const WeightKind &kind : weightKinds(K))
+      forEachInstructionSet([&](std::string_view) {
+        SCOPED_TRACE(kind.name);
+        expectFusedIsUnfused(one, {{kind}, {70}, 1, "rms_norm", "add", "int8"}, 35, K);
+      });
+  // Several formats of activations, and weights that stay in fp32, in one call.
+  WeightKind half{"f16", DType::F16, {}}, w4{"w4", DType::Packed, {4, 32, false, DType::F16}},
+      w2{"w2", DType::Packed, {2, 32, false, DType::F16}}, q4{"q4_1", DType::Q4_1, {}};
+  forEachInstructionSet([&](std::string_view) {
+    expectFusedIsUnfused(two, {{w4, half, w2, q4}, {96, 33, 32, 5}, 0b101, "rms_norm", "", "int8"},
+                         33, 320);
+    expectFusedIsUnfused(two, {{w4, q4}, {101, 101}, 0b11, "rms_norm", "silu_mul", "int8"}, 33,
+                         320);
+    expectFusedIsUnfused(one, {{w4, half}, {300, 300}, 0, "", "gelu_mul", "int8"}, 530, 64);
+  });
+}
+
+TEST(LinearInt8, WhatIsNotFiniteStaysSo) {
+  Machine machine;
+  Form form{{{"w4", DType::Packed, {4, 32, false, DType::F16}}}, {4}, 0, "", "", "int8"};
+  Operands o(form, 3, 64);
+  o.x[5] = NAN;
+  o.x[64 + 40] = -INFINITY;
+  forEachInstructionSet([&](std::string_view) {
+    std::vector<float> out = fused(machine, form, o, 0, 3)[0];
+    for (size_t i = 0; i < 12; ++i)
+      EXPECT_EQ(std::isnan(out[i]), i < 8) << i;
+  });
+}
+
 TEST(Linear, NoRowsAreNoWork) {
   Machine machine;
   Form form{{{"f16", DType::F16, {}}}, {4}, 0, "rms_norm", "", "f32"};
@@ -236,6 +329,7 @@ TEST(Linear, RefusesFusedFormsThatDoNotFit) {
           "the epilogue 'add' takes one weight, not 2");
   refused({{"epilogue", "silu_mul"}}, {in, w.tensor}, {a}, "takes two weights, gate and up, not 1");
   refused({{"epilogue", "tanh_mul"}}, {in, w.tensor}, {a}, "choose add, silu_mul");
+  refused({{"compute", "int4"}}, {in, w.tensor}, {a}, "compute = 'int4' is unknown");
   refused({{"prologue", "layer_norm"}}, {in, w.tensor}, {a}, "only \"rms_norm\" is");
   refused({{"prologue", "rms_norm"}}, {in, norm.tensor, w.tensor}, {a}, "epsilon");
   refused({{"prologue", "rms_norm"}, {"epsilon", -1.0}}, {in, norm.tensor, w.tensor}, {a},
