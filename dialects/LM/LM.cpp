@@ -299,6 +299,8 @@ LogicalResult FusedLinearOp::verify() {
     outputs.pop_back();
   if (getResidual() && (count != 1 || columns(getResidual()) != outputs[0]))
     return emitOpError() << "add needs one weight, whose rows are the residual's columns";
+  if (getAnswers() && (count != 1 || getResidual()))
+    return emitOpError() << "answers needs one weight and no residual";
   if (outputs.size() != getNumResults())
     return emitOpError() << "has " << getNumResults() << " results instead of " << outputs.size();
   for (auto [result, size] : llvm::zip(getResults(), outputs))
@@ -331,6 +333,8 @@ void FusedLinearOp::getKernelAttributes(NamedAttrList &attributes) {
     attributes.set("epilogue", builder.getStringAttr("add"));
   if (auto compute = getCompute())
     attributes.set("compute", builder.getStringAttr(stringifyCompute(*compute)));
+  if (getAnswers())
+    attributes.set("answers", builder.getI64IntegerAttr(1));
 }
 
 bool LinearOp::readsPacked(unsigned operand) { return operand == 1; }
@@ -343,6 +347,8 @@ bool SelectRowsOp::selectsRows() { return true; }
 void LinearOp::getKernelAttributes(NamedAttrList &attributes) {
   if (auto compute = getCompute())
     attributes.set("compute", StringAttr::get(getContext(), stringifyCompute(*compute)));
+  if (getAnswers())
+    attributes.set("answers", Builder(getContext()).getI64IntegerAttr(1));
 }
 
 void RotaryEmbeddingOp::getKernelAttributes(NamedAttrList &attributes) {

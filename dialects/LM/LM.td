@@ -191,17 +191,21 @@ def LM_LinearOp : LM_KernelOp<"linear", [Pure], ["readsPacked", "getKernelAttrib
     `out[t, n] = sum_k x[t, k] * weight[n, k] + bias[n]`; x [T, K], weight [N, K] as checkpoints store it,
     bias [N], out [T, N]; accumulated in fp32. `compute` is the arithmetic of the deployed kernel: f32
     (where it is missing), bf16 (x and weight rounded to bf16), int8 (x rounded to 8 bits with a scale for
-    each group of the weight, times the weight's codes; plain weights stay in fp32). A quantised linear is `linear(x, compress.dequantize(packed))`:
-    the lowering lets the kernel read the packed codes in place.
+    each group of the weight, times the weight's codes; plain weights stay in fp32). `answers`: the columns
+    that the batch does not name as answers may be left out, if it names any. A quantised linear is
+    `linear(x, compress.dequantize(packed))`: the lowering lets the kernel read the packed codes in place.
   }];
   let arguments = (ins LM_Rows:$input, LM_Weight:$weight, Optional<LM_Weight>:$bias,
-                       OptionalAttr<LM_Compute>:$compute);
+                       OptionalAttr<LM_Compute>:$compute, UnitAttr:$answers);
   let results = (outs LM_Rows:$result);
-  let assemblyFormat = "$input `,` $weight (`bias` $bias^)? (`compute` $compute^)? attr-dict `:` functional-type(operands, results)";
+  let assemblyFormat = [{
+    $input `,` $weight (`bias` $bias^)? (`compute` $compute^)? (`answers` $answers^)? attr-dict
+    `:` functional-type(operands, results)
+  }];
   let hasVerifier = 1;
   let builders = [OpBuilder<(ins "::mlir::Type":$result, "::mlir::Value":$input, "::mlir::Value":$weight,
                              "::mlir::Value":$bias), [{
-    build($_builder, $_state, result, input, weight, bias, ComputeAttr());
+    build($_builder, $_state, result, input, weight, bias, ComputeAttr(), ::mlir::UnitAttr());
   }]>];
 }
 
@@ -213,7 +217,7 @@ def LM_FusedLinearOp : LM_KernelOp<"fused_linear", [Pure, AttrSizedOperandSegmen
     operations it stands for. x [T, K], weights [N_i, K], a bias [N_i] for each i whose bit is set in
     `biased`, in order. With `norm` [K], x is normalised first (see rms_norm). Results: [T, N_i] each; with
     `gate`, the two weights are gate and up and the one result is activation(x gateᵀ) * (x upᵀ); with
-    `residual` [T, N], the one result has it added. `compute`: as of lm.linear.
+    `residual` [T, N], the one result has it added. `compute` and `answers` are lm.linear's.
 
     ```mlir
     %q, %k, %v = lm.fused_linear %h norm %n epsilon 1.0e-5 weights(%wq, %wk, %wv) : ...
@@ -223,12 +227,13 @@ def LM_FusedLinearOp : LM_KernelOp<"fused_linear", [Pure, AttrSizedOperandSegmen
   let arguments = (ins LM_Rows:$input, Optional<LM_Weight>:$norm, Variadic<LM_Weight>:$weights,
                        Variadic<LM_Weight>:$biases, Optional<LM_Rows>:$residual,
                        DefaultValuedAttr<I64Attr, "0">:$biased, OptionalAttr<F64Attr>:$epsilon,
-                       OptionalAttr<LM_ActivationAttr>:$gate, OptionalAttr<LM_Compute>:$compute);
+                       OptionalAttr<LM_ActivationAttr>:$gate, OptionalAttr<LM_Compute>:$compute,
+                       UnitAttr:$answers);
   let results = (outs Variadic<LM_Rows>:$results);
   let assemblyFormat = [{
     (`gate` $gate^)? $input (`norm` $norm^ `epsilon` $epsilon)? `weights` `(` $weights `)`
-    (`biases` `(` $biases^ `)`)? (`add` $residual^)? (`compute` $compute^)? attr-dict
-    `:` functional-type(operands, results)
+    (`biases` `(` $biases^ `)`)? (`add` $residual^)? (`compute` $compute^)?
+    (`answers` $answers^)? attr-dict `:` functional-type(operands, results)
   }];
   let hasVerifier = 1;
 }

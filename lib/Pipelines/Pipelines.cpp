@@ -65,8 +65,8 @@ void RegisterPassesAndPipelines() {
 }
 
 llvm::ArrayRef<llvm::StringLiteral> OptimizationNames() {
-  static constexpr llvm::StringLiteral names[] = {"sink-selection", "merge-linears", "fuse-epilogues",
-                                                  "reuse-buffers", "outline-blocks"};
+  static constexpr llvm::StringLiteral names[] = {"sink-selection", "answer-head",   "merge-linears",
+                                                  "fuse-epilogues", "reuse-buffers", "outline-blocks"};
   return names;
 }
 
@@ -81,6 +81,8 @@ void BuildDeploymentPipeline(OpPassManager &manager, const DeploymentOptions &op
   // Selection first: what works on selected rows only is no longer merged with what works on all.
   if (with("sink-selection"))
     manager.addPass(createSinkSelection());
+  if (with("answer-head"))
+    manager.addPass(createAnswerHead());
   // Merge before fusing: a norm can go into the linears that read it when they are one.
   if (with("merge-linears"))
     manager.addPass(createMergeLinears());

@@ -325,6 +325,8 @@ private:
     StringRef compute = constants.text("compute");
     if (compute == "bf16" || compute == "int8")
       options.push_back(compute == "bf16" ? ".compute = Compute::BF16" : ".compute = Compute::Int8");
+    if (constants.integer("answers"))
+      options.push_back(".answers = true");
     std::string line = "linear(run, " + operand(x) + ", {" + operands(weights) + "}, {" + operands(outputs) + "}";
     std::string last = options.empty() ? "" : "{" + llvm::join(options, ", ") + "}";
     bool breaks = indent.size() + line.size() + last.size() > 106;

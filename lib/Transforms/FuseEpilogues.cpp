@@ -21,6 +21,7 @@ struct Parts {
   FloatAttr epsilon;
   lm::ActivationAttr gate;
   lm::ComputeAttr compute;
+  bool answers = false;
 
   static std::optional<Parts> of(Operation *op) {
     Parts parts;
@@ -28,6 +29,7 @@ struct Parts {
       parts.input = linear.getInput();
       parts.weights = {linear.getWeight()};
       parts.compute = linear.getComputeAttr();
+      parts.answers = linear.getAnswers();
       if (linear.getBias()) {
         parts.biases = {linear.getBias()};
         parts.biased = 1;
@@ -46,12 +48,13 @@ struct Parts {
     parts.epsilon = fused.getEpsilonAttr();
     parts.gate = fused.getGateAttr();
     parts.compute = fused.getComputeAttr();
+    parts.answers = fused.getAnswers();
     return parts;
   }
 
   lm::FusedLinearOp create(OpBuilder &builder, Location location, TypeRange types) const {
     return lm::FusedLinearOp::create(builder, location, types, input, norm, weights, biases, residual, biased,
-                                     epsilon, gate, compute);
+                                     epsilon, gate, compute, answers);
   }
 };
 
@@ -84,7 +87,7 @@ struct FuseResidual : OpRewritePattern<arith::AddFOp> {
   LogicalResult matchAndRewrite(arith::AddFOp add, PatternRewriter &rewriter) const override {
     for (auto [value, other] : {std::pair(add.getRhs(), add.getLhs()), std::pair(add.getLhs(), add.getRhs())}) {
       auto parts = Parts::of(value.getDefiningOp());
-      if (!parts || parts->weights.size() != 1 || parts->residual || !value.hasOneUse() || value == other ||
+      if (!parts || parts->weights.size() != 1 || parts->residual || parts->answers || !value.hasOneUse() || value == other ||
           value.getDefiningOp()->getBlock() != add->getBlock())
         continue;
       parts->residual = other;

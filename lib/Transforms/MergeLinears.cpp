@@ -39,7 +39,7 @@ void merge(MutableArrayRef<lm::LinearOp> linears) {
   OpBuilder builder(first);
   auto merged = lm::FusedLinearOp::create(builder, first.getLoc(), types, first.getInput(), Value(), weights,
                                           biases, Value(), biased, FloatAttr(), lm::ActivationAttr(),
-                                          first.getComputeAttr());
+                                          first.getComputeAttr(), false);
   for (auto [linear, result] : llvm::zip(linears, merged.getResults())) {
     linear.getResult().replaceAllUsesWith(result);
     linear.getOperation()->erase();
@@ -54,7 +54,7 @@ struct MergeLinears : impl::MergeLinearsBase<MergeLinears> {
     getOperation().walk([&](lm::LinearOp linear) {
       bool fixed = times.get(linear.getWeight()) != BindingTime::Run &&
                    (!linear.getBias() || times.get(linear.getBias()) != BindingTime::Run);
-      if (fixed)
+      if (fixed && !linear.getAnswers())
         readers[{linear.getInput(), linear->getBlock(), linear.getComputeAttr()}].push_back(linear);
     });
     for (auto &[key, linears] : readers)

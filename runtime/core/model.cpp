@@ -121,9 +121,11 @@ StatusOr<Tensor> Model::forward(const Batch &batch) {
 }
 
 Status Model::score(const std::vector<Request> &requests, const LogitsCallback &onLogits,
-                    const std::function<void(const PlannedBatch &)> &onBatch) {
+                    const std::function<void(const PlannedBatch &)> &onBatch,
+                    const std::vector<int32_t> &answers) {
   COMPRESSC_ASSIGN_OR_RETURN(Plan plan, PlanBatches(requests, limits()));
-  for (const PlannedBatch &planned : plan.batches) {
+  for (PlannedBatch &planned : plan.batches) {
+    planned.batch.answers = answers;
     COMPRESSC_ASSIGN_OR_RETURN(Tensor logits, forward(planned.batch));
     for (const RowUse &use : planned.uses)
       COMPRESSC_RETURN_IF_ERROR(

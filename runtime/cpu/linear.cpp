@@ -78,6 +78,24 @@ private:
   absl::InlinedVector<Int8Rows, 2> int8; // one for each distinct format
 };
 
+/// The wanted columns alone: their rows of the weight are gathered, and the bits are those of the whole product.
+void answerColumns(KernelContext &context, const LinearOperands &operands, const float *x, const GemmProduct &product) {
+  int64_t count = int64_t(operands.answers.size()), depth = operands.depth;
+  std::vector<float> gathered(size_t(count * depth)), bias, sums(size_t(operands.rows * count));
+  for (int64_t i = 0; i < count; ++i) {
+    DequantizeRow(*product.w, operands.answers[size_t(i)], gathered.data() + i * depth);
+    if (product.epilogue.bias)
+      bias.push_back(product.epilogue.bias[operands.answers[size_t(i)]]);
+  }
+  WeightMatrix w = WeightMatrix::FromFloats(gathered.data(), count, depth, depth);
+  GemmEpilogue epilogue;
+  epilogue.bias = bias.empty() ? nullptr : bias.data();
+  Gemm(context, operands.rows, count, depth, x, depth, w, sums.data(), count, epilogue);
+  for (int64_t row = 0; row < operands.rows; ++row)
+    for (int64_t i = 0; i < count; ++i)
+      product.out[row * product.ldo + operands.answers[size_t(i)]] = sums[size_t(row * count + i)];
+}
+
 /// The operands and attributes of one call, checked.
 class LinearCall {
 public:
@@ -97,8 +115,19 @@ public:
     return parseOutputs();
   }
 
+  Status checkAnswers(const KernelContext &context) const {
+    if (answersOnly && context.batch)
+      for (int32_t answer : context.batch->answers)
+        if (answer < 0 || answer >= weights[0].rows)
+          return operands.error("the answer ", answer, " is not one of ", weights[0].rows, " columns");
+    return absl::OkStatus();
+  }
+
   void run(KernelContext &context) {
-    Linear(context, {x, rows, depth, normalised ? norm : nullptr, epsilon, inInt8}, absl::MakeSpan(products));
+    absl::Span<const int32_t> answers;
+    if (answersOnly && context.batch)
+      answers = context.batch->answers;
+    Linear(context, {x, rows, depth, normalised ? norm : nullptr, epsilon, inInt8, answers}, absl::MakeSpan(products));
   }
 
 private:
@@ -121,6 +150,9 @@ private:
                               "relu_mul");
     }
 
+    answersOnly = attributes.getIntOr("answers", 0) != 0;
+    if (answersOnly && (attributes.getIntOr("weights", 1) != 1 || !epilogue.empty()))
+      return operands.error("answers needs one weight and no epilogue");
     std::string compute = attributes.getStringOr("compute", "f32");
     inInt8 = compute == "int8";
     if (compute != "f32" && !inInt8)
@@ -227,7 +259,7 @@ private:
 
   Operands operands;
   const KernelCall &call;
-  bool normalised = false, residual = false, inInt8 = false;
+  bool normalised = false, residual = false, inInt8 = false, answersOnly = false;
   std::optional<Activation> activation;
   int64_t count = 0, biases = 0, rows = 0, depth = 0;
   float epsilon = 0;
@@ -244,6 +276,9 @@ void Linear(KernelContext &context, const LinearOperands &operands, absl::Span<G
   if (operands.rows == 0)
     return;
   Rows rows(context, operands, products);
+  // In int8 the kernel reads the codes where they are.
+  if (!operands.answers.empty() && !rows.codes(products[0].w))
+    return answerColumns(context, operands, rows.floats(), products[0]);
   for (GemmProduct &product : products) {
     product.int8 = rows.codes(product.w);
     product.gateInt8 = rows.codes(product.gate);
@@ -254,6 +289,7 @@ void Linear(KernelContext &context, const LinearOperands &operands, absl::Span<G
 Status LinearKernel(KernelContext &context, const KernelCall &call) {
   LinearCall linear(call);
   COMPRESSC_RETURN_IF_ERROR(linear.parse());
+  COMPRESSC_RETURN_IF_ERROR(linear.checkAnswers(context));
   linear.run(context);
   return absl::OkStatus();
 }

@@ -120,6 +120,14 @@ void linear(Run &run, Value x, std::initializer_list<Weight> weights, std::initi
     operands.epsilon = float(options.epsilon);
   }
   operands.inInt8 = options.compute == Compute::Int8;
+  if (options.answers) {
+    operands.answers = run.context.batch->answers;
+    for (int32_t answer : operands.answers)
+      if (answer < 0 || answer >= products[0].columns) {
+        run.status = Invalid("linear: the answer ", answer, " is not one of ", products[0].columns, " columns");
+        return;
+      }
+  }
   Linear(run.context, operands, {products, outs.size()});
 }
 

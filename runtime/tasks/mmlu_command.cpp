@@ -22,6 +22,7 @@ ABSL_FLAG(int64_t, limit, 0, "questions in all");
 ABSL_FLAG(double, fraction, 1.0, "random part");
 ABSL_FLAG(uint64_t, seed, 1234, "seed of the random part");
 ABSL_FLAG(std::string, csv, "", "table file");
+ABSL_FLAG(std::string, normalise, "vocabulary", "what log-probabilities are normalised over");
 ABSL_FLAG(std::string, dump_prompts, "", "prompts file");
 
 namespace compressc {
@@ -110,6 +111,9 @@ Status runMmlu() {
   std::string split = absl::GetFlag(FLAGS_split);
   if (split != "test" && split != "val" && split != "dev")
     return Invalid("--split must be dev, val or test, not \"", split, "\"");
+  std::string over = absl::GetFlag(FLAGS_normalise);
+  if (over != "vocabulary" && over != "answers")
+    return Invalid("--normalise must be vocabulary or answers, not \"", over, "\"");
   int64_t shots = absl::GetFlag(FLAGS_shots);
   COMPRESSC_RETURN_IF_ERROR(CheckRange("shots", double(shots), 0, 5));
   COMPRESSC_ASSIGN_OR_RETURN(Work work, prepare(split, int(shots)));
@@ -145,9 +149,14 @@ Status runMmlu() {
     progress.advance(1, absl::StrCat("accuracy ", right * 1000 / done / 10, ".",
                                      right * 1000 / done % 10, " %"));
   };
+  std::vector<int32_t> answers;
+  if (over == "answers")
+    answers.assign(encoded.answerTokens.begin(), encoded.answerTokens.end());
+  run.normalised = over;
   COMPRESSC_ASSIGN_OR_RETURN(
       ScoredPrompts scored,
-      ScorePrompts(ScorerOf(model), run.model.vocabularySize, encoded, onAnswer));
+      ScorePrompts(ScorerOf(model, answers), run.model.vocabularySize,
+                   answers.empty() ? Normalise::Vocabulary : Normalise::Answers, encoded, onAnswer));
   progress.finish();
   run.seconds = secondsSince(start);
   run.computedTokens = scored.computedTokens;
@@ -189,6 +198,9 @@ Command MmluCommand() {
        {"seed", "S", "Seed of --fraction."},
        {"per-subject", "N", "The first N questions of each subject; 0: all."},
        {"limit", "N", "The first N questions; 0: all."},
+       {"normalise", "vocabulary|answers",
+        "What log-probabilities are normalised over: the whole vocabulary, as lm-evaluation-harness "
+        "does, or the four answers, whose logits are then all that is computed."},
        {"json", "FILE",
         "Write everything, each question too, to a JSON file; - is standard output."},
        {"csv", "FILE", "Write accuracies by subject, group and overall; - is standard output."},

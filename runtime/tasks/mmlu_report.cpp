@@ -56,6 +56,7 @@ std::string MmluJson(const MmluRun &run, const SubjectGroups &groups) {
   json["gpu_memory_bytes"] = 0; // this runtime computes on the CPU only
   json["split"] = run.split;
   json["shots"] = run.shots;
+  json["normalised_over"] = run.normalised;
   json["fraction"] = run.fraction;
   json["seed"] = run.seed;
   json["tokenizer"] = {{"adds_special_tokens", run.model.addSpecialTokens},

@@ -24,6 +24,7 @@ struct MmluRun {
   int shots = 0;
   uint64_t seed = 0;
   double fraction = 1;
+  std::string normalised = "vocabulary"; // what log-probabilities are normalised over
   std::vector<int32_t> specialTokens; // what encoding puts before each prompt
   std::array<int32_t, 4> answerTokens{};
   int64_t promptTokens = 0, computedTokens = 0, truncatedPrompts = 0;

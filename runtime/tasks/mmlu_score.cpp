@@ -26,10 +26,10 @@ Status notOneToken(size_t prompt, int answer) {
 
 } // namespace
 
-Scorer ScorerOf(Model &model) {
-  return [&model](const std::vector<Request> &requests, const Model::LogitsCallback &onLogits,
+Scorer ScorerOf(Model &model, const std::vector<int32_t> &answers) {
+  return [&model, answers](const std::vector<Request> &requests, const Model::LogitsCallback &onLogits,
                   const std::function<void(const PlannedBatch &)> &onBatch) {
-    return model.score(requests, onLogits, onBatch);
+    return model.score(requests, onLogits, onBatch, answers);
   };
 }
 
@@ -79,7 +79,7 @@ StatusOr<EncodedPrompts> EncodePrompts(const Tokenizer &tokenizer, const ModelIn
   return result;
 }
 
-StatusOr<ScoredPrompts> ScorePrompts(const Scorer &score, int64_t vocabularySize,
+StatusOr<ScoredPrompts> ScorePrompts(const Scorer &score, int64_t vocabularySize, Normalise over,
                                      const EncodedPrompts &prompts,
                                      const std::function<void(size_t, const Answer &)> &onAnswer) {
   ScoredPrompts result;
@@ -88,11 +88,14 @@ StatusOr<ScoredPrompts> ScorePrompts(const Scorer &score, int64_t vocabularySize
   auto onLogits = [&](int32_t request, int32_t position, const float *logits) -> Status {
     COMPRESSC_RETURN_IF_ERROR(CheckInterrupt());
     Answer &answer = result.answers[request];
-    double norm = LogSumExp(logits, vocabularySize);
+    std::array<float, 4> wanted;
+    for (int i = 0; i < 4; ++i)
+      wanted[i] = logits[prompts.answerTokens[i]];
+    double norm = over == Normalise::Answers ? LogSumExp(wanted.data(), 4) : LogSumExp(logits, vocabularySize);
     if (!std::isfinite(norm))
       return Invalid("the model's logits for prompt ", request, " are not finite");
     for (int i = 0; i < 4; ++i)
-      answer.logprobs[i] = double(logits[prompts.answerTokens[i]]) - norm;
+      answer.logprobs[i] = double(wanted[i]) - norm;
     auto greatest = std::max_element(answer.logprobs.begin(), answer.logprobs.end());
     answer.prediction = int(greatest - answer.logprobs.begin());
     answered[request] = 1;

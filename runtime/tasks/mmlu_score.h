@@ -31,15 +31,20 @@ struct Answer {
 /// Model::score, or what a test puts in its place.
 using Scorer = std::function<Status(const std::vector<Request> &, const Model::LogitsCallback &,
                                     const std::function<void(const PlannedBatch &)> &)>;
-Scorer ScorerOf(Model &model);
+/// With `answers` only those columns of the logits are computed.
+Scorer ScorerOf(Model &model, const std::vector<int32_t> &answers = {});
 
 struct ScoredPrompts {
   std::vector<Answer> answers; // one for each prompt
   int64_t computedTokens = 0;  // rows that went through the model, after prefix sharing
 };
 
+/// What log-probabilities are normalised over: the whole vocabulary, as lm-evaluation-harness does, or the
+/// four answers, whose logits are then all that is read. Predictions are the same.
+enum class Normalise : uint8_t { Vocabulary, Answers };
+
 /// `onAnswer(prompt, answer)` follows each answer, in the order of computation.
-StatusOr<ScoredPrompts> ScorePrompts(const Scorer &score, int64_t vocabularySize,
+StatusOr<ScoredPrompts> ScorePrompts(const Scorer &score, int64_t vocabularySize, Normalise over,
                                      const EncodedPrompts &prompts,
                                      const std::function<void(size_t, const Answer &)> &onAnswer);
 

@@ -46,8 +46,8 @@ options
   --ir FILE              the program, as --emit=lm prints it and you edited it; MODEL gives the weights
   --splat                read config.json only; weights are made up. For --emit
   --max-tokens N         rows of the largest batch that OUT/run computes at once (8192)
-  --without=NAME,...     optimisations of the program to leave out: sink-selection, merge-linears,
-                         fuse-epilogues, reuse-buffers, outline-blocks
+  --without=NAME,...     optimisations of the program to leave out: sink-selection, answer-head,
+                         merge-linears, fuse-epilogues, reuse-buffers, outline-blocks
   --compute=TYPE         arithmetic of OUT/run's linears: f32 or bf16 (f32)
   --activations=TYPE     of linears with packed weights: f32, or int8: rounded to 8 bits with a scale for
                          each row and group, several times faster (f32)

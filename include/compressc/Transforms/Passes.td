@@ -124,6 +124,20 @@ def SinkSelection : Pass<"sink-selection", "::mlir::ModuleOp"> {
   let dependentDialects = ["::compressc::lm::LMDialect"];
 }
 
+def AnswerHead : Pass<"answer-head", "::mlir::ModuleOp"> {
+  let summary = "Compute the logits of the answers only, where a batch says which they are";
+  let description = [{
+    Marks the linear whose result the function returns: scoring four answers needs four rows of the head,
+    not the whole vocabulary. A batch that names no answers gets all logits.
+
+    ```mlir
+    %l = lm.linear %x, %w      =>      %l = lm.linear %x, %w answers
+    return %l                          return %l
+    ```
+  }];
+  let dependentDialects = ["::compressc::lm::LMDialect"];
+}
+
 def MergeLinears : Pass<"merge-linears", "::mlir::ModuleOp"> {
   let summary = "One operation for the linears that read the same input";
   let description = [{

@@ -82,3 +82,10 @@ func.func @f(%x: tensor<?x8xf32>, %w: tensor<16x8xf32>, %u: tensor<16x4xf32>, %v
   %r = lm.fused_linear %x weights(%v) : (tensor<?x8xf32>, tensor<8x8xf32>) -> tensor<?x16xf32>
   return
 }
+
+// -----
+func.func @f(%x: tensor<?x8xf32>, %v: tensor<8x8xf32>) {
+  // expected-error@+1 {{answers needs one weight and no residual}}
+  %r:2 = lm.fused_linear %x weights(%v, %v) answers : (tensor<?x8xf32>, tensor<8x8xf32>, tensor<8x8xf32>) -> (tensor<?x8xf32>, tensor<?x8xf32>)
+  return
+}

@@ -91,7 +91,8 @@ TEST(MmluScore, TakesLogSoftmaxOverTheWholeVocabularyAndTheFirstOfEqualAnswers) 
   };
   std::vector<size_t> order;
   StatusOr<ScoredPrompts> scored =
-      ScorePrompts(scorer, 8, makeEncoded(), [&](size_t i, const Answer &) { order.push_back(i); });
+      ScorePrompts(scorer, 8, Normalise::Vocabulary, makeEncoded(),
+                   [&](size_t i, const Answer &) { order.push_back(i); });
   ASSERT_TRUE(scored.ok()) << scored.status();
   EXPECT_EQ(scored->computedTokens, 3);
   EXPECT_EQ(order, (std::vector<size_t>{1, 0}));
@@ -104,19 +105,35 @@ TEST(MmluScore, TakesLogSoftmaxOverTheWholeVocabularyAndTheFirstOfEqualAnswers) 
   EXPECT_NEAR(scored->answers[0].logprobs[3], -1 - std::log(norm), 1e-6);
 }
 
+TEST(MmluScore, ReadsNothingButTheAnswersWhenItNormalisesOverThem) {
+  std::vector<float> logits(8, NAN);
+  logits[1] = 1, logits[3] = 2, logits[5] = 2, logits[7] = -1;
+  Scorer scorer = [&](const std::vector<Request> &, const Model::LogitsCallback &onLogits,
+                      const std::function<void(const PlannedBatch &)> &) -> Status {
+    COMPRESSC_RETURN_IF_ERROR(onLogits(0, 1, logits.data()));
+    return onLogits(1, 0, logits.data());
+  };
+  StatusOr<ScoredPrompts> scored = ScorePrompts(scorer, 8, Normalise::Answers, makeEncoded(), {});
+  ASSERT_TRUE(scored.ok()) << scored.status();
+  EXPECT_EQ(scored->answers[0].prediction, 1);
+  double norm = std::log(std::exp(1.0) + 2 * std::exp(2.0) + std::exp(-1.0));
+  EXPECT_NEAR(scored->answers[0].logprobs[1], 2 - norm, 1e-6);
+  EXPECT_NEAR(scored->answers[1].logprobs[3], -1 - norm, 1e-6);
+}
+
 TEST(MmluScore, StopsAtLogitsThatAreNotFiniteAndAtMissingAnswers) {
   std::vector<float> bad = {NAN, 0, 0, 0, 0, 0, 0, 0};
   Scorer broken = [&](const std::vector<Request> &, const Model::LogitsCallback &onLogits,
                       const std::function<void(const PlannedBatch &)> &) {
     return onLogits(1, 0, bad.data());
   };
-  EXPECT_EQ(ScorePrompts(broken, 8, makeEncoded(), {}).status().message(),
+  EXPECT_EQ(ScorePrompts(broken, 8, Normalise::Vocabulary, makeEncoded(), {}).status().message(),
             "the model's logits for prompt 1 are not finite");
   Scorer silent = [](const std::vector<Request> &, const Model::LogitsCallback &,
                      const std::function<void(const PlannedBatch &)> &) {
     return absl::OkStatus();
   };
-  EXPECT_FALSE(ScorePrompts(silent, 8, makeEncoded(), {}).ok());
+  EXPECT_FALSE(ScorePrompts(silent, 8, Normalise::Vocabulary, makeEncoded(), {}).ok());
 }
 
 } // namespace

@@ -48,8 +48,10 @@ public:
   /// wanted position; `logits` has vocabularySize entries and is valid during the call. Calls come on
   /// one thread. Batch order is deterministic; `onBatch(batchesDone, batches)` follows each.
   using LogitsCallback = std::function<Status(int32_t request, int32_t position, const float *logits)>;
+  /// With `answers` only those columns of the logits are to be read.
   Status score(const std::vector<Request> &requests, const LogitsCallback &onLogits,
-               const std::function<void(const PlannedBatch &)> &onBatch = {});
+               const std::function<void(const PlannedBatch &)> &onBatch = {},
+               const std::vector<int32_t> &answers = {});
 
 private:
   Model() = default;

@@ -55,6 +55,7 @@ struct LinearOptions {
   const Value *add = nullptr;                // added to the result
   Activation gate = Activation::None;        // else two weights, one result: gate(x W0^T) * (x W1^T)
   Compute compute = Compute::F32;
+  bool answers = false; // only the columns that the batch names as answers, if it names any
 };
 /// outs[i] = x weights[i]^T.
 void linear(Run &run, Value x, std::initializer_list<Weight> weights, std::initializer_list<Value> outs,
