@@ -3,6 +3,7 @@
 # usage: tools/check.sh
 #   COMPRESSC_TEST_MEMORY_KB   address space of each lit test and what it starts (default 12 GiB)
 #   COMPRESSC_TEST_TIMEOUT     seconds for one lit test (default 120)
+#   COMPRESSC_FUZZ_SECONDS     seconds for each fuzz target, 0: none (default 5)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source tools/environment.sh
@@ -38,6 +39,11 @@ mkdir -p "$results/gtest"
 status=0
 step "unit tests" run_unit_tests || status=1
 step "lit tests" run_lit || status=1
+if [[ ${COMPRESSC_FUZZ_SECONDS:-5} -gt 0 ]]; then
+  step "fuzzing" tools/fuzz.sh "${COMPRESSC_FUZZ_SECONDS:-5}" || status=1
+  mkdir -p "$results/fuzz"
+  cp build-fuzz/results/*.passed build-fuzz/results/*.failed "$results/fuzz" 2>/dev/null || true
+fi
 
 printf '\n'
 .venv/bin/python tools/count_tests.py "$results" || status=1

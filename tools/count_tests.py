@@ -3,7 +3,8 @@
 
 usage: count_tests.py RESULTS
 
-RESULTS holds ctest.xml (JUnit), gtest/NAMETests.json for the ctest test NAME, and lit.json. A result
+RESULTS holds ctest.xml (JUnit), gtest/NAMETests.json for the ctest test NAME, lit.json, and, where fuzz
+targets ran, fuzz/TARGET.passed or fuzz/TARGET.failed. A result
 that should be there and is not, such as that of a test program that crashed, counts as one failure.
 """
 import json
@@ -68,17 +69,29 @@ def count_lit(path):
     return passed, len(names), names
 
 
+def count_fuzz(directory):
+    if not directory.exists():
+        return 0, 0, []
+    names = [f"fuzz-{path.stem}" for path in sorted(directory.glob("*.failed"))]
+    passed = len(list(directory.glob("*.passed")))
+    if not passed and not names:
+        names = ["fuzz targets (no results)"]
+    return passed, len(names), names
+
+
 def main():
     if len(sys.argv) != 2:
         sys.exit(__doc__)
     directory = Path(sys.argv[1])
-    units = count_units(directory)
-    lit = count_lit(directory / "lit.json")
-    for name in units[2] + lit[2]:
-        print(f"failed: {name}")
-    print(f"unit: {units[0]} passed, {units[1]} failed; lit: {lit[0]} passed, {lit[1]} failed")
-    failed = units[1] + lit[1]
-    print(f"{units[0] + lit[0]} passed, {failed} failed")
+    kinds = {"unit": count_units(directory), "lit": count_lit(directory / "lit.json"),
+             "fuzz": count_fuzz(directory / "fuzz")}
+    for _, _, names in kinds.values():
+        for name in names:
+            print(f"failed: {name}")
+    print("; ".join(f"{kind}: {counts[0]} passed, {counts[1]} failed" for kind, counts in kinds.items()))
+    passed = sum(counts[0] for counts in kinds.values())
+    failed = sum(counts[1] for counts in kinds.values())
+    print(f"{passed} passed, {failed} failed")
     return 1 if failed else 0
 
 
