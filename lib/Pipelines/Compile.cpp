@@ -4,6 +4,7 @@
 #include "compressc/Conversion/ToSchedule.h"
 #include "compressc/Export/Export.h"
 #include "compressc/Import/Import.h"
+#include "compressc/Materialize/BlockStore.h"
 #include "compressc/Materialize/CalibrationData.h"
 #include "compressc/Pipelines/Pipelines.h"
 #include "compressc/Target/EmitCpp.h"
@@ -266,6 +267,7 @@ private:
     }
     COMPRESSC_ASSIGN_OR_RETURN(auto staging, StagingDirectory::Create(options.output));
     ThreadPool pool(options.threads);
+    COMPRESSC_ASSIGN_OR_RETURN(auto store, openStore());
 
     MaterializeOptions materialize;
     materialize.weights = model.weights.get();
@@ -273,6 +275,7 @@ private:
     materialize.pool = &pool;
     materialize.output = staging->path() + "/model/model.safetensors";
     materialize.batchTokens = std::max<int64_t>(2048, options.sequenceLength);
+    materialize.store = store.get();
     materialize.quiet = options.quiet;
     std::string checkpointType;
     llvm::raw_string_ostream(checkpointType) << CheckpointType(module);
@@ -327,6 +330,9 @@ private:
     }
     COMPRESSC_RETURN_IF_ERROR(WriteFileAtomically(staging->path() + "/report.json", Report(inputs, result)));
     COMPRESSC_RETURN_IF_ERROR(staging->commit());
+    // Its own store served to go on after a kill; one that the user named serves other runs too.
+    if (store && options.store.empty())
+      store->discard();
     if (options.remarks)
       for (const Decision &decision : result.decisions)
         printRemark(decision);
@@ -338,6 +344,13 @@ private:
       llvm::errs() << "run is program.cpp compiled by " << toolchain.compiler << " in "
                    << llvm::format("%.1f s\n", compileSeconds);
     return absl::OkStatus();
+  }
+
+  /// Null when nothing is to be kept: without passes there is nothing that takes long.
+  StatusOr<std::unique_ptr<BlockStore>> openStore() {
+    if (!options.useStore || (options.store.empty() && options.passes.empty()))
+      return std::unique_ptr<BlockStore>();
+    return BlockStore::Open(options.store.empty() ? DefaultStore(options.output) : options.store);
   }
 
   StatusOr<MaterializeReport> materializeModule(ModuleOp module, const MaterializeOptions &materialize) {

@@ -40,6 +40,13 @@ options
   --sequence-length N    tokens in each (512)
   --dtype=TYPE           of what is not packed: auto, f16, bf16, f32 (auto: 16-bit checkpoints keep
                          theirs, others become f16)
+  --store DIR            keep each finished layer in DIR: a run that is killed goes on where it stopped, and
+                         runs that share layers compute them once. A layer is found again when its
+                         operations, its weights, the calibration tokens, the processor's instruction
+                         set and this program are the same. DIR grows by each compressed layer's size, and while
+                         calibration runs by its hidden states (samples x tokens x hidden size x 4 bytes).
+                         It is kept; remove it at will. Default: OUT.store, removed after success
+  --no-store             keep nothing
   --emit=STAGE           print the program instead: lm (imported), compress (after the passes),
                          exec (the schedule), cpp (the source of its program); with -o OUT: bin
                          (OUT/run compiled, an error without a compiler)
@@ -89,6 +96,8 @@ struct Options {
   cl::opt<std::string> compute{"compute", cl::init("f32")};
   cl::opt<std::string> activations{"activations", cl::init("f32")};
   cl::opt<int> threads{"threads", cl::init(0)};
+  cl::opt<std::string> store{"store"};
+  cl::opt<bool> noStore{"no-store"};
   cl::opt<bool> remarks{"remarks"};
   cl::opt<bool> quiet{"quiet"};
   cl::opt<std::string> runtimeFile{"runtime"};
@@ -158,6 +167,8 @@ int main(int argc, char **argv) {
   options.compute = flags.compute;
   options.activations = flags.activations;
   options.threads = flags.threads;
+  options.store = flags.store;
+  options.useStore = !flags.noStore && (flags.store.getNumOccurrences() == 0 || !flags.store.empty());
   options.runtime = flags.runtimeFile;
   options.runtimeDirectory = flags.runtimeDirectory;
   options.singleFile = flags.singleFile;

@@ -11,6 +11,8 @@
 
 namespace compressc {
 
+class BlockStore;
+
 /// Token sequences to calibrate on.
 struct CalibrationSet {
   std::vector<std::vector<int32_t>> samples;
@@ -23,6 +25,7 @@ struct MaterializeOptions {
   std::string output; // the safetensors file to write
   /// Calibration tokens computed at a time; whole samples.
   int64_t batchTokens = 2048;
+  BlockStore *store = nullptr; // finished work is looked up and kept there; null: nowhere
   bool quiet = false; // no progress
 };
 
