@@ -26,12 +26,84 @@ std::vector<Batch> makeBatches(const CalibrationSet &calibration, int64_t batchT
   return result;
 }
 
+/// Where results are most of the arena it is kept for them; else they are copied out of it.
+bool copiesOut(int64_t outputBytes, int64_t arenaBytes) { return outputBytes < arenaBytes / 2; }
+
+Tensor tensorOf(const BufferDecl &decl, int64_t rows) {
+  Tensor tensor;
+  tensor.dtype = decl.dtype;
+  tensor.packed = decl.packed;
+  tensor.shape = decl.shape;
+  if (decl.rows != Rows::Fixed)
+    tensor.shape.insert(tensor.shape.begin(), rows);
+  return tensor;
+}
+
 } // namespace
 
-Evaluator::Evaluator(ModuleOp module, const StepPlan &plan, const MaterializeOptions &options)
-    : module(module), plan(plan), options(options) {
+Status CheckCalibration(ModuleOp module, const MaterializeOptions &options) {
+  bool observes = module.walk([](compress::ObserveOp) { return WalkResult::interrupt(); }).wasInterrupted();
+  if (observes && (!options.calibration || options.calibration->samples.empty()))
+    return Invalid("the pipeline observes activations: give calibration data with --calibration FILE");
+  return absl::OkStatus();
+}
+
+Evaluator::Evaluator(ModuleOp module, const StepPlan &plan, const MaterializeOptions &options,
+                     Estimate *estimate)
+    : module(module), plan(plan), options(options), estimate(estimate) {
   if (options.calibration && !plan.stream.empty())
     calibrationBatches = makeBatches(*options.calibration, options.batchTokens);
+}
+
+Status Evaluator::run(const Step &step, bool known, bool needsStates, std::vector<OwnedTensor> &results) {
+  if (known && !needsStates)
+    return absl::OkStatus();
+  if (known)
+    for (auto [result, tensor] : llvm::zip(step.results, results))
+      if (result.type == result.value.getType())
+        evaluated[result.value] = estimate ? OwnedTensor{nullptr, tensor.tensor} : tensor; // mapped: not counted
+  for (Operation *op : step.ops) {
+    bool advances = needsStates || op != step.ops.back();
+    if (!known) {
+      COMPRESSC_RETURN_IF_ERROR(observe(op, advances));
+      COMPRESSC_RETURN_IF_ERROR(computeResults(op, step, results));
+    }
+    if (advances)
+      COMPRESSC_RETURN_IF_ERROR(advance(op));
+    forgetBehind(op);
+  }
+  return absl::OkStatus();
+}
+
+Status Evaluator::computeResults(Operation *op, const Step &step, std::vector<OwnedTensor> &results) {
+  SmallVector<Value> values;
+  SmallVector<Type> types;
+  SmallVector<size_t> places;
+  for (auto [place, result] : llvm::enumerate(step.results))
+    if (result.op == op) {
+      values.push_back(result.value);
+      types.push_back(result.type);
+      places.push_back(place);
+    }
+  if (values.empty())
+    return absl::OkStatus();
+  auto start = Clock::now();
+  COMPRESSC_ASSIGN_OR_RETURN(std::vector<OwnedTensor> computed, compute(values, types));
+  for (auto [index, place] : llvm::enumerate(places)) {
+    results[place] = computed[index];
+    // Calibration may read it again.
+    if (types[index] == values[index].getType())
+      evaluated[values[index]] = computed[index];
+  }
+  weightSeconds += secondsSince(start);
+  return absl::OkStatus();
+}
+
+void Evaluator::setStates(Value value, std::vector<OwnedTensor> tensors) {
+  if (estimate)
+    for (OwnedTensor &tensor : tensors)
+      tensor.memory.reset(); // mapped: not counted
+  states[value] = std::move(tensors);
 }
 
 /// Runs the slice behind `outputs` over all calibration batches. Statistics accumulate; hidden states are
@@ -64,10 +136,18 @@ Status Evaluator::runOverCalibration(Operation *op, ArrayRef<Value> outputs, boo
   for (const Batch &batch : calibrationBatches)
     rows = std::max(rows, batch.rows());
   COMPRESSC_ASSIGN_OR_RETURN(Schedule schedule, slice.lower(module, rows));
+  auto runsIt = [&](Operation *user) { return plan.calibrates(user); };
+  SmallVector<Value> replaced;
+  for (Value value : slice.inputs())
+    if (isLast && states.contains(value) && !UsedBehind(value, op, runsIt))
+      replaced.push_back(value);
+  if (estimate) {
+    estimateCalibration(schedule, outputs, replaced);
+    return absl::OkStatus();
+  }
   COMPRESSC_ASSIGN_OR_RETURN(std::shared_ptr<Session> session,
                              Session::Create(std::move(schedule), StoreResolver(options.weights), *options.pool));
   const EntryPoint &entry = session->schedule().entries.front();
-  auto runsIt = [&](Operation *user) { return plan.calibrates(user); };
   std::vector<std::vector<OwnedTensor>> results(outputs.size());
   for (size_t index = 0; index < calibrationBatches.size(); ++index) {
     std::vector<Tensor> inputs;
@@ -76,9 +156,8 @@ Status Evaluator::runOverCalibration(Operation *op, ArrayRef<Value> outputs, boo
       inputs.push_back(state != states.end() ? state->second[index].tensor : evaluated[value].tensor);
     }
     COMPRESSC_RETURN_IF_ERROR(session->run(entry, &calibrationBatches[index], inputs));
-    for (Value value : slice.inputs())
-      if (auto state = states.find(value); state != states.end() && isLast && !UsedBehind(value, op, runsIt))
-        state->second[index] = {};
+    for (Value value : replaced)
+      states[value][index] = {};
     for (size_t i = 0; i < outputs.size(); ++i)
       if (isa<RankedTensorType>(outputs[i].getType())) {
         COMPRESSC_ASSIGN_OR_RETURN(Tensor output, session->output(entry, i));
@@ -192,7 +271,13 @@ StatusOr<std::vector<OwnedTensor>> Evaluator::compute(ArrayRef<Value> values, Ar
     return results;
   Slice slice(missing, [&](Value value) { return evaluated.contains(value); });
   COMPRESSC_ASSIGN_OR_RETURN(Schedule schedule, slice.lower(module, 1, missingTypes));
-  int64_t arenaBytes = schedule.arenaBytes;
+  int64_t arenaBytes = schedule.arenaBytes, outputBytes = 0;
+  if (estimate) {
+    std::vector<OwnedTensor> computed = estimateWeights(schedule);
+    for (auto [place, tensor] : llvm::zip(places, computed))
+      results[place] = tensor;
+    return results;
+  }
   COMPRESSC_ASSIGN_OR_RETURN(std::shared_ptr<Session> session,
                              Session::Create(std::move(schedule), StoreResolver(options.weights), *options.pool));
   const EntryPoint &entry = session->schedule().entries.front();
@@ -200,16 +285,78 @@ StatusOr<std::vector<OwnedTensor>> Evaluator::compute(ArrayRef<Value> values, Ar
   for (Value value : slice.inputs())
     inputs.push_back(evaluated[value].tensor);
   COMPRESSC_RETURN_IF_ERROR(session->run(entry, nullptr, inputs));
-  int64_t outputBytes = 0;
   for (size_t output = 0; output < places.size(); ++output) {
     COMPRESSC_ASSIGN_OR_RETURN(Tensor tensor, session->output(entry, output));
     results[places[output]] = {session, tensor};
     outputBytes += tensor.bytes();
   }
-  // Where results are most of the arena it is kept for them; else they are copied out of it.
-  if (outputBytes < arenaBytes / 2)
+  if (copiesOut(outputBytes, arenaBytes))
     for (size_t place : places)
       results[place] = CopyTensor(results[place].tensor);
+  return results;
+}
+
+//===-- Estimates ----------------------------------------------------------------------------------===//
+
+/// Memory that is only counted; tensors that share it are counted once.
+static OwnedTensor counted(const Tensor &tensor) {
+  OwnedTensor result{std::make_shared<int64_t>(tensor.bytes()), tensor};
+  return result;
+}
+
+int64_t Evaluator::liveBytes() const {
+  llvm::DenseSet<void *> seen;
+  int64_t bytes = 0;
+  auto add = [&](const OwnedTensor &tensor) {
+    if (tensor.memory && seen.insert(tensor.memory.get()).second)
+      bytes += *static_cast<int64_t *>(tensor.memory.get());
+  };
+  for (const auto &entry : states)
+    llvm::for_each(entry.second, add);
+  for (const auto &entry : evaluated)
+    add(entry.second);
+  return bytes;
+}
+
+void Evaluator::estimateCalibration(const Schedule &schedule, ArrayRef<Value> outputs, ArrayRef<Value> replaced) {
+  int64_t before = liveBytes(), freed = 0;
+  for (Value value : replaced)
+    for (OwnedTensor &tensor : states[value]) {
+      freed += tensor.tensor.bytes();
+      tensor = {};
+    }
+  const EntryPoint &entry = schedule.entries.front();
+  for (auto [index, output] : llvm::enumerate(outputs)) {
+    const BufferDecl &decl = schedule.buffers[entry.outputs[index]];
+    if (!isa<RankedTensorType>(output.getType())) {
+      evaluated[output] = counted(tensorOf(decl, 0));
+      continue;
+    }
+    std::vector<OwnedTensor> tensors;
+    for (const Batch &batch : calibrationBatches)
+      tensors.push_back(counted(tensorOf(decl, batch.rows())));
+    states[output] = std::move(tensors);
+  }
+  // While hidden states take the place of earlier ones, one batch of them is there twice.
+  int64_t twice = freed / std::max<int64_t>(1, int64_t(calibrationBatches.size()));
+  estimate->calibrate(schedule, calibrationBatches, std::max(before, liveBytes() + twice));
+}
+
+std::vector<OwnedTensor> Evaluator::estimateWeights(const Schedule &schedule) {
+  const EntryPoint &entry = schedule.entries.front();
+  std::vector<OwnedTensor> results;
+  int64_t outputBytes = 0;
+  for (int32_t output : entry.outputs) {
+    results.push_back(counted(tensorOf(schedule.buffers[output], 0)));
+    outputBytes += results.back().tensor.bytes();
+  }
+  bool copies = copiesOut(outputBytes, schedule.arenaBytes);
+  estimate->evaluate(schedule, liveBytes() + (copies ? outputBytes : 0));
+  if (!copies) { // the arena stays as long as any result
+    auto arena = std::make_shared<int64_t>(schedule.arenaBytes);
+    for (OwnedTensor &result : results)
+      result.memory = arena;
+  }
   return results;
 }
 

@@ -4,19 +4,12 @@
 #include "Evaluator.h"
 #include "StoredSteps.h"
 #include "compressc/runtime/progress.h"
-#include <chrono>
 #include <cmath>
 
 using namespace mlir;
 
 namespace compressc {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double secondsSince(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 /// NaN and infinity of a plain tensor are the checkpoint's fault: say so before they spread.
 Status checkFinite(const Tensor &tensor, StringRef name) {
@@ -48,10 +41,10 @@ public:
     if (failed(found))
       return Invalid("the pipeline's result can't be stored");
     weights = std::move(*found);
-    CheckpointPlan plan = PlanCheckpoint(module, weights);
+    COMPRESSC_ASSIGN_OR_RETURN(CheckpointPlan plan, PlanCheckpoint(module, weights));
     report.parameters = plan.parameters;
     report.originalWeightBytes = plan.originalWeightBytes;
-    COMPRESSC_RETURN_IF_ERROR(checkCalibration());
+    COMPRESSC_RETURN_IF_ERROR(CheckCalibration(module, options));
     COMPRESSC_ASSIGN_OR_RETURN(writer, SafetensorsWriter::Create(options.output, plan.entries));
     for (lm::ParamOp param : plan.unchanged) {
       COMPRESSC_ASSIGN_OR_RETURN(const Tensor *tensor, stored(param));
@@ -78,15 +71,6 @@ private:
     return options.weights->get(param.storeKey().str());
   }
 
-  /// What is missing is said before any work starts.
-  Status checkCalibration() {
-    bool observes = false;
-    module.walk([&](compress::ObserveOp) { observes = true; });
-    if (observes && (!options.calibration || options.calibration->samples.empty()))
-      return Invalid("the pipeline observes activations: give calibration data with --calibration FILE");
-    return absl::OkStatus();
-  }
-
   Status evaluate(func::FuncOp function) {
     StepPlan plan = CutIntoSteps(function, weights);
     Evaluator evaluator(module, plan, options);
@@ -99,7 +83,7 @@ private:
       std::vector<OwnedTensor> results(step.results.size());
       if (stored.has(index))
         results = stored.load(index);
-      COMPRESSC_RETURN_IF_ERROR(run(step, stored.has(index), stored.needsStates(index), results, evaluator));
+      COMPRESSC_RETURN_IF_ERROR(evaluator.run(step, stored.has(index), stored.needsStates(index), results));
       COMPRESSC_RETURN_IF_ERROR(accept(step, results));
       if (!stored.has(index))
         stored.save(index, results);
@@ -110,52 +94,6 @@ private:
     stored.close();
     report.calibrationSeconds += evaluator.calibrationSeconds;
     report.weightSeconds += evaluator.weightSeconds;
-    return absl::OkStatus();
-  }
-
-  /// Computes a step's results, unless they are known, and the hidden states behind it, if they are needed.
-  Status run(const Step &step, bool known, bool needsStates, std::vector<OwnedTensor> &results, Evaluator &evaluator) {
-    if (known && !needsStates)
-      return absl::OkStatus();
-    if (known)
-      for (auto [result, tensor] : llvm::zip(step.results, results))
-        if (result.type == result.value.getType())
-          evaluator.know(result.value, tensor);
-    for (Operation *op : step.ops) {
-      bool advances = needsStates || op != step.ops.back();
-      if (!known) {
-        COMPRESSC_RETURN_IF_ERROR(evaluator.observe(op, advances));
-        COMPRESSC_RETURN_IF_ERROR(compute(op, step, results, evaluator));
-      }
-      if (advances)
-        COMPRESSC_RETURN_IF_ERROR(evaluator.advance(op));
-      evaluator.forgetBehind(op);
-    }
-    return absl::OkStatus();
-  }
-
-  /// Those of the step's results that belong to `op`.
-  Status compute(Operation *op, const Step &step, std::vector<OwnedTensor> &results, Evaluator &evaluator) {
-    SmallVector<Value> values;
-    SmallVector<Type> types;
-    SmallVector<size_t> places;
-    for (auto [place, result] : llvm::enumerate(step.results))
-      if (result.op == op) {
-        values.push_back(result.value);
-        types.push_back(result.type);
-        places.push_back(place);
-      }
-    if (values.empty())
-      return absl::OkStatus();
-    auto start = Clock::now();
-    COMPRESSC_ASSIGN_OR_RETURN(std::vector<OwnedTensor> computed, evaluator.compute(values, types));
-    for (auto [index, place] : llvm::enumerate(places)) {
-      results[place] = computed[index];
-      // Calibration may read it again.
-      if (types[index] == values[index].getType())
-        evaluator.know(values[index], computed[index]);
-    }
-    report.weightSeconds += secondsSince(start);
     return absl::OkStatus();
   }
 

@@ -34,8 +34,10 @@ public:
   /// After the last step: hidden states are of no use any more.
   void close();
 
-private:
+  /// Bytes of the hidden states behind a step, for each value and batch.
   std::vector<int64_t> stateSizes(const Step &step) const;
+
+private:
   bool loadStates(size_t step);
   void giveUp(const Status &status);
 

@@ -1,5 +1,6 @@
 // One compilation, from a checkpoint on disk to OUT or to printed IR.
 #include "compressc/Pipelines/Compile.h"
+#include "PrintPlan.h"
 #include "compressc/Conversion/Passes.h"
 #include "compressc/Conversion/ToSchedule.h"
 #include "compressc/Export/Export.h"
@@ -124,7 +125,7 @@ public:
     if (!options.emit.empty() && !llvm::is_contained(stages, options.emit))
       return Invalid("--emit=", options.emit, ": ", llvm::join(ArrayRef(stages), ", "));
     bool prints = !options.emit.empty() && options.emit != "bin" && options.emit != "so";
-    if (!prints && options.output.empty())
+    if (!prints && options.output.empty() && !options.dryRun)
       return Invalid("give an output directory with -o OUT, or --emit=lm|compress|exec|cpp to print the program");
     for (const std::string &name : options.without)
       if (!llvm::is_contained(OptimizationNames(), name))
@@ -156,7 +157,7 @@ public:
       COMPRESSC_RETURN_IF_ERROR(lowerModule(module, options));
       return options.emit == "cpp" ? EmitCpp(programOf(module), title(), out) : print(module);
     }
-    return deploy(module);
+    return options.dryRun ? printPlan(module) : deploy(module);
   }
 
 private:
@@ -244,39 +245,26 @@ private:
   Status deploy(ModuleOp module) {
     auto start = std::chrono::steady_clock::now();
     if (options.splat)
-      return Invalid("--splat has no weights to deploy; use it with --emit");
+      return Invalid("--splat has no weights to deploy; use it with --emit or --dry-run");
     COMPRESSC_ASSIGN_OR_RETURN(Toolchain toolchain, findToolchain());
     std::string runtime;
     if (toolchain.compiler.empty()) {
       COMPRESSC_ASSIGN_OR_RETURN(runtime, findRuntime(options.runtime));
     }
-    auto tokenizerFile = model.files.find("tokenizer.json");
-    if (tokenizerFile == model.files.end())
-      return Invalid(options.model, " has no tokenizer.json; the deployed program needs it");
-    COMPRESSC_ASSIGN_OR_RETURN(auto tokenizer,
-                               Tokenizer::FromJson(tokenizerFile->second, options.model + "/tokenizer.json"));
-    CalibrationSet calibration;
-    if (!options.calibration.empty()) {
-      COMPRESSC_ASSIGN_OR_RETURN(calibration, ReadCalibration(options.calibration, *tokenizer, options.samples,
-                                                              options.sequenceLength));
-      for (const auto &sample : calibration.samples)
-        for (int32_t id : sample)
-          if (id < 0 || id >= model.config.vocabularySize)
-            return Invalid(options.model, "/tokenizer.json gives token ", id, ", but the embedding has ",
-                           model.config.vocabularySize, " rows; use the model's own tokenizer");
-    }
+    COMPRESSC_ASSIGN_OR_RETURN(CalibrationSet calibration, readCalibration());
     COMPRESSC_ASSIGN_OR_RETURN(auto staging, StagingDirectory::Create(options.output));
     ThreadPool pool(options.threads);
     COMPRESSC_ASSIGN_OR_RETURN(auto store, openStore());
 
-    MaterializeOptions materialize;
-    materialize.weights = model.weights.get();
-    materialize.calibration = &calibration;
-    materialize.pool = &pool;
+    MaterializeOptions materialize = materializeOptions(calibration, pool);
     materialize.output = staging->path() + "/model/model.safetensors";
-    materialize.batchTokens = std::max<int64_t>(2048, options.sequenceLength);
     materialize.store = store.get();
-    materialize.quiet = options.quiet;
+    if (options.memoryLimit > 0) {
+      COMPRESSC_ASSIGN_OR_RETURN(MaterializePlan plan, PlanMaterialization(module, materialize));
+      if (plan.peakBytes > options.memoryLimit)
+        return Invalid("this needs about ", plan.peakBytes / 1000000, " MB of memory, --memory-limit allows ",
+                       options.memoryLimit / 1000000, " MB; give fewer --samples or a larger limit");
+    }
     std::string checkpointType;
     llvm::raw_string_ostream(checkpointType) << CheckpointType(module);
     COMPRESSC_ASSIGN_OR_RETURN(MaterializeReport result, materializeModule(module, materialize));
@@ -343,6 +331,56 @@ private:
     else if (!options.quiet)
       llvm::errs() << "run is program.cpp compiled by " << toolchain.compiler << " in "
                    << llvm::format("%.1f s\n", compileSeconds);
+    return absl::OkStatus();
+  }
+
+  StatusOr<CalibrationSet> readCalibration() {
+    auto tokenizerFile = model.files.find("tokenizer.json");
+    if (tokenizerFile == model.files.end())
+      return Invalid(options.model, " has no tokenizer.json; the deployed program needs it");
+    COMPRESSC_ASSIGN_OR_RETURN(auto tokenizer,
+                               Tokenizer::FromJson(tokenizerFile->second, options.model + "/tokenizer.json"));
+    CalibrationSet calibration;
+    if (!options.calibration.empty()) {
+      COMPRESSC_ASSIGN_OR_RETURN(calibration, ReadCalibration(options.calibration, *tokenizer, options.samples,
+                                                              options.sequenceLength));
+      for (const auto &sample : calibration.samples)
+        for (int32_t id : sample)
+          if (id < 0 || id >= model.config.vocabularySize)
+            return Invalid(options.model, "/tokenizer.json gives token ", id, ", but the embedding has ",
+                           model.config.vocabularySize, " rows; use the model's own tokenizer");
+    }
+    return calibration;
+  }
+
+  MaterializeOptions materializeOptions(const CalibrationSet &calibration, ThreadPool &pool) {
+    MaterializeOptions materialize;
+    materialize.weights = model.weights.get();
+    materialize.calibration = &calibration;
+    materialize.pool = &pool;
+    materialize.batchTokens = std::max<int64_t>(2048, options.sequenceLength);
+    materialize.quiet = options.quiet;
+    return materialize;
+  }
+
+  /// Prints what deploy() would do and take. Nothing is written.
+  Status printPlan(ModuleOp module) {
+    CalibrationSet calibration;
+    if (options.splat) { // shapes are all there is
+      calibration.samples.assign(size_t(options.samples), std::vector<int32_t>(size_t(options.sequenceLength)));
+    } else {
+      COMPRESSC_ASSIGN_OR_RETURN(calibration, readCalibration());
+    }
+    ThreadPool pool(options.threads);
+    MaterializeOptions materialize = materializeOptions(calibration, pool);
+    std::string directory = options.store.empty() && !options.output.empty() ? DefaultStore(options.output) : options.store;
+    std::unique_ptr<BlockStore> store;
+    if (options.useStore && !options.splat && !directory.empty())
+      store = BlockStore::OpenToRead(directory);
+    materialize.store = store.get();
+    materialize.quiet = true;
+    COMPRESSC_ASSIGN_OR_RETURN(MaterializePlan plan, PlanMaterialization(module, materialize));
+    PrintPlan(out, plan);
     return absl::OkStatus();
   }
 

@@ -49,4 +49,19 @@ struct MaterializeReport {
 /// does not exist.
 StatusOr<MaterializeReport> Materialize(mlir::ModuleOp module, const MaterializeOptions &options);
 
+/// What Materialize() would do and take, before it does anything.
+struct MaterializePlan {
+  int64_t steps = 0, stepsStored = 0; // steps, and those whose results the store has
+  int64_t layers = 0;                 // of the deployed model
+  int64_t parameters = 0, originalWeightBytes = 0;
+  int64_t weightBytes = 0; // of the file, exactly
+  /// Anonymous memory at the peak, what the process holds already among it; mapped files are not counted.
+  int64_t peakBytes = 0;
+  int64_t hiddenStateBytes = 0; // of the calibration tokens
+  double calibrationFlop = 0, weightFlop = 0, flopRate = 0;
+};
+
+/// Reads weights only to look them up in the store. `output` of the options is not used.
+StatusOr<MaterializePlan> PlanMaterialization(mlir::ModuleOp module, const MaterializeOptions &options);
+
 } // namespace compressc
