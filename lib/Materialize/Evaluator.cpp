@@ -80,13 +80,21 @@ Status Evaluator::computeResults(Operation *op, const Step &step, std::vector<Ow
   SmallVector<Type> types;
   SmallVector<size_t> places;
   for (auto [place, result] : llvm::enumerate(step.results))
-    if (result.op == op) {
-      values.push_back(result.value);
-      types.push_back(result.type);
+    if (result.op == op)
       places.push_back(place);
-    }
-  if (values.empty())
+  if (places.empty())
     return absl::OkStatus();
+  // In program order a weight's values in fp32 are gone before the next weight's come.
+  llvm::DenseMap<Operation *, size_t> order;
+  op->walk([&](Operation *inner) { order[inner] = order.size(); });
+  auto position = [&](size_t place) {
+    return std::pair(order.lookup(step.results[place].value.getDefiningOp()), place);
+  };
+  llvm::sort(places, [&](size_t a, size_t b) { return position(a) < position(b); });
+  for (size_t place : places) {
+    values.push_back(step.results[place].value);
+    types.push_back(step.results[place].type);
+  }
   auto start = Clock::now();
   COMPRESSC_ASSIGN_OR_RETURN(std::vector<OwnedTensor> computed, compute(values, types));
   for (auto [index, place] : llvm::enumerate(places)) {
