@@ -3,6 +3,7 @@
 #include "compressc/runtime/model.h"
 #include <fcntl.h>
 #include <filesystem>
+#include <sys/file.h>
 #include <unistd.h>
 
 namespace fs = std::filesystem;
@@ -28,13 +29,48 @@ Status syncDirectory(const fs::path &path) {
   return absl::OkStatus();
 }
 
+/// OUT as an absolute path without a slash at its end.
+fs::path normalPath(const std::string &output) {
+  std::error_code error;
+  fs::path path = fs::absolute(output, error).lexically_normal();
+  return path.has_filename() ? path : path.parent_path();
+}
+
+/// A directory that its process has locked as long as it lives, or -1.
+int lockDirectory(const fs::path &path) {
+  int descriptor = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  if (descriptor >= 0 && ::flock(descriptor, LOCK_EX | LOCK_NB) == 0)
+    return descriptor;
+  if (descriptor >= 0)
+    ::close(descriptor);
+  return -1;
+}
+
+/// Removes temporary directories of runs that were killed.
+void removeStale(const fs::path &path) {
+  std::error_code error;
+  std::string prefix = path.filename().string() + ".tmp-";
+  std::vector<fs::path> stale;
+  for (const fs::directory_entry &entry : fs::directory_iterator(path.parent_path(), error)) {
+    std::string name = entry.path().filename().string();
+    if (name.compare(0, prefix.size(), prefix) == 0 &&
+        name.find_first_not_of("0123456789", prefix.size()) == std::string::npos)
+      stale.push_back(entry.path());
+  }
+  for (const fs::path &directory : stale)
+    if (int lock = lockDirectory(directory); lock >= 0) {
+      fs::remove_all(directory, error);
+      ::close(lock);
+    }
+}
+
 } // namespace
+
+std::string DefaultStore(const std::string &output) { return normalPath(output).string() + ".store"; }
 
 StatusOr<std::unique_ptr<StagingDirectory>> StagingDirectory::Create(const std::string &output) {
   std::error_code error;
-  fs::path path = fs::absolute(output, error).lexically_normal();
-  if (!path.has_filename())
-    path = path.parent_path();
+  fs::path path = normalPath(output);
   if (fs::exists(path, error) && !madeByUs(path) &&
       !(fs::is_directory(path, error) && fs::is_empty(path, error)))
     return Invalid(output, " exists and compressc did not make it; remove it or choose another -o");
@@ -42,14 +78,18 @@ StatusOr<std::unique_ptr<StagingDirectory>> StagingDirectory::Create(const std::
   staging->output = path.string();
   staging->temporary = path.string() + ".tmp-" + std::to_string(::getpid());
   fs::create_directories(path.parent_path(), error);
+  removeStale(path);
   if (!fs::create_directories(fs::path(staging->temporary) / "model", error) || error) {
     std::string reason = error ? error.message() : "exists";
     return IOError("can't create ", staging->temporary, ": ", reason, "; choose another -o");
   }
+  staging->lock = lockDirectory(staging->temporary);
   return staging;
 }
 
 StagingDirectory::~StagingDirectory() {
+  if (lock >= 0)
+    ::close(lock);
   std::error_code error;
   if (!temporary.empty())
     fs::remove_all(temporary, error);

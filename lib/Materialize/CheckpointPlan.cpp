@@ -36,25 +36,9 @@ void planTensor(std::vector<SafetensorsWriter::Entry> &entries, const std::strin
   entries.push_back({path + ".weight_shape", "I64", {2}, 16});
 }
 
-/// The size of a safetensors file with these tensors, as SafetensorsWriter lays it out: header length,
-/// header padded to 8 bytes, data.
-int64_t fileSize(const std::vector<SafetensorsWriter::Entry> &entries) {
-  int64_t data = 0, header = int64_t(sizeof("{\"__metadata__\":{\"format\":\"pt\"}}") - 1);
-  for (const auto &entry : entries) {
-    int64_t end = data + entry.bytes;
-    std::string line = absl::StrCat(",\"", entry.name, "\":{\"dtype\":\"", entry.dtype, "\",\"shape\":[");
-    for (size_t i = 0; i < entry.shape.size(); ++i)
-      absl::StrAppend(&line, i ? "," : "", entry.shape[i]);
-    absl::StrAppend(&line, "],\"data_offsets\":[", data, ",", end, "]}");
-    header += int64_t(line.size());
-    data = end;
-  }
-  return 8 + (header + 7) / 8 * 8 + data;
-}
-
 } // namespace
 
-CheckpointPlan PlanCheckpoint(ModuleOp module, ArrayRef<BoundWeight> weights) {
+StatusOr<CheckpointPlan> PlanCheckpoint(ModuleOp module, ArrayRef<BoundWeight> weights) {
   CheckpointPlan plan;
   llvm::StringSet<> bound;
   for (const BoundWeight &weight : weights) {
@@ -87,8 +71,9 @@ CheckpointPlan PlanCheckpoint(ModuleOp module, ArrayRef<BoundWeight> weights) {
     plan.parameters += elements;
     original.push_back({param.getSymName().str(), "F16", storage.shape, 2 * elements});
   }
-  std::sort(original.begin(), original.end(), [](const auto &a, const auto &b) { return a.name < b.name; });
-  plan.originalWeightBytes = fileSize(original);
+  COMPRESSC_ASSIGN_OR_RETURN(plan.originalWeightBytes,
+                             SafetensorsWriter::FileBytes("the original at 16 bits", std::move(original)));
+  COMPRESSC_ASSIGN_OR_RETURN(plan.fileBytes, SafetensorsWriter::FileBytes("model.safetensors", plan.entries));
   return plan;
 }
 

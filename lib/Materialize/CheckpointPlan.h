@@ -12,9 +12,10 @@ struct CheckpointPlan {
   std::vector<lm::ParamOp> unchanged;
   int64_t parameters = 0;
   int64_t originalWeightBytes = 0;
+  int64_t fileBytes = 0; // of the new checkpoint
 };
 
-CheckpointPlan PlanCheckpoint(mlir::ModuleOp module, llvm::ArrayRef<BoundWeight> weights);
+StatusOr<CheckpointPlan> PlanCheckpoint(mlir::ModuleOp module, llvm::ArrayRef<BoundWeight> weights);
 
 /// Writes a tensor under its export name; a packed one as P.weight_packed, P.weight_scale,
 /// P.weight_zero_point and P.weight_shape.

@@ -1,22 +1,15 @@
 // Evaluation of weight- and calibration-time values, layer by layer in dataflow order.
 #include "compressc/Materialize/Materialize.h"
 #include "CheckpointPlan.h"
-#include "Slice.h"
-#include "compressc/Transforms/Dataflow.h"
+#include "Evaluator.h"
+#include "StoredSteps.h"
 #include "compressc/runtime/progress.h"
-#include <chrono>
 #include <cmath>
 
 using namespace mlir;
 
 namespace compressc {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double secondsSince(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 /// NaN and infinity of a plain tensor are the checkpoint's fault: say so before they spread.
 Status checkFinite(const Tensor &tensor, StringRef name) {
@@ -39,13 +32,6 @@ Status checkFinite(const Tensor &tensor, StringRef name) {
   return absl::OkStatus();
 }
 
-/// The layer that an operation stands in, or the operation itself at the top level.
-Operation *topLevel(Operation *op) {
-  while (!isa<func::FuncOp>(op->getParentOp()))
-    op = op->getParentOp();
-  return op;
-}
-
 class Materializer {
 public:
   Materializer(ModuleOp module, const MaterializeOptions &options) : module(module), options(options) {}
@@ -55,10 +41,10 @@ public:
     if (failed(found))
       return Invalid("the pipeline's result can't be stored");
     weights = std::move(*found);
-    CheckpointPlan plan = PlanCheckpoint(module, weights);
+    COMPRESSC_ASSIGN_OR_RETURN(CheckpointPlan plan, PlanCheckpoint(module, weights));
     report.parameters = plan.parameters;
     report.originalWeightBytes = plan.originalWeightBytes;
-    COMPRESSC_RETURN_IF_ERROR(checkCalibration());
+    COMPRESSC_RETURN_IF_ERROR(CheckCalibration(module, options));
     COMPRESSC_ASSIGN_OR_RETURN(writer, SafetensorsWriter::Create(options.output, plan.entries));
     for (lm::ParamOp param : plan.unchanged) {
       COMPRESSC_ASSIGN_OR_RETURN(const Tensor *tensor, stored(param));
@@ -85,274 +71,42 @@ private:
     return options.weights->get(param.storeKey().str());
   }
 
-  /// What is missing is said before any work starts.
-  Status checkCalibration() {
-    bool observes = false;
-    module.walk([&](compress::ObserveOp) { observes = true; });
-    if (observes && (!options.calibration || options.calibration->samples.empty()))
-      return Invalid("the pipeline observes activations: give calibration data with --calibration FILE");
-    return absl::OkStatus();
-  }
-
   Status evaluate(func::FuncOp function) {
-    findStream(function);
-    batches = makeBatches();
-    int64_t layers = 0;
-    for (Operation &op : function.getBody().front())
-      layers += hasWork(&op);
-    Progress progress("materialize", layers, "steps", options.quiet);
-    for (Operation &op : function.getBody().front()) {
-      if (!hasWork(&op))
-        continue;
-      if (auto block = dyn_cast<lm::BlockOp>(op))
-        COMPRESSC_RETURN_IF_ERROR(observe(block));
-      COMPRESSC_RETURN_IF_ERROR(evaluateWeights(&op));
-      COMPRESSC_RETURN_IF_ERROR(advanceStream(&op));
-      forgetAfter(&op);
-      progress.advance();
+    StepPlan plan = CutIntoSteps(function, weights);
+    Evaluator evaluator(module, plan, options);
+    StoredSteps stored(plan.steps, evaluator, options);
+    COMPRESSC_RETURN_IF_ERROR(stored.open(module));
+    Progress progress("materialize", int64_t(plan.steps.size()), "steps", options.quiet);
+    std::string note = stored.count() > 0 ? absl::StrCat(stored.count(), " from the store") : "";
+    for (size_t index = 0; index < plan.steps.size(); ++index) {
+      const Step &step = plan.steps[index];
+      std::vector<OwnedTensor> results(step.results.size());
+      if (stored.has(index))
+        results = stored.load(index);
+      COMPRESSC_RETURN_IF_ERROR(evaluator.run(step, stored.has(index), stored.needsStates(index), results));
+      COMPRESSC_RETURN_IF_ERROR(accept(step, results));
+      if (!stored.has(index))
+        stored.save(index, results);
+      stored.saveStates(index);
+      progress.advance(1, note);
     }
     progress.finish();
+    stored.close();
+    report.calibrationSeconds += evaluator.calibrationSeconds;
+    report.weightSeconds += evaluator.weightSeconds;
     return absl::OkStatus();
   }
 
-  bool hasWork(Operation *op) {
-    bool work = llvm::any_of(op->getResults(), [&](Value result) { return stream.contains(result); });
-    op->walk([&](Operation *inner) { work |= isa<compress::ObserveOp, compress::RemarkOp>(inner); });
-    for (const BoundWeight &weight : weights)
-      work |= topLevel(weight.uses.front()->getOwner()) == op;
-    return work;
-  }
-
-  //===-- The calibration stream -------------------------------------------------------------------===//
-
-  /// Top-level run-time values that observations depend on: the hidden states of the calibration set.
-  void findStream(func::FuncOp function) {
-    stream.clear();
-    SmallVector<Value> observed;
-    function.walk([&](compress::ObserveOp observe) { observed.push_back(observe.getInput()); });
-    for (Value value : RunTimeSlice(observed)) {
-      Operation *op = value.getDefiningOp();
-      if (op && isa<func::FuncOp>(op->getParentOp()) && isa<RankedTensorType>(value.getType()))
-        stream.insert(value);
+  /// Puts a step's results into the checkpoint and the report.
+  Status accept(const Step &step, const std::vector<OwnedTensor> &results) {
+    size_t next = 0;
+    for (const BoundWeight *weight : step.weights) {
+      const Tensor &tensor = results[next++].tensor;
+      COMPRESSC_RETURN_IF_ERROR(checkFinite(tensor, weight->name));
+      COMPRESSC_RETURN_IF_ERROR(WriteTensor(*writer, weight->name, tensor));
     }
-  }
-
-  std::vector<Batch> makeBatches() {
-    std::vector<Batch> result;
-    if (!options.calibration || stream.empty())
-      return result;
-    for (const std::vector<int32_t> &sample : options.calibration->samples) {
-      if (result.empty() || result.back().rows() + int64_t(sample.size()) > options.batchTokens)
-        result.emplace_back();
-      Batch &batch = result.back();
-      auto row = int32_t(batch.rows());
-      batch.sequences.push_back({row, int32_t(sample.size()), 0, row, {}});
-      batch.tokens.insert(batch.tokens.end(), sample.begin(), sample.end());
-    }
-    return result;
-  }
-
-  /// Runs the slice behind `outputs` over all calibration batches. Statistics accumulate; hidden states
-  /// are kept for each batch.
-  Status runOverCalibration(ArrayRef<Value> outputs) {
-    if (outputs.empty())
-      return absl::OkStatus();
-    auto isKnown = [&](Value value) { return states.contains(value) || evaluated.contains(value); };
-    // Weight expressions in the slice are the same for every batch: evaluated once, before.
-    BindingTimes times;
-    Slice first(outputs, isKnown);
-    SmallVector<Value> expressions;
-    for (Operation *op : first.ops()) {
-      if (op->getNumResults() == 0 || times.get(op->getResult(0)) != BindingTime::Run)
-        if (!isa<compress::ObserveOp>(op))
-          continue;
-      for (Value operand : op->getOperands()) {
-        if (IsQuantized(operand))
-          operand = operand.getDefiningOp()->getOperand(0);
-        if (times.get(operand) != BindingTime::Run && !isKnown(operand) &&
-            !operand.getDefiningOp<lm::LoadParamOp>() && !llvm::is_contained(expressions, operand))
-          expressions.push_back(operand);
-      }
-    }
-    COMPRESSC_RETURN_IF_ERROR(evaluateValues(expressions));
-
-    auto start = Clock::now();
-    Slice slice(outputs, isKnown);
-    int64_t rows = 0;
-    for (const Batch &batch : batches)
-      rows = std::max(rows, batch.rows());
-    COMPRESSC_ASSIGN_OR_RETURN(Schedule schedule, slice.lower(module, rows));
-    COMPRESSC_ASSIGN_OR_RETURN(auto session, Session::Create(std::move(schedule),
-                                                             StoreResolver(options.weights), *options.pool));
-    const EntryPoint &entry = session->schedule().entries.front();
-    std::vector<std::vector<OwnedTensor>> results(outputs.size());
-    for (size_t index = 0; index < batches.size(); ++index) {
-      std::vector<Tensor> inputs;
-      for (Value value : slice.inputs()) {
-        auto state = states.find(value);
-        inputs.push_back(state != states.end() ? state->second[index].tensor : evaluated[value].tensor);
-      }
-      COMPRESSC_RETURN_IF_ERROR(session->run(entry, &batches[index], inputs));
-      for (size_t i = 0; i < outputs.size(); ++i)
-        if (isa<RankedTensorType>(outputs[i].getType())) {
-          COMPRESSC_ASSIGN_OR_RETURN(Tensor output, session->output(entry, i));
-          results[i].push_back(CopyTensor(output));
-        }
-    }
-    for (size_t i = 0; i < outputs.size(); ++i) {
-      if (isa<RankedTensorType>(outputs[i].getType())) {
-        states[outputs[i]] = std::move(results[i]);
-        continue;
-      }
-      COMPRESSC_ASSIGN_OR_RETURN(Tensor output, session->output(entry, i));
-      evaluated[outputs[i]] = CopyTensor(output);
-    }
-    report.calibrationSeconds += secondsSince(start);
-    return absl::OkStatus();
-  }
-
-  /// Evaluates a layer's observations, those that don't wait for each other in one run, together with
-  /// the hidden states that leave the layer.
-  Status observe(lm::BlockOp block) {
-    SmallVector<Value> pending;
-    block.getBody().walk([&](compress::ObserveOp op) { pending.push_back(op.getStatistics()); });
-    while (!pending.empty()) {
-      SmallVector<Value> ready, waiting;
-      for (Value statistics : pending)
-        (dependsOn(statistics, pending) ? waiting : ready).push_back(statistics);
-      SmallVector<Value> outputs = ready;
-      if (waiting.empty())
-        for (Value result : block.getResults())
-          if (stream.contains(result) && !dependsOn(result, pending))
-            outputs.push_back(result);
-      COMPRESSC_RETURN_IF_ERROR(runOverCalibration(outputs));
-      pending = waiting;
-    }
-    // The layer's results are the same statistics under another name.
-    for (auto [result, value] : llvm::zip(block.getResults(), block.yield().getValues()))
-      if (auto known = evaluated.find(value); known != evaluated.end()) {
-        OwnedTensor shared = known->second;
-        evaluated[result] = shared;
-      }
-    return absl::OkStatus();
-  }
-
-  /// Whether computing `value` needs one of the `others` first.
-  bool dependsOn(Value value, ArrayRef<Value> others) {
-    llvm::DenseSet<Value> seen;
-    SmallVector<Value> work;
-    Operation *self = value.getDefiningOp();
-    if (isa<compress::ObserveOp>(self))
-      llvm::append_range(work, self->getOperands());
-    else
-      work.push_back(value);
-    while (!work.empty()) {
-      Value current = work.pop_back_val();
-      if (!seen.insert(current).second || evaluated.contains(current) || states.contains(current))
-        continue;
-      if (llvm::is_contained(others, current))
-        return true;
-      Operation *op = current.getDefiningOp();
-      if (!op)
-        continue;
-      if (auto block = dyn_cast<lm::BlockOp>(op))
-        work.push_back(block.yield().getValues()[cast<OpResult>(current).getResultNumber()]);
-      else
-        llvm::append_range(work, op->getOperands());
-    }
-    return false;
-  }
-
-  /// Hidden states that leave an operation and were not computed with its observations.
-  Status advanceStream(Operation *op) {
-    SmallVector<Value> outputs;
-    for (Value result : op->getResults())
-      if (stream.contains(result) && !states.contains(result))
-        outputs.push_back(result);
-    return runOverCalibration(outputs);
-  }
-
-  //===-- Weights ----------------------------------------------------------------------------------===//
-
-  /// Evaluates values that depend on parameters and known statistics only.
-  Status evaluateValues(ArrayRef<Value> values) {
-    if (values.empty())
-      return absl::OkStatus();
-    auto start = Clock::now();
-    SmallVector<Type> types(ValueRange(values).getTypes());
-    COMPRESSC_ASSIGN_OR_RETURN(auto results, compute(values, types));
-    for (auto [value, result] : llvm::zip(values, results))
-      evaluated[value] = result;
-    report.weightSeconds += secondsSince(start);
-    return absl::OkStatus();
-  }
-
-  /// The values, plain ones converted to `types`.
-  StatusOr<std::vector<OwnedTensor>> compute(ArrayRef<Value> values, ArrayRef<Type> types) {
-    std::vector<OwnedTensor> results(values.size());
-    SmallVector<Value> missing;
-    SmallVector<Type> missingTypes;
-    SmallVector<size_t> places;
-    for (auto [index, value] : llvm::enumerate(values)) {
-      if (auto known = evaluated.find(value); known != evaluated.end() && types[index] == value.getType()) {
-        results[index] = known->second;
-        continue;
-      }
-      missing.push_back(value);
-      missingTypes.push_back(types[index]);
-      places.push_back(index);
-    }
-    if (missing.empty())
-      return results;
-    Slice slice(missing, [&](Value value) { return evaluated.contains(value); });
-    COMPRESSC_ASSIGN_OR_RETURN(Schedule schedule, slice.lower(module, 1, missingTypes));
-    COMPRESSC_ASSIGN_OR_RETURN(auto session, Session::Create(std::move(schedule),
-                                                             StoreResolver(options.weights), *options.pool));
-    const EntryPoint &entry = session->schedule().entries.front();
-    std::vector<Tensor> inputs;
-    for (Value value : slice.inputs())
-      inputs.push_back(evaluated[value].tensor);
-    COMPRESSC_RETURN_IF_ERROR(session->run(entry, nullptr, inputs));
-    for (auto [output, place] : llvm::enumerate(places)) {
-      COMPRESSC_ASSIGN_OR_RETURN(Tensor tensor, session->output(entry, output));
-      results[place] = CopyTensor(tensor);
-    }
-    return results;
-  }
-
-  /// Computes and writes the weights that `op` (a layer or a top-level operation) reads at run time, and
-  /// what remarks in it report.
-  Status evaluateWeights(Operation *op) {
-    SmallVector<const BoundWeight *> bound;
-    SmallVector<Value> values;
-    SmallVector<Type> types;
-    for (const BoundWeight &weight : weights)
-      if (topLevel(weight.uses.front()->getOwner()) == op) {
-        bound.push_back(&weight);
-        values.push_back(weight.value);
-        types.push_back(weight.storedType);
-      }
-    SmallVector<compress::RemarkOp> remarks;
-    op->walk([&](compress::RemarkOp remark) {
-      remarks.push_back(remark);
-      values.push_back(remark.getValues());
-      types.push_back(remark.getValues().getType());
-    });
-    if (values.empty())
-      return absl::OkStatus();
-    auto start = Clock::now();
-    COMPRESSC_ASSIGN_OR_RETURN(std::vector<OwnedTensor> results, compute(values, types));
-    for (auto [weight, result] : llvm::zip(bound, results)) {
-      COMPRESSC_RETURN_IF_ERROR(checkFinite(result.tensor, weight->name));
-      COMPRESSC_RETURN_IF_ERROR(WriteTensor(*writer, weight->name, result.tensor));
-      // A layer that calibration runs on may read it again.
-      bool plain = isa<RankedTensorType>(weight->value.getType());
-      if (!plain || weight->value.getType() == weight->storedType)
-        evaluated[weight->value] = result;
-    }
-    for (auto [index, remark] : llvm::enumerate(remarks))
-      decide(remark, results[bound.size() + index].tensor);
-    report.weightSeconds += secondsSince(start);
+    for (compress::RemarkOp remark : step.remarks)
+      decide(remark, results[next++].tensor);
     return absl::OkStatus();
   }
 
@@ -366,37 +120,11 @@ private:
     report.decisions.push_back(std::move(decision));
   }
 
-  /// Frees what no later top-level operation reads.
-  void forgetAfter(Operation *op) {
-    auto usedLater = [&](Value value) {
-      return llvm::any_of(value.getUsers(), [&](Operation *user) {
-        Operation *top = topLevel(user);
-        return top != op && !top->isBeforeInBlock(op);
-      });
-    };
-    SmallVector<Value> dead;
-    for (auto &entry : states)
-      if (!usedLater(entry.first))
-        dead.push_back(entry.first);
-    for (Value value : dead)
-      states.erase(value);
-    dead.clear();
-    for (auto &entry : evaluated)
-      if (!usedLater(entry.first))
-        dead.push_back(entry.first);
-    for (Value value : dead)
-      evaluated.erase(value);
-  }
-
   ModuleOp module;
   const MaterializeOptions &options;
   MaterializeReport report;
   std::vector<BoundWeight> weights;
   std::unique_ptr<SafetensorsWriter> writer;
-  llvm::DenseSet<Value> stream;
-  std::vector<Batch> batches;
-  llvm::DenseMap<Value, std::vector<OwnedTensor>> states; // hidden states, one for each batch
-  llvm::DenseMap<Value, OwnedTensor> evaluated;           // weights and statistics
 };
 
 } // namespace

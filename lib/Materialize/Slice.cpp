@@ -34,12 +34,18 @@ OwnedTensor CopyTensor(const Tensor &tensor) {
   return copy;
 }
 
-/// Looks through layers: a layer's argument is its input, a layer's result what it yields.
-Value Slice::resolve(Value value) const {
-  if (auto argument = dyn_cast<BlockArgument>(value))
-    if (auto block = dyn_cast<lm::BlockOp>(argument.getOwner()->getParentOp()))
-      return block.getInputs()[argument.getArgNumber()];
-  return value;
+Value FromOutside(Value value) {
+  while (true)
+    if (auto argument = dyn_cast<BlockArgument>(value)) {
+      auto block = dyn_cast<lm::BlockOp>(argument.getOwner()->getParentOp());
+      if (!block)
+        return value;
+      value = block.getInputs()[argument.getArgNumber()];
+    } else if (auto calibrated = value.getDefiningOp<compress::CalibratedOp>()) {
+      value = calibrated.getInput();
+    } else {
+      return value;
+    }
 }
 
 Slice::Slice(ArrayRef<Value> wanted, function_ref<bool(Value)> isKnown) {
@@ -50,7 +56,7 @@ Slice::Slice(ArrayRef<Value> wanted, function_ref<bool(Value)> isKnown) {
 }
 
 void Slice::visit(Value value, function_ref<bool(Value)> isKnown) {
-  value = resolve(value);
+  value = FromOutside(value);
   if (isKnown(value)) {
     known.insert(value);
     return;
@@ -95,10 +101,10 @@ StatusOr<Schedule> Slice::lower(ModuleOp module, int64_t maxTokens, ArrayRef<Typ
       mapping.map(value, body->getArgument(next++));
 
   auto mapped = [&](Value value) {
-    value = resolve(value);
+    value = FromOutside(value);
     while (!mapping.contains(value)) {
       auto block = cast<lm::BlockOp>(value.getDefiningOp());
-      value = resolve(block.yield().getValues()[cast<OpResult>(value).getResultNumber()]);
+      value = FromOutside(block.yield().getValues()[cast<OpResult>(value).getResultNumber()]);
     }
     return mapping.lookup(value);
   };
@@ -125,6 +131,10 @@ StatusOr<Schedule> Slice::lower(ModuleOp module, int64_t maxTokens, ArrayRef<Typ
     return Invalid("internal: a slice can't be lowered: ", message);
   Schedule schedule = ToSchedule(*program);
   program->erase();
+  // Statistics outlive the arena; the room planned for them there is never touched and costs nothing.
+  for (BufferDecl &buffer : schedule.buffers)
+    if (buffer.state)
+      buffer.offset = -1;
   return schedule;
 }
 

@@ -21,6 +21,10 @@ struct OwnedTensor {
 /// Copies a tensor, its packed parts too, into memory of its own.
 OwnedTensor CopyTensor(const Tensor &tensor);
 
+/// Looks through what only passes a value on: a layer's argument is its input, a calibrated activation the
+/// activation.
+mlir::Value FromOutside(mlir::Value value);
+
 class Slice {
 public:
   /// `isKnown` says which values become inputs instead of being computed. Layers are entered: the slice
@@ -38,7 +42,6 @@ public:
                            llvm::ArrayRef<mlir::Type> storedTypes = {});
 
 private:
-  mlir::Value resolve(mlir::Value value) const;
   void visit(mlir::Value value, llvm::function_ref<bool(mlir::Value)> isKnown);
 
   llvm::SmallVector<mlir::Value> outputs;

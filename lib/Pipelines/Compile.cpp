@@ -1,9 +1,11 @@
 // One compilation, from a checkpoint on disk to OUT or to printed IR.
 #include "compressc/Pipelines/Compile.h"
+#include "PrintPlan.h"
 #include "compressc/Conversion/Passes.h"
 #include "compressc/Conversion/ToSchedule.h"
 #include "compressc/Export/Export.h"
 #include "compressc/Import/Import.h"
+#include "compressc/Materialize/BlockStore.h"
 #include "compressc/Materialize/CalibrationData.h"
 #include "compressc/Pipelines/Pipelines.h"
 #include "compressc/Target/EmitCpp.h"
@@ -123,7 +125,7 @@ public:
     if (!options.emit.empty() && !llvm::is_contained(stages, options.emit))
       return Invalid("--emit=", options.emit, ": ", llvm::join(ArrayRef(stages), ", "));
     bool prints = !options.emit.empty() && options.emit != "bin" && options.emit != "so";
-    if (!prints && options.output.empty())
+    if (!prints && options.output.empty() && !options.dryRun)
       return Invalid("give an output directory with -o OUT, or --emit=lm|compress|exec|cpp to print the program");
     for (const std::string &name : options.without)
       if (!llvm::is_contained(OptimizationNames(), name))
@@ -155,7 +157,7 @@ public:
       COMPRESSC_RETURN_IF_ERROR(lowerModule(module, options));
       return options.emit == "cpp" ? EmitCpp(programOf(module), title(), out) : print(module);
     }
-    return deploy(module);
+    return options.dryRun ? printPlan(module) : deploy(module);
   }
 
 private:
@@ -243,37 +245,26 @@ private:
   Status deploy(ModuleOp module) {
     auto start = std::chrono::steady_clock::now();
     if (options.splat)
-      return Invalid("--splat has no weights to deploy; use it with --emit");
+      return Invalid("--splat has no weights to deploy; use it with --emit or --dry-run");
     COMPRESSC_ASSIGN_OR_RETURN(Toolchain toolchain, findToolchain());
     std::string runtime;
     if (toolchain.compiler.empty()) {
       COMPRESSC_ASSIGN_OR_RETURN(runtime, findRuntime(options.runtime));
     }
-    auto tokenizerFile = model.files.find("tokenizer.json");
-    if (tokenizerFile == model.files.end())
-      return Invalid(options.model, " has no tokenizer.json; the deployed program needs it");
-    COMPRESSC_ASSIGN_OR_RETURN(auto tokenizer,
-                               Tokenizer::FromJson(tokenizerFile->second, options.model + "/tokenizer.json"));
-    CalibrationSet calibration;
-    if (!options.calibration.empty()) {
-      COMPRESSC_ASSIGN_OR_RETURN(calibration, ReadCalibration(options.calibration, *tokenizer, options.samples,
-                                                              options.sequenceLength));
-      for (const auto &sample : calibration.samples)
-        for (int32_t id : sample)
-          if (id < 0 || id >= model.config.vocabularySize)
-            return Invalid(options.model, "/tokenizer.json gives token ", id, ", but the embedding has ",
-                           model.config.vocabularySize, " rows; use the model's own tokenizer");
-    }
+    COMPRESSC_ASSIGN_OR_RETURN(CalibrationSet calibration, readCalibration());
     COMPRESSC_ASSIGN_OR_RETURN(auto staging, StagingDirectory::Create(options.output));
     ThreadPool pool(options.threads);
+    COMPRESSC_ASSIGN_OR_RETURN(auto store, openStore());
 
-    MaterializeOptions materialize;
-    materialize.weights = model.weights.get();
-    materialize.calibration = &calibration;
-    materialize.pool = &pool;
+    MaterializeOptions materialize = materializeOptions(calibration, pool);
     materialize.output = staging->path() + "/model/model.safetensors";
-    materialize.batchTokens = std::max<int64_t>(2048, options.sequenceLength);
-    materialize.quiet = options.quiet;
+    materialize.store = store.get();
+    if (options.memoryLimit > 0) {
+      COMPRESSC_ASSIGN_OR_RETURN(MaterializePlan plan, PlanMaterialization(module, materialize));
+      if (plan.peakBytes > options.memoryLimit)
+        return Invalid("this needs about ", plan.peakBytes / 1000000, " MB of memory, --memory-limit allows ",
+                       options.memoryLimit / 1000000, " MB; give fewer --samples or a larger limit");
+    }
     std::string checkpointType;
     llvm::raw_string_ostream(checkpointType) << CheckpointType(module);
     COMPRESSC_ASSIGN_OR_RETURN(MaterializeReport result, materializeModule(module, materialize));
@@ -327,6 +318,9 @@ private:
     }
     COMPRESSC_RETURN_IF_ERROR(WriteFileAtomically(staging->path() + "/report.json", Report(inputs, result)));
     COMPRESSC_RETURN_IF_ERROR(staging->commit());
+    // Its own store served to go on after a kill; one that the user named serves other runs too.
+    if (store && options.store.empty())
+      store->discard();
     if (options.remarks)
       for (const Decision &decision : result.decisions)
         printRemark(decision);
@@ -338,6 +332,63 @@ private:
       llvm::errs() << "run is program.cpp compiled by " << toolchain.compiler << " in "
                    << llvm::format("%.1f s\n", compileSeconds);
     return absl::OkStatus();
+  }
+
+  StatusOr<CalibrationSet> readCalibration() {
+    auto tokenizerFile = model.files.find("tokenizer.json");
+    if (tokenizerFile == model.files.end())
+      return Invalid(options.model, " has no tokenizer.json; the deployed program needs it");
+    COMPRESSC_ASSIGN_OR_RETURN(auto tokenizer,
+                               Tokenizer::FromJson(tokenizerFile->second, options.model + "/tokenizer.json"));
+    CalibrationSet calibration;
+    if (!options.calibration.empty()) {
+      COMPRESSC_ASSIGN_OR_RETURN(calibration, ReadCalibration(options.calibration, *tokenizer, options.samples,
+                                                              options.sequenceLength));
+      for (const auto &sample : calibration.samples)
+        for (int32_t id : sample)
+          if (id < 0 || id >= model.config.vocabularySize)
+            return Invalid(options.model, "/tokenizer.json gives token ", id, ", but the embedding has ",
+                           model.config.vocabularySize, " rows; use the model's own tokenizer");
+    }
+    return calibration;
+  }
+
+  MaterializeOptions materializeOptions(const CalibrationSet &calibration, ThreadPool &pool) {
+    MaterializeOptions materialize;
+    materialize.weights = model.weights.get();
+    materialize.calibration = &calibration;
+    materialize.pool = &pool;
+    materialize.batchTokens = std::max<int64_t>(2048, options.sequenceLength);
+    materialize.quiet = options.quiet;
+    return materialize;
+  }
+
+  /// Prints what deploy() would do and take. Nothing is written.
+  Status printPlan(ModuleOp module) {
+    CalibrationSet calibration;
+    if (options.splat) { // shapes are all there is
+      calibration.samples.assign(size_t(options.samples), std::vector<int32_t>(size_t(options.sequenceLength)));
+    } else {
+      COMPRESSC_ASSIGN_OR_RETURN(calibration, readCalibration());
+    }
+    ThreadPool pool(options.threads);
+    MaterializeOptions materialize = materializeOptions(calibration, pool);
+    std::string directory = options.store.empty() && !options.output.empty() ? DefaultStore(options.output) : options.store;
+    std::unique_ptr<BlockStore> store;
+    if (options.useStore && !options.splat && !directory.empty())
+      store = BlockStore::OpenToRead(directory);
+    materialize.store = store.get();
+    materialize.quiet = true;
+    COMPRESSC_ASSIGN_OR_RETURN(MaterializePlan plan, PlanMaterialization(module, materialize));
+    PrintPlan(out, plan);
+    return absl::OkStatus();
+  }
+
+  /// Null when nothing is to be kept: without passes there is nothing that takes long.
+  StatusOr<std::unique_ptr<BlockStore>> openStore() {
+    if (!options.useStore || (options.store.empty() && options.passes.empty()))
+      return std::unique_ptr<BlockStore>();
+    return BlockStore::Open(options.store.empty() ? DefaultStore(options.output) : options.store);
   }
 
   StatusOr<MaterializeReport> materializeModule(ModuleOp module, const MaterializeOptions &materialize) {

@@ -80,10 +80,13 @@ void *Scratch::grow(Block &block, size_t bytes) {
   return block.data;
 }
 
-Scratch::~Scratch() {
+void Scratch::release() {
   ::operator delete(common.data, alignment);
-  for (Block &block : perWorker)
+  common = {};
+  for (Block &block : perWorker) {
     ::operator delete(block.data, alignment);
+    block = {};
+  }
 }
 
 } // namespace compressc

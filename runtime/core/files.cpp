@@ -137,10 +137,11 @@ MappedFile::~MappedFile() {
     ::munmap(const_cast<uint8_t *>(base), length);
 }
 
-StatusOr<std::unique_ptr<OutputFile>> OutputFile::Create(const std::string &path, int64_t bytes) {
+StatusOr<std::unique_ptr<OutputFile>> OutputFile::Create(const std::string &path, int64_t bytes,
+                                                         const std::string &suffix) {
   std::unique_ptr<OutputFile> file(new OutputFile);
   file->finalPath = path;
-  std::string temporary = path + ".tmp";
+  std::string temporary = path + suffix;
   file->descriptor =
       openRetrying(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0666);
   if (file->descriptor < 0)
@@ -176,6 +177,10 @@ Status OutputFile::writeAt(int64_t offset, const void *data, int64_t bytes) {
     bytes -= written;
   }
   return absl::OkStatus();
+}
+
+Status OutputFile::resize(int64_t bytes) {
+  return ::ftruncate(descriptor, bytes) == 0 ? absl::OkStatus() : failed("resize");
 }
 
 Status OutputFile::commit() {

@@ -484,7 +484,11 @@ struct SafetensorsWriter::Impl {
     int64_t offset, bytes;
     bool written = false;
   };
+  Status layOut(const std::string &path, std::vector<Entry> plan,
+                const std::map<std::string, std::string> &metadata);
+
   std::unique_ptr<OutputFile> file;
+  std::string text; // the header
   std::map<std::string, Slot> slots;
   int64_t fileBytes = 0;
   bool finished = false;
@@ -494,9 +498,9 @@ struct SafetensorsWriter::Impl {
 SafetensorsWriter::SafetensorsWriter(std::unique_ptr<Impl> impl) : impl(std::move(impl)) {}
 SafetensorsWriter::~SafetensorsWriter() = default;
 
-StatusOr<std::unique_ptr<SafetensorsWriter>>
-SafetensorsWriter::Create(const std::string &path, std::vector<Entry> plan,
-                          std::map<std::string, std::string> metadata) {
+/// Checks the plan and gives every tensor its place; `text` becomes the header.
+Status SafetensorsWriter::Impl::layOut(const std::string &path, std::vector<Entry> plan,
+                                       const std::map<std::string, std::string> &metadata) {
   for (const Entry &entry : plan) {
     std::string where = path + ": tensor " + Quoted(entry.name);
     if (bitsOf(entry.dtype) == 0)
@@ -517,7 +521,6 @@ SafetensorsWriter::Create(const std::string &path, std::vector<Entry> plan,
            std::make_pair(-bitsOf(b.dtype), std::string_view(b.name));
   });
 
-  auto impl = std::make_unique<Impl>();
   Json header = Json::object();
   if (!metadata.empty()) {
     Json &texts = header["__metadata__"] = Json::object();
@@ -527,14 +530,14 @@ SafetensorsWriter::Create(const std::string &path, std::vector<Entry> plan,
       texts[key] = value;
     }
   }
-  std::string text = header.dump();
+  text = header.dump();
   text.pop_back(); // the object goes on
   int64_t offset = 0;
   for (const Entry &entry : plan) {
     int64_t end;
     if (__builtin_add_overflow(offset, entry.bytes, &end))
       return Invalid(path, ": the tensors are too large for one file");
-    if (!impl->slots.emplace(entry.name, Impl::Slot{offset, entry.bytes}).second)
+    if (!slots.emplace(entry.name, Slot{offset, entry.bytes}).second)
       return Invalid(path, ": two tensors are named ", Quoted(entry.name));
     Json fields = Json::object();
     fields["dtype"] = entry.dtype;
@@ -550,15 +553,30 @@ SafetensorsWriter::Create(const std::string &path, std::vector<Entry> plan,
   if (text.size() > maxHeaderBytes)
     return Invalid(path, ": the names of the tensors take more than ", maxHeaderBytes, " bytes");
 
-  uint64_t headerBytes = text.size();
-  int64_t dataStart = int64_t(8 + headerBytes);
-  if (__builtin_add_overflow(dataStart, offset, &impl->fileBytes))
+  int64_t dataStart = int64_t(8 + text.size());
+  if (__builtin_add_overflow(dataStart, offset, &fileBytes))
     return Invalid(path, ": the tensors are too large for one file");
-  for (auto &[name, slot] : impl->slots)
+  for (auto &[name, slot] : slots)
     slot.offset += dataStart;
+  return absl::OkStatus();
+}
+
+StatusOr<int64_t> SafetensorsWriter::FileBytes(const std::string &path, std::vector<Entry> plan,
+                                               std::map<std::string, std::string> metadata) {
+  Impl impl;
+  COMPRESSC_RETURN_IF_ERROR(impl.layOut(path, std::move(plan), metadata));
+  return impl.fileBytes;
+}
+
+StatusOr<std::unique_ptr<SafetensorsWriter>>
+SafetensorsWriter::Create(const std::string &path, std::vector<Entry> plan,
+                          std::map<std::string, std::string> metadata) {
+  auto impl = std::make_unique<Impl>();
+  COMPRESSC_RETURN_IF_ERROR(impl->layOut(path, std::move(plan), metadata));
+  uint64_t headerBytes = impl->text.size();
   COMPRESSC_ASSIGN_OR_RETURN(impl->file, OutputFile::Create(path, impl->fileBytes));
   COMPRESSC_RETURN_IF_ERROR(impl->file->writeAt(0, &headerBytes, 8));
-  COMPRESSC_RETURN_IF_ERROR(impl->file->writeAt(8, text.data(), int64_t(headerBytes)));
+  COMPRESSC_RETURN_IF_ERROR(impl->file->writeAt(8, impl->text.data(), int64_t(headerBytes)));
   return std::unique_ptr<SafetensorsWriter>(new SafetensorsWriter(std::move(impl)));
 }
 

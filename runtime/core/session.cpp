@@ -107,7 +107,8 @@ struct Session::Impl {
   int64_t cacheSlots = 0;
   std::vector<Tensor> weights;
   ZeroedMemory arena;
-  std::vector<ZeroedMemory> ownMemory; // states outside the arena, keys and values
+  std::vector<ZeroedMemory> stateMemory; // states outside the arena
+  std::vector<ZeroedMemory> cacheMemory; // keys and values
   std::vector<Tensor> buffers;         // with no rows where these are dynamic
   std::vector<CacheView> caches;
   std::vector<PreparedEntry> entries; // as schedule.entries
@@ -136,7 +137,7 @@ Status Session::Impl::mapMemory(int64_t slots) {
       COMPRESSC_ASSIGN_OR_RETURN(int64_t bytes, CheckedBytes(decl.dtype, shape, decl.packed));
       COMPRESSC_ASSIGN_OR_RETURN(ZeroedMemory memory, ZeroedMemory::Map(bytes, "a state"));
       base = memory.data();
-      ownMemory.push_back(std::move(memory));
+      stateMemory.push_back(std::move(memory));
     }
     buffers.push_back(tensorAt(base, decl.dtype, std::move(shape), decl.packed));
   }
@@ -149,7 +150,7 @@ Status Session::Impl::mapMemory(int64_t slots) {
       int64_t bytes = cacheSlots * decl.heads * decl.dim * int64_t(sizeof(float));
       COMPRESSC_ASSIGN_OR_RETURN(ZeroedMemory memory, ZeroedMemory::Map(bytes, "the KV cache"));
       *part = reinterpret_cast<float *>(memory.data());
-      ownMemory.push_back(std::move(memory));
+      cacheMemory.push_back(std::move(memory));
     }
     caches.push_back(view);
   }
@@ -227,6 +228,8 @@ Status Session::Impl::bindInputs(const EntryPoint &entry, PreparedEntry &prepare
 }
 
 StatusOr<PreparedEntry *> Session::Impl::findPrepared(const EntryPoint &entry) {
+  if (entries.empty())
+    return absl::FailedPreconditionError("the session's memory was released");
   const EntryPoint *known = schedule.find(entry.name);
   if (!known)
     return Invalid("there is no entry point \"", entry.name, "\" in this session's schedule");
@@ -322,6 +325,14 @@ Status Session::run(const EntryPoint &entry, const Batch *batch, absl::Span<cons
   }
   prepared->hasRun = true;
   return absl::OkStatus();
+}
+
+void Session::releaseAllButStates() {
+  impl->entries.clear();
+  impl->caches.clear();
+  impl->cacheMemory.clear();
+  impl->arena = {};
+  impl->scratch.release();
 }
 
 StatusOr<Tensor> Session::output(const EntryPoint &entry, size_t index) const {

@@ -2,6 +2,7 @@
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 
@@ -31,3 +32,36 @@ def run(command, threads, environment=None):
     if code != 0:
         sys.exit(f"{command[0]} failed with status {code}\n{output}")
     return Measured(seconds, usage.ru_maxrss // 1024, output)
+
+
+@dataclass
+class Sampled:
+    seconds: float
+    peak_anonymous_mb: float  # 10^6 bytes
+    errors: str
+
+
+def run_sampled(command, threads, kill_after=None):
+    """Samples the process's anonymous memory every 5 ms; kills it after `kill_after` seconds, if given."""
+    processors = sorted(os.sched_getaffinity(0))[:threads]
+    print("+ " + " ".join(str(word) for word in command), file=sys.stderr, flush=True)
+    peak = 0
+    start = time.perf_counter()
+    with tempfile.TemporaryFile("w+") as errors:
+        process = subprocess.Popen([str(word) for word in command], stdout=subprocess.DEVNULL, stderr=errors,
+                                   preexec_fn=lambda: os.sched_setaffinity(0, processors))
+        while process.poll() is None:
+            try:
+                with open(f"/proc/{process.pid}/status") as status:
+                    peak = max([peak] + [int(line.split()[1]) for line in status if line.startswith("RssAnon:")])
+            except OSError:
+                pass
+            if kill_after is not None and time.perf_counter() - start > kill_after:
+                process.kill()
+            time.sleep(0.005)
+        seconds = time.perf_counter() - start
+        errors.seek(0)
+        text = errors.read()
+    if process.returncode != 0 and kill_after is None:
+        sys.exit(f"{command[0]} failed with status {process.returncode}\n{text}")
+    return Sampled(seconds, peak * 1024 / 1e6, text)

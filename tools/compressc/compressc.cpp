@@ -40,11 +40,22 @@ options
   --sequence-length N    tokens in each (512)
   --dtype=TYPE           of what is not packed: auto, f16, bf16, f32 (auto: 16-bit checkpoints keep
                          theirs, others become f16)
+  --store DIR            keep each finished layer in DIR: a run that is killed goes on where it stopped, and
+                         runs that share layers compute them once. A layer is found again when its
+                         operations, its weights, the calibration tokens, the processor's instruction
+                         set and this program are the same. DIR grows by each compressed layer's size, and while
+                         calibration runs by its hidden states (samples x tokens x hidden size x 4 bytes).
+                         It is kept; remove it at will. Default: OUT.store, removed after success
+  --no-store             keep nothing
+  --dry-run              print the plan and stop: time, memory, size, what the store has. Nothing is written
+  --memory-limit MB      refuse before any work what would hold more anonymous memory (files that are mapped
+                         are not counted)
   --emit=STAGE           print the program instead: lm (imported), compress (after the passes),
                          exec (the schedule), cpp (the source of its program); with -o OUT: bin
                          (OUT/run compiled, an error without a compiler)
   --ir FILE              the program, as --emit=lm prints it and you edited it; MODEL gives the weights
-  --splat                read config.json only; weights are made up. For --emit
+  --splat                read config.json only; weights are made up. For --emit and
+                         --dry-run
   --max-tokens N         rows of the largest batch that OUT/run computes at once (8192)
   --without=NAME,...     optimisations of the program to leave out: sink-selection, answer-head,
                          merge-linears, fuse-epilogues, reuse-buffers, outline-blocks
@@ -89,6 +100,10 @@ struct Options {
   cl::opt<std::string> compute{"compute", cl::init("f32")};
   cl::opt<std::string> activations{"activations", cl::init("f32")};
   cl::opt<int> threads{"threads", cl::init(0)};
+  cl::opt<std::string> store{"store"};
+  cl::opt<bool> noStore{"no-store"};
+  cl::opt<bool> dryRun{"dry-run"};
+  cl::opt<int64_t> memoryLimit{"memory-limit", cl::init(0)};
   cl::opt<bool> remarks{"remarks"};
   cl::opt<bool> quiet{"quiet"};
   cl::opt<std::string> runtimeFile{"runtime"};
@@ -139,6 +154,8 @@ int main(int argc, char **argv) {
                                    std::tuple("max-tokens", flags.maxTokens.getValue(), int64_t(1) << 20)})
     if (value < 1 || value > most)
       return fail(compressc::Invalid("--", name, " must be 1 to ", most, ", not ", value));
+  if (flags.memoryLimit < 0 || flags.memoryLimit > (int64_t(1) << 40))
+    return fail(compressc::Invalid("--memory-limit must be a number of megabytes, not ", flags.memoryLimit.getValue()));
   if (flags.threads < 0 || flags.threads > 1024)
     return fail(compressc::Invalid("--threads must be 0 to 1024, not ", flags.threads.getValue()));
 
@@ -158,6 +175,10 @@ int main(int argc, char **argv) {
   options.compute = flags.compute;
   options.activations = flags.activations;
   options.threads = flags.threads;
+  options.dryRun = flags.dryRun;
+  options.memoryLimit = flags.memoryLimit * 1000000;
+  options.store = flags.store;
+  options.useStore = !flags.noStore && (flags.store.getNumOccurrences() == 0 || !flags.store.empty());
   options.runtime = flags.runtimeFile;
   options.runtimeDirectory = flags.runtimeDirectory;
   options.singleFile = flags.singleFile;

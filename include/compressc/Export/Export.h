@@ -24,7 +24,11 @@ public:
 private:
   StagingDirectory() = default;
   std::string output, temporary;
+  int lock = -1; // tells it from what a killed run left
 };
+
+/// Where a compilation to OUT keeps finished work unless told otherwise: OUT.store.
+std::string DefaultStore(const std::string &output);
 
 /// The compressed-tensors `quantization_config` of a module bound to its checkpoint, or nullopt when
 /// nothing is packed.

@@ -11,6 +11,8 @@
 
 namespace compressc {
 
+class BlockStore;
+
 /// Token sequences to calibrate on.
 struct CalibrationSet {
   std::vector<std::vector<int32_t>> samples;
@@ -23,6 +25,7 @@ struct MaterializeOptions {
   std::string output; // the safetensors file to write
   /// Calibration tokens computed at a time; whole samples.
   int64_t batchTokens = 2048;
+  BlockStore *store = nullptr; // finished work is looked up and kept there; null: nowhere
   bool quiet = false; // no progress
 };
 
@@ -45,5 +48,20 @@ struct MaterializeReport {
 /// On success the module is bound to the new checkpoint (see bind-weights). On failure the output file
 /// does not exist.
 StatusOr<MaterializeReport> Materialize(mlir::ModuleOp module, const MaterializeOptions &options);
+
+/// What Materialize() would do and take, before it does anything.
+struct MaterializePlan {
+  int64_t steps = 0, stepsStored = 0; // steps, and those whose results the store has
+  int64_t layers = 0;                 // of the deployed model
+  int64_t parameters = 0, originalWeightBytes = 0;
+  int64_t weightBytes = 0; // of the file, exactly
+  /// Anonymous memory at the peak, what the process holds already among it; mapped files are not counted.
+  int64_t peakBytes = 0;
+  int64_t hiddenStateBytes = 0; // of the calibration tokens
+  double calibrationFlop = 0, weightFlop = 0, flopRate = 0;
+};
+
+/// Reads weights only to look them up in the store. `output` of the options is not used.
+StatusOr<MaterializePlan> PlanMaterialization(mlir::ModuleOp module, const MaterializeOptions &options);
 
 } // namespace compressc

@@ -26,6 +26,10 @@ struct CompileOptions {
   int threads = 0;                // 0: one for each hardware thread
   std::string compute = "f32";     // of deployed linears: f32 or bf16
   std::string activations = "f32"; // of deployed linears with packed weights: f32 or int8
+  std::string store;              // where finished work is kept; "": OUT.store until the end
+  bool useStore = true;
+  bool dryRun = false;            // print the plan and stop
+  int64_t memoryLimit = 0;        // bytes of anonymous memory; a plan that needs more is refused; 0: none
   std::string runtime;            // the prebuilt runtime; "": beside this executable
   std::string runtimeDirectory;   // headers and object that emitted programs need; "": ../lib/compressc
   bool singleFile = false;        // weights and tokenizer inside OUT/run, no OUT/model

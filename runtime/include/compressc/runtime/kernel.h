@@ -52,7 +52,9 @@ public:
   /// At least `bytes`, aligned to 64, contents undefined, valid until the next call for this owner.
   void *shared(size_t bytes) { return grow(common, bytes); }
   void *worker(int index, size_t bytes) { return grow(perWorker[index], bytes); }
-  ~Scratch();
+  /// Frees everything; what was handed out is gone.
+  void release();
+  ~Scratch() { release(); }
 
 private:
   struct Block {

@@ -76,6 +76,9 @@ public:
   static StatusOr<std::unique_ptr<SafetensorsWriter>>
   Create(const std::string &path, std::vector<Entry> plan,
          std::map<std::string, std::string> metadata = {{"format", "pt"}});
+  /// The size of the file that Create() would write.
+  static StatusOr<int64_t> FileBytes(const std::string &path, std::vector<Entry> plan,
+                                     std::map<std::string, std::string> metadata = {{"format", "pt"}});
   ~SafetensorsWriter(); // removes the temporary file when finish() was not reached
 
   /// Writes the whole tensor. Each planned tensor must be written exactly once.

@@ -38,6 +38,10 @@ public:
   /// arena's: read it before the next run.
   StatusOr<Tensor> output(const EntryPoint &entry, size_t index) const;
 
+  /// Frees the arena, the KV cache and scratch memory. States outside the arena (offset -1) stay; nothing
+  /// can be run any more.
+  void releaseAllButStates();
+
 private:
   struct Impl;
   explicit Session(std::unique_ptr<Impl> impl);

@@ -1,0 +1,392 @@
+#include "Evaluator.h"
+#include <chrono>
+
+using namespace mlir;
+
+namespace compressc {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double secondsSince(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+/// Whole samples, as many as fit, in order.
+std::vector<Batch> makeBatches(const CalibrationSet &calibration, int64_t batchTokens) {
+  std::vector<Batch> result;
+  for (const std::vector<int32_t> &sample : calibration.samples) {
+    if (result.empty() || result.back().rows() + int64_t(sample.size()) > batchTokens)
+      result.emplace_back();
+    Batch &batch = result.back();
+    auto row = int32_t(batch.rows());
+    batch.sequences.push_back({row, int32_t(sample.size()), 0, row, {}});
+    batch.tokens.insert(batch.tokens.end(), sample.begin(), sample.end());
+  }
+  return result;
+}
+
+/// Where results are most of the arena it is kept for them; else they are copied out of it.
+bool copiesOut(int64_t outputBytes, int64_t arenaBytes) { return outputBytes < arenaBytes / 2; }
+
+Tensor tensorOf(const BufferDecl &decl, int64_t rows) {
+  Tensor tensor;
+  tensor.dtype = decl.dtype;
+  tensor.packed = decl.packed;
+  tensor.shape = decl.shape;
+  if (decl.rows != Rows::Fixed)
+    tensor.shape.insert(tensor.shape.begin(), rows);
+  return tensor;
+}
+
+} // namespace
+
+Status CheckCalibration(ModuleOp module, const MaterializeOptions &options) {
+  bool observes = module.walk([](compress::ObserveOp) { return WalkResult::interrupt(); }).wasInterrupted();
+  if (observes && (!options.calibration || options.calibration->samples.empty()))
+    return Invalid("the pipeline observes activations: give calibration data with --calibration FILE");
+  return absl::OkStatus();
+}
+
+Evaluator::Evaluator(ModuleOp module, const StepPlan &plan, const MaterializeOptions &options,
+                     Estimate *estimate)
+    : module(module), plan(plan), options(options), estimate(estimate) {
+  if (options.calibration && !plan.stream.empty())
+    calibrationBatches = makeBatches(*options.calibration, options.batchTokens);
+}
+
+Status Evaluator::run(const Step &step, bool known, bool needsStates, std::vector<OwnedTensor> &results) {
+  if (known && !needsStates)
+    return absl::OkStatus();
+  if (known)
+    for (auto [result, tensor] : llvm::zip(step.results, results))
+      if (result.type == result.value.getType())
+        evaluated[result.value] = estimate ? OwnedTensor{nullptr, tensor.tensor} : tensor; // mapped: not counted
+  for (Operation *op : step.ops) {
+    bool advances = needsStates || op != step.ops.back();
+    if (!known) {
+      COMPRESSC_RETURN_IF_ERROR(observe(op, advances));
+      COMPRESSC_RETURN_IF_ERROR(computeResults(op, step, results));
+    }
+    if (advances)
+      COMPRESSC_RETURN_IF_ERROR(advance(op));
+    forgetBehind(op);
+  }
+  return absl::OkStatus();
+}
+
+Status Evaluator::computeResults(Operation *op, const Step &step, std::vector<OwnedTensor> &results) {
+  SmallVector<Value> values;
+  SmallVector<Type> types;
+  SmallVector<size_t> places;
+  for (auto [place, result] : llvm::enumerate(step.results))
+    if (result.op == op)
+      places.push_back(place);
+  if (places.empty())
+    return absl::OkStatus();
+  // In program order a weight's values in fp32 are gone before the next weight's come.
+  llvm::DenseMap<Operation *, size_t> order;
+  op->walk([&](Operation *inner) { order[inner] = order.size(); });
+  auto position = [&](size_t place) {
+    return std::pair(order.lookup(step.results[place].value.getDefiningOp()), place);
+  };
+  llvm::sort(places, [&](size_t a, size_t b) { return position(a) < position(b); });
+  for (size_t place : places) {
+    values.push_back(step.results[place].value);
+    types.push_back(step.results[place].type);
+  }
+  auto start = Clock::now();
+  COMPRESSC_ASSIGN_OR_RETURN(std::vector<OwnedTensor> computed, compute(values, types));
+  for (auto [index, place] : llvm::enumerate(places)) {
+    results[place] = computed[index];
+    // Calibration may read it again.
+    if (types[index] == values[index].getType())
+      evaluated[values[index]] = computed[index];
+  }
+  weightSeconds += secondsSince(start);
+  return absl::OkStatus();
+}
+
+void Evaluator::setStates(Value value, std::vector<OwnedTensor> tensors) {
+  if (estimate)
+    for (OwnedTensor &tensor : tensors)
+      tensor.memory.reset(); // mapped: not counted
+  states[value] = std::move(tensors);
+}
+
+/// Runs the slice behind `outputs` over all calibration batches. Statistics accumulate; hidden states are
+/// kept for each batch. In the last run of an operation they take the place of those that only it reads.
+Status Evaluator::runOverCalibration(Operation *op, ArrayRef<Value> outputs, bool isLast) {
+  if (outputs.empty())
+    return absl::OkStatus();
+  auto isKnown = [&](Value value) { return states.contains(value) || evaluated.contains(value); };
+  // Weight expressions in the slice are the same for every batch: evaluated once, before.
+  BindingTimes times;
+  Slice first(outputs, isKnown);
+  llvm::SetVector<Value> expressions;
+  for (Operation *inner : first.ops()) {
+    if (inner->getNumResults() == 0 || times.get(inner->getResult(0)) != BindingTime::Run)
+      if (!isa<compress::ObserveOp>(inner))
+        continue;
+    for (Value operand : inner->getOperands()) {
+      operand = FromOutside(operand);
+      if (IsQuantized(operand))
+        operand = operand.getDefiningOp()->getOperand(0);
+      if (times.get(operand) != BindingTime::Run && !isKnown(operand) && !operand.getDefiningOp<lm::LoadParamOp>())
+        expressions.insert(operand);
+    }
+  }
+  COMPRESSC_RETURN_IF_ERROR(evaluateValues(expressions.getArrayRef()));
+
+  auto start = Clock::now();
+  Slice slice(outputs, isKnown);
+  int64_t rows = 0;
+  for (const Batch &batch : calibrationBatches)
+    rows = std::max(rows, batch.rows());
+  COMPRESSC_ASSIGN_OR_RETURN(Schedule schedule, slice.lower(module, rows));
+  auto runsIt = [&](Operation *user) { return plan.calibrates(user); };
+  SmallVector<Value> replaced;
+  for (Value value : slice.inputs())
+    if (isLast && states.contains(value) && !UsedBehind(value, op, runsIt))
+      replaced.push_back(value);
+  if (estimate) {
+    estimateCalibration(schedule, outputs, replaced);
+    return absl::OkStatus();
+  }
+  COMPRESSC_ASSIGN_OR_RETURN(std::shared_ptr<Session> session,
+                             Session::Create(std::move(schedule), StoreResolver(options.weights), *options.pool));
+  const EntryPoint &entry = session->schedule().entries.front();
+  std::vector<std::vector<OwnedTensor>> results(outputs.size());
+  for (size_t index = 0; index < calibrationBatches.size(); ++index) {
+    std::vector<Tensor> inputs;
+    for (Value value : slice.inputs()) {
+      auto state = states.find(value);
+      inputs.push_back(state != states.end() ? state->second[index].tensor : evaluated[value].tensor);
+    }
+    COMPRESSC_RETURN_IF_ERROR(session->run(entry, &calibrationBatches[index], inputs));
+    for (Value value : replaced)
+      states[value][index] = {};
+    for (size_t i = 0; i < outputs.size(); ++i)
+      if (isa<RankedTensorType>(outputs[i].getType())) {
+        COMPRESSC_ASSIGN_OR_RETURN(Tensor output, session->output(entry, i));
+        results[i].push_back(CopyTensor(output));
+      }
+  }
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    if (isa<RankedTensorType>(outputs[i].getType())) {
+      states[outputs[i]] = std::move(results[i]);
+      continue;
+    }
+    // Statistics lie outside the arena, which can go.
+    COMPRESSC_ASSIGN_OR_RETURN(Tensor output, session->output(entry, i));
+    evaluated[outputs[i]] = {session, output};
+  }
+  session->releaseAllButStates();
+  calibrationSeconds += secondsSince(start);
+  return absl::OkStatus();
+}
+
+Status Evaluator::observe(Operation *op, bool advances) {
+  SmallVector<Value> pending;
+  op->walk([&](compress::ObserveOp observe) { pending.push_back(observe.getStatistics()); });
+  while (!pending.empty()) {
+    SmallVector<Value> ready, waiting;
+    for (Value statistics : pending)
+      (dependsOn(statistics, pending) ? waiting : ready).push_back(statistics);
+    SmallVector<Value> outputs = ready;
+    bool isLast = waiting.empty();
+    if (waiting.empty() && advances)
+      for (Value result : op->getResults())
+        if (plan.stream.contains(result)) {
+          if (dependsOn(result, pending))
+            isLast = false;
+          else
+            outputs.push_back(result);
+        }
+    COMPRESSC_RETURN_IF_ERROR(runOverCalibration(op, outputs, isLast));
+    pending = waiting;
+  }
+  // A layer's results are the same statistics under another name.
+  if (auto block = dyn_cast<lm::BlockOp>(op))
+    for (auto [result, value] : llvm::zip(block.getResults(), block.yield().getValues()))
+      if (auto known = evaluated.find(value); known != evaluated.end()) {
+        OwnedTensor shared = known->second;
+        evaluated[result] = shared;
+      }
+  return absl::OkStatus();
+}
+
+/// Whether computing `value` needs one of the `others` first.
+bool Evaluator::dependsOn(Value value, ArrayRef<Value> others) {
+  llvm::DenseSet<Value> seen;
+  SmallVector<Value> work;
+  Operation *self = value.getDefiningOp();
+  if (isa<compress::ObserveOp>(self))
+    llvm::append_range(work, self->getOperands());
+  else
+    work.push_back(value);
+  while (!work.empty()) {
+    Value current = FromOutside(work.pop_back_val());
+    if (!seen.insert(current).second || evaluated.contains(current) || states.contains(current))
+      continue;
+    if (llvm::is_contained(others, current))
+      return true;
+    Operation *op = current.getDefiningOp();
+    if (auto block = dyn_cast_or_null<lm::BlockOp>(op))
+      work.push_back(block.yield().getValues()[cast<OpResult>(current).getResultNumber()]);
+    else if (op)
+      llvm::append_range(work, op->getOperands());
+  }
+  return false;
+}
+
+Status Evaluator::advance(Operation *op) {
+  SmallVector<Value> outputs;
+  for (Value result : op->getResults())
+    if (plan.stream.contains(result) && !states.contains(result))
+      outputs.push_back(result);
+  return runOverCalibration(op, outputs, /*isLast=*/true);
+}
+
+/// Evaluates values that depend on parameters and known statistics only.
+Status Evaluator::evaluateValues(ArrayRef<Value> values) {
+  if (values.empty())
+    return absl::OkStatus();
+  auto start = Clock::now();
+  SmallVector<Type> types(ValueRange(values).getTypes());
+  COMPRESSC_ASSIGN_OR_RETURN(auto results, compute(values, types));
+  for (auto [value, result] : llvm::zip(values, results))
+    evaluated[value] = result;
+  weightSeconds += secondsSince(start);
+  return absl::OkStatus();
+}
+
+StatusOr<std::vector<OwnedTensor>> Evaluator::compute(ArrayRef<Value> values, ArrayRef<Type> types) {
+  std::vector<OwnedTensor> results(values.size());
+  SmallVector<Value> missing;
+  SmallVector<Type> missingTypes;
+  SmallVector<size_t> places;
+  for (auto [index, value] : llvm::enumerate(values)) {
+    if (auto known = evaluated.find(value); known != evaluated.end() && types[index] == value.getType()) {
+      results[index] = known->second;
+      continue;
+    }
+    missing.push_back(value);
+    missingTypes.push_back(types[index]);
+    places.push_back(index);
+  }
+  if (missing.empty())
+    return results;
+  Slice slice(missing, [&](Value value) { return evaluated.contains(value); });
+  COMPRESSC_ASSIGN_OR_RETURN(Schedule schedule, slice.lower(module, 1, missingTypes));
+  int64_t arenaBytes = schedule.arenaBytes, outputBytes = 0;
+  if (estimate) {
+    std::vector<OwnedTensor> computed = estimateWeights(schedule);
+    for (auto [place, tensor] : llvm::zip(places, computed))
+      results[place] = tensor;
+    return results;
+  }
+  COMPRESSC_ASSIGN_OR_RETURN(std::shared_ptr<Session> session,
+                             Session::Create(std::move(schedule), StoreResolver(options.weights), *options.pool));
+  const EntryPoint &entry = session->schedule().entries.front();
+  std::vector<Tensor> inputs;
+  for (Value value : slice.inputs())
+    inputs.push_back(evaluated[value].tensor);
+  COMPRESSC_RETURN_IF_ERROR(session->run(entry, nullptr, inputs));
+  for (size_t output = 0; output < places.size(); ++output) {
+    COMPRESSC_ASSIGN_OR_RETURN(Tensor tensor, session->output(entry, output));
+    results[places[output]] = {session, tensor};
+    outputBytes += tensor.bytes();
+  }
+  if (copiesOut(outputBytes, arenaBytes))
+    for (size_t place : places)
+      results[place] = CopyTensor(results[place].tensor);
+  return results;
+}
+
+//===-- Estimates ----------------------------------------------------------------------------------===//
+
+/// Memory that is only counted; tensors that share it are counted once.
+static OwnedTensor counted(const Tensor &tensor) {
+  OwnedTensor result{std::make_shared<int64_t>(tensor.bytes()), tensor};
+  return result;
+}
+
+int64_t Evaluator::liveBytes() const {
+  llvm::DenseSet<void *> seen;
+  int64_t bytes = 0;
+  auto add = [&](const OwnedTensor &tensor) {
+    if (tensor.memory && seen.insert(tensor.memory.get()).second)
+      bytes += *static_cast<int64_t *>(tensor.memory.get());
+  };
+  for (const auto &entry : states)
+    llvm::for_each(entry.second, add);
+  for (const auto &entry : evaluated)
+    add(entry.second);
+  return bytes;
+}
+
+void Evaluator::estimateCalibration(const Schedule &schedule, ArrayRef<Value> outputs, ArrayRef<Value> replaced) {
+  int64_t before = liveBytes(), freed = 0;
+  for (Value value : replaced)
+    for (OwnedTensor &tensor : states[value]) {
+      freed += tensor.tensor.bytes();
+      tensor = {};
+    }
+  const EntryPoint &entry = schedule.entries.front();
+  for (auto [index, output] : llvm::enumerate(outputs)) {
+    const BufferDecl &decl = schedule.buffers[entry.outputs[index]];
+    if (!isa<RankedTensorType>(output.getType())) {
+      evaluated[output] = counted(tensorOf(decl, 0));
+      continue;
+    }
+    std::vector<OwnedTensor> tensors;
+    for (const Batch &batch : calibrationBatches)
+      tensors.push_back(counted(tensorOf(decl, batch.rows())));
+    states[output] = std::move(tensors);
+  }
+  // While hidden states take the place of earlier ones, one batch of them is there twice.
+  int64_t twice = freed / std::max<int64_t>(1, int64_t(calibrationBatches.size()));
+  estimate->calibrate(schedule, calibrationBatches, std::max(before, liveBytes() + twice));
+}
+
+std::vector<OwnedTensor> Evaluator::estimateWeights(const Schedule &schedule) {
+  const EntryPoint &entry = schedule.entries.front();
+  std::vector<OwnedTensor> results;
+  int64_t outputBytes = 0;
+  for (int32_t output : entry.outputs) {
+    results.push_back(counted(tensorOf(schedule.buffers[output], 0)));
+    outputBytes += results.back().tensor.bytes();
+  }
+  bool copies = copiesOut(outputBytes, schedule.arenaBytes);
+  estimate->evaluate(schedule, liveBytes() + (copies ? outputBytes : 0));
+  if (!copies) { // the arena stays as long as any result
+    auto arena = std::make_shared<int64_t>(schedule.arenaBytes);
+    for (OwnedTensor &result : results)
+      result.memory = arena;
+  }
+  return results;
+}
+
+void Evaluator::forgetBehind(Operation *op) {
+  auto runsIt = [&](Operation *user) { return plan.calibrates(user); };
+  SmallVector<Value> dead;
+  for (auto &entry : states)
+    if (!UsedBehind(entry.first, op, runsIt))
+      dead.push_back(entry.first);
+  for (Value value : dead)
+    states.erase(value);
+  dead.clear();
+  // What depends on statistics may be needed by way of operations that are no step's; what does not can be
+  // computed again.
+  BindingTimes times;
+  for (auto &entry : evaluated)
+    if (!UsedBehind(entry.first, op, [&](Operation *user) {
+          return plan.concerns(user) || times.get(entry.first) == BindingTime::Calibration;
+        }))
+      dead.push_back(entry.first);
+  for (Value value : dead)
+    evaluated.erase(value);
+}
+
+} // namespace compressc

@@ -1,0 +1,66 @@
+// Evaluates values of a function: statistics and hidden states over the calibration tokens, and what
+// depends on weights and statistics. Holds what is known, and nothing for longer than it is needed.
+#pragma once
+
+#include "Estimate.h"
+#include "Slice.h"
+#include "Steps.h"
+#include "compressc/Materialize/Materialize.h"
+
+namespace compressc {
+
+/// Says when a module observes activations and there are no calibration tokens.
+Status CheckCalibration(mlir::ModuleOp module, const MaterializeOptions &options);
+
+class Evaluator {
+public:
+  /// With an estimate nothing is computed: what would be is counted there, and values have types only.
+  Evaluator(mlir::ModuleOp module, const StepPlan &plan, const MaterializeOptions &options,
+            Estimate *estimate = nullptr);
+
+  const std::vector<Batch> &batches() const { return calibrationBatches; }
+
+  /// Computes a step's results, unless they are known, and the hidden states behind it, if a later step
+  /// needs them.
+  Status run(const Step &step, bool known, bool needsStates, std::vector<OwnedTensor> &results);
+
+  /// Hidden states that the function goes on from: one tensor for each batch.
+  void setStates(mlir::Value value, std::vector<OwnedTensor> tensors);
+  const std::vector<OwnedTensor> &statesOf(mlir::Value value) { return states[value]; }
+
+  double calibrationSeconds = 0, weightSeconds = 0;
+
+private:
+  /// Evaluates the observations in a top-level operation, those that don't wait for each other in one run,
+  /// together with the hidden states that leave it, if they are needed.
+  Status observe(mlir::Operation *op, bool advances);
+  /// Hidden states that leave a top-level operation and were not computed with its observations. Hidden
+  /// states that only this operation reads are gone after it.
+  Status advance(mlir::Operation *op);
+  /// The values, plain ones converted to `types`.
+  StatusOr<std::vector<OwnedTensor>> compute(llvm::ArrayRef<mlir::Value> values, llvm::ArrayRef<mlir::Type> types);
+
+  /// Those of the step's results that belong to `op`.
+  Status computeResults(mlir::Operation *op, const Step &step, std::vector<OwnedTensor> &results);
+  /// Frees what no operation behind `op` reads.
+  void forgetBehind(mlir::Operation *op);
+
+  Status evaluateValues(llvm::ArrayRef<mlir::Value> values);
+  Status runOverCalibration(mlir::Operation *op, llvm::ArrayRef<mlir::Value> outputs, bool isLast);
+  bool dependsOn(mlir::Value value, llvm::ArrayRef<mlir::Value> others);
+
+  void estimateCalibration(const Schedule &schedule, llvm::ArrayRef<mlir::Value> outputs,
+                           llvm::ArrayRef<mlir::Value> replaced);
+  std::vector<OwnedTensor> estimateWeights(const Schedule &schedule);
+  int64_t liveBytes() const;
+
+  mlir::ModuleOp module;
+  const StepPlan &plan;
+  const MaterializeOptions &options;
+  Estimate *estimate;
+  std::vector<Batch> calibrationBatches;
+  llvm::DenseMap<mlir::Value, std::vector<OwnedTensor>> states;
+  llvm::DenseMap<mlir::Value, OwnedTensor> evaluated; // weights and statistics
+};
+
+} // namespace compressc
