@@ -7,7 +7,7 @@ import lit.formats
 config.name = "compressc"
 config.test_format = lit.formats.ShTest(False)
 config.suffixes = [".mlir", ".test"]
-config.excludes = ["Inputs", "Unit"]
+config.excludes = ["Inputs", "Unit", "Fuzz"]
 config.test_source_root = os.path.dirname(__file__)
 config.test_exec_root = os.path.join(config.compressc_build, "test")
 
@@ -18,3 +18,9 @@ config.substitutions.append(("%scripts", os.path.join(config.test_source_root, "
 config.substitutions.append(("%python", config.python))
 # The same number of threads everywhere, so that a loaded machine does not change a run.
 config.environment["COMPRESSC_BIN"] = os.path.join(config.compressc_build, "bin")
+
+# Built but for sanitized programs, which a preloaded library would upset.
+faults = os.path.join(config.compressc_build, "lib", "libcompressc-fault.so")
+if os.path.exists(faults):
+    config.available_features.add("faults")
+    config.substitutions.append(("%faults", faults))
