@@ -95,7 +95,7 @@ void Gemm(KernelContext &context, int64_t M, int64_t K, const float *x, int64_t 
       else
         COMPRESSC_ISA_CALL(gemmBlock,
                            GemmBlock{x + row * ldx, ldx, rows, w, column, column + columns, K, out,
-                                     ldo, epilogue},
+                                     ldo, epilogue, product->bf16},
                            scratch);
     };
     float *out = product->out + row * product->ldo + column;

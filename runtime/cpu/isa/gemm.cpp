@@ -2,6 +2,9 @@
 // `sumDepth` k, each as 16 chains (chain c sums k = c, c + 16, c + 32, ...), whose sums are added in
 // order; then the blocks' sums in order. So one row can be a dot product with the weight's rows as they
 // lie in memory, 16 lanes wide, and many rows can be register tiles that take one chain at a time.
+//
+// In bf16, x and the weight are rounded first. A CPU that multiplies pairs of bf16 does the same with
+// pairs in the place of elements: `depth` and `k` then count pairs, and a pair lies where a float would.
 #include "codes.h"
 #include "tile.h"
 
@@ -13,19 +16,48 @@ static_assert(sumDepth % blockDepth == 0 && chainDepth % lanes == 0);
 
 int64_t roundUp(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
 
+/// a * b + acc, or of pairs the two products.
+template <bool pairs> COMPRESSC_INLINE Vec multiplyAdd(Vec a, Vec b, Vec acc) {
+#if COMPRESSC_ISA_LEVEL >= 4
+  if constexpr (pairs)
+    return _mm512_dpbf16_ps(acc, (__m512bh)a, (__m512bh)b);
+#endif
+  return fma(a, b, acc);
+}
+
+template <bool pairs> constexpr int64_t elementSize = pairs ? 2 : 1; // columns of x and the weight
+
+/// x[count] as elements; the last pair may be half zero. `memory` has room for them.
+template <bool pairs>
+COMPRESSC_INLINE const float *toElements(const float *x, int64_t count, float *memory) {
+  if constexpr (!pairs)
+    return x;
+  for (int64_t i = 0; i < count / 2; ++i) {
+    uint32_t pair = roundToBFloat16(loadAs<uint32_t>(x + 2 * i)) >> 16 |
+                    roundToBFloat16(loadAs<uint32_t>(x + 2 * i + 1));
+    __builtin_memcpy(memory + i, &pair, sizeof pair);
+  }
+  if (count % 2) {
+    uint32_t pair = roundToBFloat16(loadAs<uint32_t>(x + count - 1)) >> 16;
+    __builtin_memcpy(memory + count / 2, &pair, sizeof pair);
+  }
+  return memory;
+}
+
 /// The part of a block that one panel of the weight makes.
 struct Strip {
   const GemmBlock &block;
   int64_t n;      // first column, counted from the block's
   float *partial; // sums of earlier blocks of K
   int64_t partialStride;
+  int64_t depth; // elements of K
 };
 
 /// Adds one block of K, which begins at k, to all rows.
 void finishStrip(const Strip &strip, int64_t k, const float *sums) {
   const GemmBlock &block = strip.block;
   int64_t n = strip.n, columns = minimum(panelWidth, block.columnEnd - block.columnBegin - n);
-  bool last = k + sumDepth >= block.depth;
+  bool last = k + sumDepth >= strip.depth;
   for (int64_t r = 0; r < block.rows; ++r, sums += panelWidth) {
     Vec a = load(sums), b = load(sums + lanes);
     float *partial = strip.partial + r * strip.partialStride;
@@ -63,7 +95,7 @@ constexpr int weightRows(int rows) {
 }
 
 /// sums[r][i][chains] = the chains of row r of x with row i of w, over `count` k.
-template <int rows>
+template <bool pairs, int rows>
 COMPRESSC_INLINE void multiplyWeightRows(int64_t count, const float *x, const float *w,
                                          float *sums) {
   constexpr int many = weightRows(rows), vectors = chains / lanes;
@@ -83,7 +115,8 @@ COMPRESSC_INLINE void multiplyWeightRows(int64_t count, const float *x, const fl
         Vec weights = load(w + i * sumDepth + k + v * lanes);
 #pragma GCC unroll 8
         for (int r = 0; r < rows; ++r)
-          acc[r][i][v] = fma(load(x + r * sumDepth + k + v * lanes), weights, acc[r][i][v]);
+          acc[r][i][v] = multiplyAdd<pairs>(load(x + r * sumDepth + k + v * lanes), weights,
+                                            acc[r][i][v]);
       }
 #pragma GCC unroll 8
   for (int r = 0; r < rows; ++r)
@@ -110,35 +143,44 @@ void addChains(const float *sums, float *out) {
 }
 
 int64_t fewRowsFloats(int64_t rows, int64_t depth) {
-  return rows * (roundUp(depth, sumDepth) + (chains + 2) * panelWidth) + mostWeightRows * sumDepth;
+  return rows * (roundUp(depth, sumDepth) + (chains + 2) * panelWidth) +
+         (mostWeightRows + 2) * sumDepth;
 }
 
-void multiplyFewRows(const GemmBlock &block, float *scratch) {
+template <bool pairs> void multiplyFewRows(const GemmBlock &block, float *scratch) {
+  constexpr int64_t size = elementSize<pairs>;
   const WeightMatrix &w = *block.w;
-  int64_t rows = block.rows, padded = roundUp(block.depth, sumDepth);
-  float *x = scratch, *weights = x + rows * padded,
-        *chainSums = weights + mostWeightRows * sumDepth,
+  int64_t rows = block.rows, length = (block.depth + size - 1) / size;
+  float *x = scratch, *weights = x + rows * roundUp(length, sumDepth),
+        *floats = weights + mostWeightRows * sumDepth, *chainSums = floats + 2 * sumDepth,
         *sums = chainSums + rows * panelWidth * chains, *partial = sums + rows * panelWidth;
-  for (int64_t k = 0; k < block.depth; k += sumDepth)
+  for (int64_t k = 0; k < length; k += sumDepth) {
+    int64_t depth = minimum(sumDepth, length - k), columns = minimum(depth * size, block.depth - k * size);
     for (int64_t r = 0; r < rows; ++r)
-      copyChains(block.x + r * block.ldx + k, minimum(sumDepth, block.depth - k),
+      copyChains(toElements<pairs>(block.x + r * block.ldx + k * size, columns, floats), depth,
                  x + k * rows + r * sumDepth);
+  }
+  bool round = block.bf16 && !pairs && w.dtype != DType::BF16;
   for (int64_t n = block.columnBegin; n < block.columnEnd; n += panelWidth) {
-    Strip strip{block, n - block.columnBegin, partial, panelWidth};
+    Strip strip{block, n - block.columnBegin, partial, panelWidth, length};
     int64_t columns = minimum(panelWidth, block.columnEnd - n);
-    for (int64_t k = 0; k < block.depth; k += sumDepth) {
-      int64_t depth = minimum(sumDepth, block.depth - k), count = roundUp(depth, chains);
+    for (int64_t k = 0; k < length; k += sumDepth) {
+      int64_t depth = minimum(sumDepth, length - k), padded = roundUp(depth, chains);
+      int64_t count = minimum(depth * size, block.depth - k * size);
       withTileRows<fewRows>(rows, [&]<int known>() {
         constexpr int64_t many = weightRows(known);
         for (int64_t i = 0; i < columns; i += many) {
           for (int64_t j = 0; j < many; ++j) {
-            float *to = weights + j * sumDepth;
+            float *to = weights + j * sumDepth, *wide = pairs ? floats : to;
             int64_t row = n + i + j, ahead = row + rowsAhead;
-            prefetchRows(w, ahead, minimum(ahead + 1, block.columnEnd), k, depth);
-            expandRow(w, minimum(row, block.columnEnd - 1), k, depth, to);
-            __builtin_memset(to + depth, 0, size_t(count - depth) * sizeof(float));
+            prefetchRows(w, ahead, minimum(ahead + 1, block.columnEnd), k * size, count);
+            expandRow(w, minimum(row, block.columnEnd - 1), k * size, count, wide);
+            toElements<pairs>(wide, count, to);
+            if (round)
+              roundRowToBFloat16(to, count, to);
+            __builtin_memset(to + depth, 0, size_t(padded - depth) * sizeof(float));
           }
-          multiplyWeightRows<known>(count, x + k * rows, weights, chainSums + i * chains);
+          multiplyWeightRows<pairs, known>(padded, x + k * rows, weights, chainSums + i * chains);
         }
       });
       for (int64_t r = 0; r < rows; ++r)
@@ -166,24 +208,36 @@ void packRow(const float *x, int64_t depth, float *to) {
   }
 }
 
-/// Expands a panel of the weight as [chains][chainDepth][panelWidth].
+/// Expands a panel of the weight as [chains][chainDepth][panelWidth] elements.
+template <bool pairs>
 void packPanel(const GemmBlock &block, int64_t row, int64_t k, int64_t depth, float *scratch,
                float *panel) {
+  constexpr int64_t size = elementSize<pairs>;
   float *rowScratch = scratch, *natural = scratch + blockDepth * lanes;
   auto at = [&](int64_t i) { return panel + (i % chains * chainDepth + i / chains) * panelWidth; };
-  for (int64_t done = 0; done < depth; done += blockDepth) {
-    int64_t count = minimum(blockDepth, depth - done);
-    expandPanel(*block.w, row, block.columnEnd, k + done, count, rowScratch, natural);
-    for (int64_t i = 0; i < count; ++i)
-      storePair(at(done + i), panelWidth, load(natural + i * panelWidth),
-                load(natural + i * panelWidth + lanes));
+  int64_t columns = minimum(depth * size, block.depth - k * size);
+  for (int64_t done = 0; done < columns; done += blockDepth) {
+    int64_t count = minimum(blockDepth, columns - done);
+    expandPanel(*block.w, row, block.columnEnd, k * size + done, count, rowScratch, natural);
+    if (pairs && count % 2)
+      storePair(natural + count * panelWidth, panelWidth, zero(), zero());
+    for (int64_t i = 0; i < count; i += size)
+      for (int64_t half = 0; half < panelWidth; half += lanes) {
+        const float *from = natural + i * panelWidth + half;
+        Vec value = load(from);
+        if constexpr (pairs)
+          value = asFloat(pairOf(loadInts(from), loadInts(from + panelWidth)));
+        else if (block.bf16)
+          value = asFloat(roundToBFloat16(loadInts(from)));
+        store(at((done + i) / size) + half, value);
+      }
   }
   for (int64_t i = depth; i < roundUp(depth, chains); ++i)
     storePair(at(i), panelWidth, zero(), zero());
 }
 
 /// sums[r] (+)= one chain of a tile: over k < depth of a[r][k] * panel[k].
-template <int rows>
+template <bool pairs, int rows>
 COMPRESSC_INLINE void multiplyChain(int64_t depth, const float *a, const float *panel, bool first,
                                     float *sums) {
   Vec acc[rows][2];
@@ -198,8 +252,8 @@ COMPRESSC_INLINE void multiplyChain(int64_t depth, const float *a, const float *
 #pragma GCC unroll 16
     for (int r = 0; r < rows; ++r) {
       Vec x = broadcast(a[r * chainDepth + k]);
-      acc[r][0] = fma(x, b0, acc[r][0]);
-      acc[r][1] = fma(x, b1, acc[r][1]);
+      acc[r][0] = multiplyAdd<pairs>(x, b0, acc[r][0]);
+      acc[r][1] = multiplyAdd<pairs>(x, b1, acc[r][1]);
     }
   }
   if (!first) {
@@ -220,31 +274,40 @@ int64_t manyRowsFloats(int64_t rows, int64_t columns, int64_t depth) {
          (depth > sumDepth ? rows * roundUp(columns, panelWidth) : 0);
 }
 
-void multiplyManyRows(const GemmBlock &block, float *scratch) {
+template <bool pairs> void multiplyManyRows(const GemmBlock &block, float *scratch) {
+  constexpr int64_t size = elementSize<pairs>;
   int64_t rows = block.rows, columns = block.columnEnd - block.columnBegin;
+  int64_t length = (block.depth + size - 1) / size;
   float *packed = scratch, *panel = packed + roundUp(rows, tileRows) / tileRows * tileFloats,
         *panelScratch = panel + sumDepth * panelWidth,
         *sums = panelScratch + blockDepth * (lanes + panelWidth),
         *partial = sums + rows * panelWidth;
-  for (int64_t k = 0; k < block.depth; k += sumDepth) {
-    int64_t depth = minimum(sumDepth, block.depth - k), length = roundUp(depth, chains) / chains;
+  for (int64_t k = 0; k < length; k += sumDepth) {
+    int64_t depth = minimum(sumDepth, length - k), steps = roundUp(depth, chains) / chains;
+    int64_t count = minimum(depth * size, block.depth - k * size);
     for (int64_t r = 0; r < rows; ++r)
-      packRow(block.x + r * block.ldx + k, depth,
+      packRow(toElements<pairs>(block.x + r * block.ldx + k * size, count, panel), depth,
               packed + r / tileRows * tileFloats + r % tileRows * chainDepth);
     for (int64_t n = 0; n < columns; n += panelWidth) {
-      packPanel(block, block.columnBegin + n, k, depth, panelScratch, panel);
+      packPanel<pairs>(block, block.columnBegin + n, k, depth, panelScratch, panel);
       // A chain of the panel stays in the first-level cache.
       for (int64_t c = 0; c < chains; ++c)
         for (int64_t r = 0; r < rows; r += tileRows)
           withTileRows(rows - r, [&]<int known>() {
-            multiplyChain<known>(length,
-                                 packed + r / tileRows * tileFloats + c * tileRows * chainDepth,
-                                 panel + c * chainDepth * panelWidth, c == 0,
-                                 sums + r * panelWidth);
+            multiplyChain<pairs, known>(
+                steps, packed + r / tileRows * tileFloats + c * tileRows * chainDepth,
+                panel + c * chainDepth * panelWidth, c == 0, sums + r * panelWidth);
           });
-      finishStrip({block, n, partial + n, roundUp(columns, panelWidth)}, k, sums);
+      finishStrip({block, n, partial + n, roundUp(columns, panelWidth), length}, k, sums);
     }
   }
+}
+
+template <bool pairs> void multiplyBlock(const GemmBlock &block, float *scratch) {
+  if (block.rows <= fewRows)
+    multiplyFewRows<pairs>(block, scratch);
+  else
+    multiplyManyRows<pairs>(block, scratch);
 }
 
 } // namespace
@@ -258,10 +321,11 @@ int64_t gemmScratchFloats(int64_t rows, int64_t columns, int64_t depth) {
 }
 
 void gemmBlock(const GemmBlock &block, float *scratch) {
-  if (block.rows <= fewRows)
-    multiplyFewRows(block, scratch);
-  else
-    multiplyManyRows(block, scratch);
+#if COMPRESSC_ISA_LEVEL >= 4
+  if (block.bf16)
+    return multiplyBlock<true>(block, scratch);
+#endif
+  multiplyBlock<false>(block, scratch);
 }
 
 } // namespace compressc::COMPRESSC_ISA
