@@ -68,10 +68,9 @@ void rmsNorm(const float *x, const float *weight, int64_t width, float epsilon, 
 }
 
 void roundRowToBFloat16(const float *x, int64_t count, float *out) {
-  for (int64_t i = 0; i < count; ++i) {
-    uint32_t bits = roundToBFloat16(loadAs<uint32_t>(x + i));
-    __builtin_memcpy(out + i, &bits, sizeof bits);
-  }
+  forVectors(count, [&](int64_t i, int64_t n) {
+    storeSome(out + i, n, asFloat(roundToBFloat16((IntVec)loadSome(x + i, n))));
+  });
 }
 
 void layerNorm(const float *x, const float *weight, const float *bias, int64_t width, float epsilon,
