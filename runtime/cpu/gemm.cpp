@@ -15,10 +15,10 @@ struct Split {
 
 /// Tries the sensible sizes and takes the one whose slowest thread is done first. Costs are in
 /// register tiles' steps over k: a panel of the weight is expanded once a task, and so is x copied.
-Split chooseSplit(int64_t M, int64_t N, int threads, const TileShape &shape) {
+Split chooseSplit(int64_t M, int64_t N, int64_t K, int threads, const TileShape &shape) {
   constexpr double expandPanel = 14, copyRow = 0.12;
   // What a second-level cache holds; a few rows only stream the weight, the longer the better.
-  constexpr int64_t mostRows = 512;
+  int64_t mostRows = K <= 576 ? 512 : 384;
   int64_t mostPanels = M <= shape.rows / 2 ? 128 : 8;
   int64_t panels = divideUp(N, shape.columns), fewest = divideUp(M, mostRows);
   int64_t lastTotal = -1;
@@ -56,7 +56,7 @@ void Gemm(KernelContext &context, int64_t M, int64_t K, const float *x, int64_t 
   if (M <= 0 || N <= 0)
     return;
   TileShape shape = COMPRESSC_ISA_CALL(tileShape);
-  Split split = chooseSplit(M, N, context.pool.threads(), shape);
+  Split split = chooseSplit(M, N, K, context.pool.threads(), shape);
   int64_t columnTasks = 0;
   for (const GemmProduct &product : products)
     columnTasks += divideUp(product.columns, split.columns);
@@ -95,7 +95,7 @@ void Gemm(KernelContext &context, int64_t M, int64_t K, const float *x, int64_t 
       else
         COMPRESSC_ISA_CALL(gemmBlock,
                            GemmBlock{x + row * ldx, ldx, rows, w, column, column + columns, K, out,
-                                     ldo, epilogue},
+                                     ldo, epilogue, product->bf16},
                            scratch);
     };
     float *out = product->out + row * product->ldo + column;

@@ -45,6 +45,7 @@ struct GemmEpilogue {
 struct GemmProduct {
   const WeightMatrix *w = nullptr;
   const Int8Rows *int8 = nullptr; // x in the format of w, to compute in int8
+  bool bf16 = false;              // x holds numbers of bf16; round the weights to them too
   int64_t columns = 0; // N: the weight's rows, or fewer leading ones of them
   float *out = nullptr;
   int64_t ldo = 0;

@@ -6,7 +6,8 @@
 namespace compressc {
 namespace {
 
-constexpr std::string_view isaNames[] = {"portable", "avx2", "avx512", "avx512vnni"};
+constexpr std::string_view isaNames[] = {"portable", "avx2", "avx512", "avx512vnni",
+                                           "avx512bf16"};
 
 Isa bestIsa() {
 #ifdef COMPRESSC_X86
@@ -16,7 +17,7 @@ Isa bestIsa() {
   bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                 __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
   if (avx512 && __builtin_cpu_supports("avx512vnni"))
-    return Isa::Avx512Vnni;
+    return __builtin_cpu_supports("avx512bf16") ? Isa::Avx512Bf16 : Isa::Avx512Vnni;
   return avx512 ? Isa::Avx512 : avx2 ? Isa::Avx2 : Isa::Portable;
 #else
   return Isa::Portable;

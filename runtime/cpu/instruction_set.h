@@ -6,9 +6,9 @@
 
 namespace compressc {
 
-/// Each has all that the ones before it have. avx512vnni is compiled for the files that use it; its
-/// other functions are avx512's.
-enum class Isa : uint8_t { Portable, Avx2, Avx512, Avx512Vnni };
+/// Each has all that the ones before it have. The last two are compiled for the files that use them;
+/// their other functions are those of the set before.
+enum class Isa : uint8_t { Portable, Avx2, Avx512, Avx512Vnni, Avx512Bf16 };
 
 /// The instruction set in use (see InstructionSet()).
 Isa ActiveIsa();
@@ -21,7 +21,9 @@ bool SetInstructionSetForTesting(std::string_view name);
 /// Calls the active variant of a function that isa/functions.h declares.
 #ifdef COMPRESSC_X86
 #define COMPRESSC_ISA_CALL(function, ...)                                                          \
-  (::compressc::ActiveIsa() == ::compressc::Isa::Avx512Vnni                                        \
+  (::compressc::ActiveIsa() == ::compressc::Isa::Avx512Bf16                                        \
+       ? ::compressc::avx512bf16::function(__VA_ARGS__)                                            \
+   : ::compressc::ActiveIsa() == ::compressc::Isa::Avx512Vnni                                      \
        ? ::compressc::avx512vnni::function(__VA_ARGS__)                                            \
    : ::compressc::ActiveIsa() == ::compressc::Isa::Avx512                                          \
        ? ::compressc::avx512::function(__VA_ARGS__)                                                \
@@ -54,6 +56,9 @@ bool SetInstructionSetForTesting(std::string_view name);
 namespace avx512 {}
 namespace avx512vnni {
 using namespace avx512;
+}
+namespace avx512bf16 {
+using namespace avx512vnni;
 }
 
 } // namespace compressc

@@ -12,8 +12,7 @@ bool overlap(const float *a, int64_t countA, const float *b, int64_t countB) {
   return a < b + countB && b < a + countA;
 }
 
-/// What a linear's products read, prepared once for all of them: x normalised and rounded to 8 bits, in the shared
-/// scratch.
+/// What a linear's products read, prepared once for all of them: x normalised and rounded, in the shared scratch.
 class Rows {
 public:
   Rows(KernelContext &context, const LinearOperands &operands, absl::Span<const GemmProduct> products)
@@ -23,7 +22,7 @@ public:
         if (std::optional<Int8Format> format = formatOf(w); format && !find(*format))
           int8.emplace_back().format = *format;
     values = operands.x;
-    if (operands.norm || !int8.empty())
+    if (operands.norm || operands.inBf16 || !int8.empty())
       prepare(context);
   }
 
@@ -47,7 +46,8 @@ private:
 
   void prepare(KernelContext &context) {
     int64_t rows = operands.rows, depth = operands.depth;
-    size_t normedBytes = operands.norm ? size_t(rows * depth * int64_t(sizeof(float)) + 63) / 64 * 64 : 0;
+    bool changed = operands.norm || operands.inBf16;
+    size_t normedBytes = changed ? size_t(rows * depth * int64_t(sizeof(float)) + 63) / 64 * 64 : 0;
     size_t bytes = normedBytes;
     for (const Int8Rows &to : int8)
       bytes += Int8Rows::bytes(rows, depth, to.format);
@@ -65,11 +65,13 @@ private:
           COMPRESSC_ISA_CALL(rmsNorm, from, operands.norm, depth, operands.epsilon, normed + row * depth);
           from = normed + row * depth;
         }
+        if (operands.inBf16)
+          COMPRESSC_ISA_CALL(roundRowToBFloat16, from, depth, normed + row * depth);
         for (const Int8Rows &to : int8)
           COMPRESSC_ISA_CALL(quantizeRow, from, depth, row, to);
       }
     });
-    if (operands.norm)
+    if (changed)
       values = normed;
   }
 
@@ -88,9 +90,13 @@ void answerColumns(KernelContext &context, const LinearOperands &operands, const
       bias.push_back(product.epilogue.bias[operands.answers[size_t(i)]]);
   }
   WeightMatrix w = WeightMatrix::FromFloats(gathered.data(), count, depth, depth);
-  GemmEpilogue epilogue;
-  epilogue.bias = bias.empty() ? nullptr : bias.data();
-  Gemm(context, operands.rows, count, depth, x, depth, w, sums.data(), count, epilogue);
+  GemmProduct wanted;
+  wanted.w = &w;
+  wanted.bf16 = operands.inBf16;
+  wanted.columns = wanted.ldo = count;
+  wanted.out = sums.data();
+  wanted.epilogue.bias = bias.empty() ? nullptr : bias.data();
+  Gemm(context, operands.rows, depth, x, depth, {&wanted, 1});
   for (int64_t row = 0; row < operands.rows; ++row)
     for (int64_t i = 0; i < count; ++i)
       product.out[row * product.ldo + operands.answers[size_t(i)]] = sums[size_t(row * count + i)];
@@ -127,7 +133,7 @@ public:
     absl::Span<const int32_t> answers;
     if (answersOnly && context.batch)
       answers = context.batch->answers;
-    Linear(context, {x, rows, depth, normalised ? norm : nullptr, epsilon, inInt8, answers}, absl::MakeSpan(products));
+    Linear(context, {x, rows, depth, normalised ? norm : nullptr, epsilon, inInt8, inBf16, answers}, absl::MakeSpan(products));
   }
 
 private:
@@ -155,8 +161,9 @@ private:
       return operands.error("answers needs one weight and no epilogue");
     std::string compute = attributes.getStringOr("compute", "f32");
     inInt8 = compute == "int8";
-    if (compute != "f32" && !inInt8)
-      return operands.error("compute = '", compute, "' is unknown; choose f32 or int8");
+    inBf16 = compute == "bf16";
+    if (compute != "f32" && !inInt8 && !inBf16)
+      return operands.error("compute = '", compute, "' is unknown; choose f32, bf16 or int8");
 
     count = attributes.getIntOr("weights", 1);
     if (count < 1 || count > 32)
@@ -259,7 +266,7 @@ private:
 
   Operands operands;
   const KernelCall &call;
-  bool normalised = false, residual = false, inInt8 = false, answersOnly = false;
+  bool normalised = false, residual = false, inInt8 = false, inBf16 = false, answersOnly = false;
   std::optional<Activation> activation;
   int64_t count = 0, biases = 0, rows = 0, depth = 0;
   float epsilon = 0;
@@ -280,6 +287,7 @@ void Linear(KernelContext &context, const LinearOperands &operands, absl::Span<G
   if (!operands.answers.empty() && !rows.codes(products[0].w))
     return answerColumns(context, operands, rows.floats(), products[0]);
   for (GemmProduct &product : products) {
+    product.bf16 = operands.inBf16;
     product.int8 = rows.codes(product.w);
     product.gateInt8 = rows.codes(product.gate);
   }

@@ -37,10 +37,12 @@ struct LinearOperands {
   const float *norm = nullptr; // [depth]: x is normalised first
   float epsilon = 0;
   bool inInt8 = false; // products of quantised weights with x rounded to 8 bits
+  bool inBf16 = false; // products of weights and x rounded to bf16
   /// Columns of the one product that are wanted, inside it; none: all. The others are left as they are.
   absl::Span<const int32_t> answers = {};
 };
-/// The products overlap neither x nor each other; a residual may be its own output. Sets their int8.
+/// The products overlap neither x nor each other; a residual may be its own output. Sets their int8
+/// and bf16.
 void Linear(KernelContext &context, const LinearOperands &operands, absl::Span<GemmProduct> products);
 
 struct Rotation {

@@ -120,6 +120,7 @@ void linear(Run &run, Value x, std::initializer_list<Weight> weights, std::initi
     operands.epsilon = float(options.epsilon);
   }
   operands.inInt8 = options.compute == Compute::Int8;
+  operands.inBf16 = options.compute == Compute::BF16;
   if (options.answers) {
     operands.answers = run.context.batch->answers;
     for (int32_t answer : operands.answers)

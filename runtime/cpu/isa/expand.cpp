@@ -25,9 +25,71 @@ COMPRESSC_INLINE void scaleCodes(const uint8_t *codes, int64_t count, float zero
     out[i] = (float(codes[i]) - zeroPoint) * scale;
 }
 
+#if COMPRESSC_ISA_LEVEL >= 1
+/// The same for 4-bit codes as they are packed, in sixteens: each lane shifts its code out of a word.
+COMPRESSC_INLINE void scaleNibbles(const uint8_t *codes, int64_t count, float zeroPoint,
+                                   float scale, float *out) {
+#if COMPRESSC_ISA_LEVEL >= 2
+  const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+  const __m512i word = _mm512_srli_epi32(lane, 3);
+  const __m512i shift = _mm512_slli_epi32(_mm512_and_si512(lane, _mm512_set1_epi32(7)), 2);
+  // A group has 16 values: the codes look them up, by their four low bits.
+  Vec values = mul(sub(_mm512_cvtepi32_ps(lane), broadcast(zeroPoint)), broadcast(scale));
+  for (int64_t i = 0; i < count; i += 16) {
+    __m512i pair = _mm512_set1_epi64(loadAs<int64_t>(codes + i / 2));
+    __m512i code = _mm512_srlv_epi32(_mm512_permutexvar_epi32(word, pair), shift);
+    store(out + i, _mm512_permutexvar_ps(code, values));
+  }
+#else
+  const __m256i shift = _mm256_setr_epi32(0, 4, 8, 12, 16, 20, 24, 28);
+  Vec z = broadcast(zeroPoint), s = broadcast(scale);
+  for (int64_t i = 0; i < count; i += 8) {
+    __m256i word = _mm256_set1_epi32(loadAs<int32_t>(codes + i / 2));
+    IntVec code = (IntVec)_mm256_srlv_epi32(word, shift) & 15;
+    store(out + i, mul(sub(toFloat(code), z), s));
+  }
+#endif
+}
+
+/// 4-bit codes in groups of whole sixteens: scales and zero points of many groups are read together.
+void expandNibbleGroups(const WeightMatrix &w, int64_t row, int64_t column, int64_t count,
+                        float *out) {
+  constexpr int64_t most = 48;
+  float scales[most], zeros[most];
+  int64_t group = w.packed.group, groups = w.columns / group;
+  const uint8_t *codes = static_cast<const uint8_t *>(w.data) + row * w.rowBytes + column / 2;
+  for (int64_t i = 0; i < count;) {
+    int64_t first = (column + i) / group;
+    int64_t many = minimum(most, (column + count - 1) / group - first + 1);
+    const void *from = w.scales;
+    int64_t at = row * groups + first;
+    if (w.packed.scaleType == DType::F16)
+      convertRow(
+          many, scales,
+          [=](int64_t g) { return loadHalf(static_cast<const uint16_t *>(from) + at + g); },
+          [=](int64_t g) { return plainAt(from, DType::F16, at + g); });
+    else
+      for (int64_t g = 0; g < many; ++g)
+        scales[g] = plainAt(from, w.packed.scaleType, at + g);
+    const uint32_t *words = w.zeros ? w.zeros + row / 8 * groups + first : nullptr;
+    for (int64_t g = 0; g < many; ++g)
+      zeros[g] = words ? float(loadAs<uint32_t>(words + g) >> (row % 8 * 4) & 15) : 8.0f;
+    for (int64_t g = 0; g < many; ++g) {
+      int64_t end = minimum(count, (first + g + 1) * group - column);
+      scaleNibbles(codes + i / 2, end - i, zeros[g], scales[g], out + i);
+      i = end;
+    }
+  }
+}
+#endif
+
 void expandPacked(const WeightMatrix &w, int64_t row, int64_t column, int64_t count, float *out) {
   const uint8_t *codes = static_cast<const uint8_t *>(w.data) + row * w.rowBytes;
   int64_t groups = w.columns / w.packed.group;
+#if COMPRESSC_ISA_LEVEL >= 1
+  if (w.packed.bits == 4 && w.packed.group % 16 == 0 && count % 16 == 0)
+    return expandNibbleGroups(w, row, column, count, out);
+#endif
   uint8_t bytes[blockDepth + 8];
   for (int64_t done = 0; done < count; done += blockDepth) {
     int64_t n = minimum(blockDepth, count - done), first = column + done;

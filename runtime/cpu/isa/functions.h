@@ -18,6 +18,7 @@ struct GemmBlock {
   float *out;
   int64_t ldo;
   GemmEpilogue epilogue;
+  bool bf16; // x is rounded to bf16, and the weight is to be
 };
 
 /// The same for activations in int8.
@@ -68,7 +69,6 @@ struct AttentionTile {
 };
 
 COMPRESSC_PER_ISA(
-    TileShape tileShape();
     /// out[count] = w[row, column ...]; `column` is a multiple of 64.
     void expandRow(const WeightMatrix &w, int64_t row, int64_t column, int64_t count, float *out);
     /// panel[k, r] = w[row + r, column + k] for k in [0, count) and one panel width of rows; those
@@ -76,8 +76,6 @@ COMPRESSC_PER_ISA(
     /// when it is odd, the panel has room for one k more.
     void expandPanel(const WeightMatrix &w, int64_t row, int64_t rowEnd, int64_t column,
                      int64_t count, float *scratch, float *panel);
-    int64_t gemmScratchFloats(int64_t rows, int64_t columns, int64_t depth);
-    void gemmBlock(const GemmBlock &block, float *scratch);
     int64_t syrkScratchFloats(int64_t rows);
     void syrkBlock(const SyrkBlock &block, float *scratch);
 
@@ -85,6 +83,7 @@ COMPRESSC_PER_ISA(
     void attentionTile(const AttentionTile &tile, float *scratch);
 
     void rmsNorm(const float *x, const float *weight, int64_t width, float epsilon, float *out);
+    void roundRowToBFloat16(const float *x, int64_t count, float *out);
     void layerNorm(const float *x, const float *weight, const float *bias, int64_t width,
                    float epsilon, float *out);
     void gatedActivation(Activation kind, const float *gate, const float *up, int64_t count,
@@ -97,6 +96,10 @@ COMPRESSC_PER_ISA(
     /// Rotates the pairs (i, i + half) of one head.
     void rotateHead(const float *x, const float *cosines, const float *sines, int64_t half,
                     float *out);)
+
+COMPRESSC_PER_ISA_AND(avx512bf16, TileShape tileShape();
+                      int64_t gemmScratchFloats(int64_t rows, int64_t columns, int64_t depth);
+                      void gemmBlock(const GemmBlock &block, float *scratch);)
 
 COMPRESSC_PER_ISA_AND(
     avx512vnni,

@@ -116,13 +116,17 @@ template <int bits>
 COMPRESSC_INLINE void unpackZeros(const WeightMatrix &w, int64_t row, int64_t groups,
                                   int32_t *zeros) {
   constexpr int fields = 32 / bits;
+  typedef uint32_t Fields __attribute__((vector_size(fields * 4)));
+  Fields shifts;
+  for (int i = 0; i < fields; ++i)
+    shifts[i] = uint32_t(i * bits);
   int64_t last = (w.rows - 1) * bits / 32;
   for (int64_t r = 0; r < panelWidth; r += fields) {
     const uint32_t *words = w.zeros + minimum((row + r) * bits / 32, last) * groups;
     for (int64_t g = 0; g < groups; ++g) {
-      uint32_t word = loadAs<uint32_t>(words + g);
-      for (int i = 0; i < fields; ++i)
-        zeros[g * panelWidth + r + i] = zeroPair(word >> (i * bits) & ((1u << bits) - 1));
+      Fields zero = (Fields{} + loadAs<uint32_t>(words + g)) >> shifts & ((1u << bits) - 1);
+      zero |= zero << 23; // as zeroPair
+      __builtin_memcpy(zeros + g * panelWidth + r, &zero, sizeof zero);
     }
   }
 }
@@ -157,6 +161,8 @@ void unpackGroups(const WeightMatrix &w, int64_t row, int64_t rowEnd, int64_t gr
   if (!w.zeros) {
     for (int64_t i = 0; i < groups * panelWidth; ++i)
       panel.zeros[i] = zeroPair(1u << (bits - 1));
+  } else if (bits == 2 && panelWidth % 16 == 0) {
+    unpackZeros<2>(w, row, groups, panel.zeros);
   } else if (bits == 4) {
     unpackZeros<4>(w, row, groups, panel.zeros);
   } else if (bits == 8) {

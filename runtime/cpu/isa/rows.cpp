@@ -67,6 +67,12 @@ void rmsNorm(const float *x, const float *weight, int64_t width, float epsilon, 
   });
 }
 
+void roundRowToBFloat16(const float *x, int64_t count, float *out) {
+  forVectors(count, [&](int64_t i, int64_t n) {
+    storeSome(out + i, n, asFloat(roundToBFloat16((IntVec)loadSome(x + i, n))));
+  });
+}
+
 void layerNorm(const float *x, const float *weight, const float *bias, int64_t width, float epsilon,
                float *out) {
   Vec total = zero(), squares = zero();

@@ -303,6 +303,21 @@ COMPRESSC_INLINE Vec toFloat(IntVec v) { return __builtin_convertvector(v, Vec);
 /// The same bits.
 COMPRESSC_INLINE Vec asFloat(IntVec v) { return (Vec)v; }
 
+/// The bits of a float rounded to the nearest bf16, ties to even, in the upper half. NaN stays NaN.
+COMPRESSC_INLINE uint32_t roundToBFloat16(uint32_t bits) {
+  uint32_t rounded = (bits + 0x7fff + (bits >> 16 & 1)) & 0xffff0000;
+  return (bits & 0x7fffffff) > 0x7f800000 ? (bits | 0x400000) & 0xffff0000 : rounded;
+}
+COMPRESSC_INLINE IntVec roundToBFloat16(IntVec bits) {
+  constexpr int32_t upper = int32_t(0xffff0000);
+  IntVec rounded = (bits + 0x7fff + (bits >> 16 & 1)) & upper;
+  return (bits & 0x7fffffff) > 0x7f800000 ? (bits | 0x400000) & upper : rounded;
+}
+/// Two floats as bf16, the first in the lower half.
+COMPRESSC_INLINE IntVec pairOf(IntVec low, IntVec high) {
+  return (roundToBFloat16(low) >> 16 & 0xffff) | roundToBFloat16(high);
+}
+
 COMPRESSC_INLINE float bfloat16ToFloat(uint16_t bits) {
   uint32_t wide = uint32_t(bits) << 16;
   float value;

@@ -236,6 +236,54 @@ TEST(LinearInt8, FusedFormsHaveTheBitsOfTheirParts) {
   });
 }
 
+double roundedToBFloat16(double value) { return RoundToDType(float(value), DType::BF16); }
+
+TEST(LinearBFloat16, MatchesTheReferenceAndFusedFormsHaveTheBitsOfTheirParts) {
+  Machine one(1), two(2);
+  for (int64_t K : {1, 35, 64, 320, 1600})
+    for (const WeightKind &kind : weightKinds(K)) {
+      SCOPED_TRACE(kind.name + " K=" + std::to_string(K));
+      int64_t T = K < 1000 ? 19 : 9, N = 37;
+      Form form{{kind}, {N}, 1, "", "add", "bf16"};
+      Operands o(form, T, K);
+      std::vector<double> expected, sizes;
+      for (int64_t t = 0; t < T; ++t)
+        for (int64_t n = 0; n < N; ++n) {
+          double sum = o.biases[0].values[size_t(n)] + double(o.residual[size_t(t * N + n)]);
+          double size = 1;
+          for (int64_t k = 0; k < K; ++k) {
+            double term = roundedToBFloat16(o.x[size_t(t * K + k)]) *
+                          roundedToBFloat16(o.weights[0].values[size_t(n * K + k)]);
+            sum += term;
+            size += std::abs(term);
+          }
+          expected.push_back(sum);
+          // Q4_1 rounds its product and its sum before: a tie may fall to the other side.
+          sizes.push_back(kind.dtype == DType::Q4_1 ? 1e-3 * size : 2e-6 * size);
+        }
+      forEachInstructionSet([&](std::string_view) {
+        expectFusedIsUnfused(one, {{kind}, {N}, 1, "rms_norm", "add", "bf16"}, T, K);
+        std::vector<float> out = fused(two, form, o, 0, T)[0];
+        for (size_t i = 0; i < out.size(); ++i)
+          ASSERT_NEAR(out[i], expected[i], sizes[i]) << i;
+      });
+    }
+}
+
+TEST(LinearBFloat16, WhatIsNotFiniteStaysSo) {
+  Machine machine;
+  Form form{{{"f32", DType::F32, {}}}, {4}, 0, "", "", "bf16"};
+  Operands o(form, 3, 64);
+  uint32_t payload = 0x7fffffff; // rounding must not carry it into the sign
+  std::memcpy(&o.x[5], &payload, 4);
+  o.x[64 + 40] = INFINITY;
+  forEachInstructionSet([&](std::string_view) {
+    std::vector<float> out = fused(machine, form, o, 0, 3)[0];
+    for (size_t i = 0; i < 12; ++i)
+      EXPECT_EQ(std::isfinite(out[i]), i >= 8) << i;
+  });
+}
+
 TEST(LinearInt8, WhatIsNotFiniteStaysSo) {
   Machine machine;
   Form form{{{"w4", DType::Packed, {4, 32, false, DType::F16}}}, {4}, 0, "", "", "int8"};
