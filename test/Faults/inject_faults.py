@@ -7,8 +7,8 @@ The command writes into DIRECTORY and nowhere else, which is emptied before each
 directory. For each kind of operation the first one fails, then the second, until one run meets no fault any more.
 A run with a fault must end with a status other than 0 and exactly one line "... error: ..."; or, where the fault
 hit something that is not needed, succeed with the very files of an undisturbed run. After a failure the directory
-must hold what it held before: nothing half-written under its name. Every run is followed by an undisturbed one in
-the same directory, which must give the files of an undisturbed run.
+must hold what it held before: nothing half-written under its name. Every fourth run is followed by an undisturbed one
+in the same directory, which must give the files of an undisturbed run.
 """
 import errno
 import hashlib
@@ -66,6 +66,8 @@ def main():
                 problems.append(here + f"status {result.returncode}, output: {result.stdout.strip()!r}")
             if result.returncode != 0 and any(name in left and left[name] != good[name] for name in good):
                 problems.append(here + "a file is half-written under its name")
+            if number % 4 != 1:
+                continue
             again = run(command, directory)
             if again.returncode or not good.items() <= digest(directory).items():
                 problems.append(here + f"the run after it: status {again.returncode}, {again.stdout.strip()!r}")
