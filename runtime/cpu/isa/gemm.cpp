@@ -32,14 +32,19 @@ template <bool pairs>
 COMPRESSC_INLINE const float *toElements(const float *x, int64_t count, float *memory) {
   if constexpr (!pairs)
     return x;
-  for (int64_t i = 0; i < count / 2; ++i) {
-    uint32_t pair = roundToBFloat16(loadAs<uint32_t>(x + 2 * i)) >> 16 |
-                    roundToBFloat16(loadAs<uint32_t>(x + 2 * i + 1));
-    __builtin_memcpy(memory + i, &pair, sizeof pair);
+  int64_t pair = 0;
+#if COMPRESSC_ISA_LEVEL >= 4
+  for (; pair + lanes <= count / 2; pair += lanes)
+    store(memory + pair, (Vec)_mm512_cvtne2ps_pbh(load(x + 2 * pair + lanes), load(x + 2 * pair)));
+#endif
+  for (; pair < count / 2; ++pair) {
+    uint32_t both = roundToBFloat16(loadAs<uint32_t>(x + 2 * pair)) >> 16 |
+                    roundToBFloat16(loadAs<uint32_t>(x + 2 * pair + 1));
+    __builtin_memcpy(memory + pair, &both, sizeof both);
   }
   if (count % 2) {
-    uint32_t pair = roundToBFloat16(loadAs<uint32_t>(x + count - 1)) >> 16;
-    __builtin_memcpy(memory + count / 2, &pair, sizeof pair);
+    uint32_t last = roundToBFloat16(loadAs<uint32_t>(x + count - 1)) >> 16;
+    __builtin_memcpy(memory + count / 2, &last, sizeof last);
   }
   return memory;
 }
