@@ -23,8 +23,8 @@ StatusOr<std::vector<BenchRun>> MeasureSpeed(const GenerationModel &model, int64
                                              const BenchOptions &options,
                                              const std::function<void()> &onRun = {});
 
-/// Bytes of weights that an entry point reads for a batch of so many rows: each operand of each call
-/// once, of an embedding's table a row for each row.
+/// Bytes of weights that an entry point reads for a batch of so many rows: each operand of each
+/// call once, of an embedding's table a row for each row.
 int64_t WeightBytesRead(const Schedule &schedule, const EntryPoint &entry, int64_t rows);
 
 /// Median, least and greatest of one value or more.

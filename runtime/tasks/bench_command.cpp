@@ -50,8 +50,7 @@ Report makeReport(Model &model, int threads, const BenchOptions &options,
   report.prefill = SpreadOf(prefill);
   report.decode = SpreadOf(decode);
   const Schedule &schedule = model.session().schedule();
-  report.bytesPerStep =
-      double(WeightBytesRead(schedule, *schedule.find("forward"), options.batch));
+  report.bytesPerStep = double(WeightBytesRead(schedule, *schedule.find("forward"), options.batch));
   return report;
 }
 

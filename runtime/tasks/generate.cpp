@@ -36,8 +36,8 @@ Status check(const GenerationModel &model, const std::vector<std::vector<int32_t
   return absl::OkStatus();
 }
 
-/// A prompt that has its cache slots. Its tokens that are not yet computed go through the model next:
-/// the prompt at first, later the token that was generated last.
+/// A prompt that has its cache slots. Its tokens that are not yet computed go through the model
+/// next: the prompt at first, later the token that was generated last.
 struct Active {
   Active(size_t prompt, const std::vector<int32_t> &ids, SlotRange slots, TextStream text)
       : prompt(prompt), slots(slots), tokens(ids), promptTokens(int64_t(ids.size())), text(text) {}
@@ -76,7 +76,8 @@ public:
   }
 
 private:
-  /// Lets waiting prompts in, in their order, as long as there is room for all that they may become.
+  /// Lets waiting prompts in, in their order, as long as there is room for all that they may
+  /// become.
   void admit() {
     int64_t most = std::min(options.batch, model.limits.maxSelected);
     slots.reclaim();
@@ -86,8 +87,8 @@ private:
         continue;
       }
       // The last token is never computed.
-      int64_t wanted =
-          std::min(int64_t(prompts[next].size()) + std::min(options.maxTokens, context) - 1, context);
+      int64_t wanted = std::min(
+          int64_t(prompts[next].size()) + std::min(options.maxTokens, context) - 1, context);
       SlotRange range = slots.take(int32_t(wanted));
       if (range.count < wanted) {
         if (range.count > 0)

@@ -24,7 +24,7 @@ struct GenerationOptions {
   int64_t maxTokens = 128; // to generate for each prompt
   Sampling sampling = {};
   std::vector<std::string> stops = {}; // the text ends before the first of them
-  int64_t batch = 8;              // prompts computed together; fewer when the cache has no room
+  int64_t batch = 8; // prompts computed together; fewer when the cache has no room
 };
 
 enum class Finish : uint8_t { EndToken, StopString, Length, Context, Cancelled };
@@ -47,10 +47,11 @@ struct GenerationCallbacks {
   std::function<void(size_t prompt, const Generation &)> onFinish;
 };
 
-/// Continues each prompt (token ids). Up to `batch` prompts are computed together, one step of all of
-/// them at a time; when one is done, the next one takes its place. A prompt's tokens are a function of
-/// the prompt, its index and the options: neither the batch nor the threads matter. Results are in the
-/// order of the prompts. Bad prompts and options are refused before anything is computed.
+/// Continues each prompt (token ids). Up to `batch` prompts are computed together, one step of all
+/// of them at a time; when one is done, the next one takes its place. A prompt's tokens are a
+/// function of the prompt, its index and the options: neither the batch nor the threads matter.
+/// Results are in the order of the prompts. Bad prompts and options are refused before anything is
+/// computed.
 StatusOr<std::vector<Generation>> Generate(const GenerationModel &model,
                                            const std::vector<std::vector<int32_t>> &prompts,
                                            const GenerationOptions &options,

@@ -102,8 +102,8 @@ Status continueOne(Model &model, const std::vector<std::vector<int32_t>> &ids,
   const Generation &result = results[0];
   size_t promptTokens = ids[0].size();
   if (!jsonPath.empty())
-    COMPRESSC_RETURN_IF_ERROR(WriteOutput(
-        jsonPath, describeOne(result, promptTokens, model.info(), options.sampling)));
+    COMPRESSC_RETURN_IF_ERROR(
+        WriteOutput(jsonPath, describeOne(result, promptTokens, model.info(), options.sampling)));
   if (show && !live)
     std::fwrite(result.text.data(), 1, result.text.size(), stdout);
   if (show)

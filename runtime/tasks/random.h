@@ -1,4 +1,5 @@
-// Random numbers that are the same everywhere, unlike those of the standard library's distributions.
+// Random numbers that are the same everywhere, unlike those of the standard library's
+// distributions.
 #pragma once
 
 #include <cstdint>

@@ -29,8 +29,8 @@ float leastOfTop(absl::Span<const float> logits, int64_t k) {
   return values[size_t(k - 1)];
 }
 
-/// Leaves the likeliest tokens, likeliest first (of equals the smaller id), until they hold `part` of
-/// the probability. A heap: usually a few of a large vocabulary are enough.
+/// Leaves the likeliest tokens, likeliest first (of equals the smaller id), until they hold `part`
+/// of the probability. A heap: usually a few of a large vocabulary are enough.
 void keepLikeliest(std::vector<TokenProbability> &tokens, double part) {
   auto less = [](const TokenProbability &a, const TokenProbability &b) {
     return a.probability != b.probability ? a.probability < b.probability : a.token > b.token;

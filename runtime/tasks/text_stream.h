@@ -1,4 +1,5 @@
-// The text of tokens that come one by one: whole characters only, and nothing from a stop string on.
+// The text of tokens that come one by one: whole characters only, and nothing from a stop string
+// on.
 #pragma once
 
 #include "compressc/runtime/tokenizer.h"
@@ -20,7 +21,8 @@ public:
   /// No token follows: what was held back belongs to the text.
   void finish();
 
-  /// Without a finish(), text that may still become part of a stop string is not in it. Never shrinks.
+  /// Without a finish(), text that may still become part of a stop string is not in it. Never
+  /// shrinks.
   std::string_view text() const { return std::string_view(clean).substr(0, shown); }
 
 private:

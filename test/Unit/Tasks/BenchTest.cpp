@@ -28,9 +28,8 @@ struct Recorder {
 TEST(Bench, ComputesPromptsThenEveryStep) {
   Recorder recorder;
   int runs = 0;
-  StatusOr<std::vector<BenchRun>> result =
-      MeasureSpeed(recorder.model, 4, {.prompt = 4, .decode = 3, .batch = 2, .repeats = 2},
-                   [&] { ++runs; });
+  StatusOr<std::vector<BenchRun>> result = MeasureSpeed(
+      recorder.model, 4, {.prompt = 4, .decode = 3, .batch = 2, .repeats = 2}, [&] { ++runs; });
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_EQ(result->size(), 2u);
   EXPECT_EQ(runs, 3); // one to warm up

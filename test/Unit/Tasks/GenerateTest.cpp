@@ -8,8 +8,8 @@
 namespace compressc {
 namespace {
 
-/// A model whose logits are a function of all tokens before, as the cache's slots have them. The greatest
-/// is that of their sum mod 7.
+/// A model whose logits are a function of all tokens before, as the cache's slots have them. The
+/// greatest is that of their sum mod 7.
 class SumModel {
 public:
   StatusOr<Tensor> operator()(const Batch &batch) {
@@ -114,8 +114,7 @@ TEST(Generate, StopsBeforeAStopString) {
     return true;
   };
   // Without stop strings: "\"#%!%!%!..."
-  Generation result =
-      tiny.one({1, 2, 3, 4, 5}, {.maxTokens = 9, .stops = {"x", "#%"}}, callbacks);
+  Generation result = tiny.one({1, 2, 3, 4, 5}, {.maxTokens = 9, .stops = {"x", "#%"}}, callbacks);
   EXPECT_EQ(result.tokens, (Tokens{1, 2, 4}));
   EXPECT_EQ(result.text, "\"");
   EXPECT_EQ(result.finish, Finish::StopString);
@@ -163,7 +162,8 @@ TEST(Generate, ResultsDoNotDependOnTheBatch) {
   tiny.model.endTokens = {6};
   std::vector<Tokens> prompts = manyPrompts();
   for (double temperature : {0.0, 1.5}) {
-    GenerationOptions options = {.maxTokens = 12, .sampling = {.temperature = temperature, .seed = 5}};
+    GenerationOptions options = {.maxTokens = 12,
+                                 .sampling = {.temperature = temperature, .seed = 5}};
     options.batch = 1;
     StatusOr<std::vector<Generation>> alone = Generate(tiny.model, prompts, options);
     ASSERT_TRUE(alone.ok()) << alone.status();
@@ -228,8 +228,7 @@ TEST(Generate, SaysWhatIsWrong) {
   EXPECT_EQ(failure({{1}}, {.maxTokens = -1}), "the tokens to generate must be 0 or more, not -1");
   EXPECT_EQ(failure({{1}}, {.batch = 0}), "the batch must be 1 prompt or more, not 0");
   EXPECT_EQ(failure({{1}}, {.stops = {""}}), "a stop string must be UTF-8 text and not empty");
-  EXPECT_EQ(failure({{1}}, {.sampling = {.topP = 2}}),
-            "top-p must be over 0 and at most 1, not 2");
+  EXPECT_EQ(failure({{1}}, {.sampling = {.topP = 2}}), "top-p must be over 0 and at most 1, not 2");
   EXPECT_TRUE(tiny.sums.sizes.empty());
   tiny.sums.bad = true;
   EXPECT_EQ(failure({{1}}), "the model's logits are not finite");

@@ -1,5 +1,5 @@
-#include "runtime/tasks/prompt_file.h"
 #include "TemporaryDirectory.h"
+#include "runtime/tasks/prompt_file.h"
 #include <gtest/gtest.h>
 
 namespace compressc {
@@ -24,7 +24,8 @@ TEST_F(PromptFile, ReadsLines) {
 }
 
 TEST_F(PromptFile, ReadsJsonLines) {
-  EXPECT_EQ(*ReadPrompts(directory.write("a.jsonl", "{\"prompt\": \"a\\nb\", \"id\": 3}\n\n{\"prompt\": \"\"}\n")),
+  EXPECT_EQ(*ReadPrompts(directory.write(
+                "a.jsonl", "{\"prompt\": \"a\\nb\", \"id\": 3}\n\n{\"prompt\": \"\"}\n")),
             (Prompts{"a\nb", ""}));
 }
 

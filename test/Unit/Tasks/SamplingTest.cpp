@@ -126,7 +126,8 @@ TEST(Sampling, RefusesWhatIsNoDistribution) {
                 "the model's logits are not finite");
   EXPECT_TRUE(CheckSampling({}).ok());
   EXPECT_TRUE(CheckSampling({.temperature = 2, .topK = 3, .topP = 0.5}).ok());
-  EXPECT_EQ(CheckSampling({.temperature = -1}).message(), "the temperature must be 0 or more, not -1");
+  EXPECT_EQ(CheckSampling({.temperature = -1}).message(),
+            "the temperature must be 0 or more, not -1");
   EXPECT_FALSE(CheckSampling({.temperature = NAN}).ok());
   EXPECT_FALSE(CheckSampling({.temperature = INFINITY}).ok());
   EXPECT_EQ(CheckSampling({.topK = -1}).message(), "top-k must be 0 or more, not -1");

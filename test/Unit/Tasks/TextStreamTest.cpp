@@ -1,5 +1,5 @@
-#include "runtime/tasks/text_stream.h"
 #include "compressc/runtime/text.h"
+#include "runtime/tasks/text_stream.h"
 #include <gtest/gtest.h>
 
 namespace compressc {
