@@ -202,21 +202,22 @@ std::vector<int32_t> Tokenizer::encode(std::string_view text, bool addSpecialTok
   return ids;
 }
 
+void Tokenizer::appendBytes(int32_t id, std::string &bytes, bool skipSpecialTokens) const {
+  if (id < 0 || size_t(id) >= impl->pieces.size())
+    return;
+  const Impl::Piece &piece = impl->pieces[id];
+  if (!piece.known || (piece.special && skipSpecialTokens))
+    return;
+  // Without a decoder the format joins tokens by spaces.
+  if (!impl->byteLevelDecoder && !bytes.empty())
+    bytes += ' ';
+  bytes += piece.text;
+}
+
 std::string Tokenizer::decode(absl::Span<const int32_t> ids, bool skipSpecialTokens) const {
   std::string bytes;
-  bool first = true;
-  for (int32_t id : ids) {
-    if (id < 0 || size_t(id) >= impl->pieces.size())
-      continue;
-    const Impl::Piece &piece = impl->pieces[id];
-    if (!piece.known || (piece.special && skipSpecialTokens))
-      continue;
-    // Without a decoder the format joins tokens by spaces.
-    if (!impl->byteLevelDecoder && !first)
-      bytes += ' ';
-    first = false;
-    bytes += piece.text;
-  }
+  for (int32_t id : ids)
+    appendBytes(id, bytes, skipSpecialTokens);
   std::string storage;
   return std::string(unicode::replaceInvalid(bytes, storage));
 }

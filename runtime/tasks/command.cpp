@@ -36,11 +36,32 @@ const FlagUse *findFlag(const Command &command, absl::string_view name) {
   return nullptr;
 }
 
+absl::CommandLineFlag *flagOf(const FlagUse &use) {
+  return absl::FindCommandLineFlag(use.flag.empty() ? flagName(use.name) : std::string(use.flag));
+}
+
 bool isFlag(absl::string_view argument) { return absl::StartsWith(argument, "--"); }
 
 bool isHelp(absl::string_view argument) { return argument == "--help" || argument == "-h"; }
 
 } // namespace
+
+bool AbslParseFlag(absl::string_view text, TextList *list, std::string *error) {
+  list->items = absl::StrSplit(text, '\0');
+  if (!list->items.back().empty()) {
+    *error = "an item has no end";
+    return false;
+  }
+  list->items.pop_back();
+  return true;
+}
+
+std::string AbslUnparseFlag(const TextList &list) {
+  std::string text;
+  for (const std::string &item : list.items)
+    text.append(item).push_back('\0');
+  return text;
+}
 
 bool AsksForHelp(absl::Span<const std::string> arguments) {
   return std::any_of(arguments.begin(), arguments.end(), isHelp);
@@ -55,7 +76,7 @@ Status ParseFlags(const Command &command, absl::Span<const std::string> argument
     absl::string_view name =
         argument.substr(2, equals == absl::string_view::npos ? equals : equals - 2);
     const FlagUse *use = findFlag(command, name);
-    absl::CommandLineFlag *flag = use ? absl::FindCommandLineFlag(flagName(name)) : nullptr;
+    absl::CommandLineFlag *flag = use ? flagOf(*use) : nullptr;
     if (!flag)
       return Invalid("unknown option --", name);
     std::string value;
@@ -70,7 +91,10 @@ Status ParseFlags(const Command &command, absl::Span<const std::string> argument
     else
       return Invalid("option --", name, " needs a value: ", use->value);
     std::string error;
-    if (!flag->ParseFrom(value, &error))
+    std::string text = value;
+    if (flag->IsOfType<TextList>())
+      text = absl::StrCat(flag->CurrentValue(), value, absl::string_view("\0", 1));
+    if (!flag->ParseFrom(text, &error))
       return Invalid("--", name, ": \"", value, "\" is not a valid value",
                      use->value.empty() ? "" : absl::StrCat(" (wanted ", use->value, ")"));
   }
@@ -85,7 +109,7 @@ std::string CommandHelp(absl::string_view program, const Command &command) {
     absl::StrAppend(&help, "\noptions:\n");
   for (const FlagUse &use : command.flags) {
     std::string text(use.help);
-    absl::CommandLineFlag *flag = absl::FindCommandLineFlag(flagName(use.name));
+    absl::CommandLineFlag *flag = flagOf(use);
     if (flag && !use.value.empty() && !flag->DefaultValue().empty())
       absl::StrAppend(&text, " (default ", flag->DefaultValue(), ")");
     absl::StrAppend(&help, "  --", use.name, use.value.empty() ? "" : " ", use.value, "\n",

@@ -12,11 +12,20 @@
 namespace compressc {
 
 struct FlagUse {
-  absl::string_view name;  // an ABSL_FLAG of the program, with hyphens for its underscores
+  absl::string_view name;  // with hyphens
   absl::string_view value; // what --help calls its value; "" for switches
   absl::string_view help;
   absl::string_view bare = {}; // the value meant by the flag alone; "": a value must follow
+  absl::string_view flag = {}; // its ABSL_FLAG; "": the name, with underscores for its hyphens
 };
+
+/// The type of a flag that may be given several times, each time with any text.
+struct TextList {
+  std::vector<std::string> items;
+};
+/// As text, each item is followed by a zero byte, which no argument of a program can hold.
+bool AbslParseFlag(absl::string_view text, TextList *list, std::string *error);
+std::string AbslUnparseFlag(const TextList &list);
 
 struct Command {
   absl::string_view name;

@@ -8,6 +8,7 @@ namespace compressc {
 Command MmluCommand();
 Command PerplexityCommand();
 Command GenerateCommand();
+Command BenchCommand();
 Command InfoCommand();
 
 } // namespace compressc

@@ -8,6 +8,7 @@ ABSL_FLAG(std::string, model, "", "folder that holds model/");
 ABSL_FLAG(int64_t, threads, 0, "worker threads");
 ABSL_FLAG(bool, interpret, false, "walk the schedule");
 ABSL_FLAG(bool, quiet, false, "no progress");
+ABSL_FLAG(uint64_t, seed, 1234, "seed of random choices");
 
 namespace compressc {
 

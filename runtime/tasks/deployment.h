@@ -15,6 +15,7 @@ ABSL_DECLARE_FLAG(std::string, json);
 ABSL_DECLARE_FLAG(std::string, model);
 ABSL_DECLARE_FLAG(int64_t, threads);
 ABSL_DECLARE_FLAG(bool, quiet);
+ABSL_DECLARE_FLAG(uint64_t, seed);
 
 namespace compressc {
 

@@ -19,6 +19,8 @@ nlohmann::ordered_json NumberOrNull(double value) {
 
 std::string JsonText(const nlohmann::ordered_json &json) { return dump(json, 2) + "\n"; }
 
+std::string JsonLine(const nlohmann::ordered_json &json) { return dump(json, -1) + "\n"; }
+
 std::string JsonTextWithLines(const nlohmann::ordered_json &object, const std::string &key,
                               const std::vector<nlohmann::ordered_json> &lines) {
   std::string text = dump(object, 2);

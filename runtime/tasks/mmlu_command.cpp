@@ -8,7 +8,7 @@
 #include "runtime/tasks/mmlu_report.h"
 #include "runtime/tasks/mmlu_score.h"
 #include "runtime/tasks/output.h"
-#include "runtime/tasks/sampling.h"
+#include "runtime/tasks/question_sample.h"
 #include <chrono>
 #include <cmath>
 #include <cstdio>
@@ -20,7 +20,6 @@ ABSL_FLAG(std::string, rows, "", "row numbers");
 ABSL_FLAG(int64_t, per_subject, 0, "questions of each subject");
 ABSL_FLAG(int64_t, limit, 0, "questions in all");
 ABSL_FLAG(double, fraction, 1.0, "random part");
-ABSL_FLAG(uint64_t, seed, 1234, "seed of the random part");
 ABSL_FLAG(std::string, csv, "", "table file");
 ABSL_FLAG(std::string, normalise, "vocabulary", "what log-probabilities are normalised over");
 ABSL_FLAG(std::string, dump_prompts, "", "prompts file");

@@ -7,7 +7,8 @@ int main(int argc, char **argv) {
   program = program.substr(program.rfind('/') + 1);
   compressc::WatchForInterrupt();
   const compressc::Command commands[] = {compressc::MmluCommand(), compressc::PerplexityCommand(),
-                                         compressc::GenerateCommand(), compressc::InfoCommand()};
+                                         compressc::GenerateCommand(), compressc::BenchCommand(),
+                                         compressc::InfoCommand()};
   std::vector<const compressc::Command *> table;
   for (const compressc::Command &command : commands)
     table.push_back(&command);

@@ -1,104 +1,102 @@
 #include "runtime/tasks/sampling.h"
-#include "absl/strings/numbers.h"
-#include "absl/strings/str_join.h"
-#include "absl/strings/str_split.h"
+#include "runtime/tasks/random.h"
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 
 namespace compressc {
+namespace {
 
-uint64_t SplitMix64::next() {
-  state += 0x9E3779B97F4A7C15u;
-  uint64_t z = state;
-  z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
-  z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
-  return z ^ (z >> 31);
+/// The first greatest logit's index.
+StatusOr<int32_t> greatest(absl::Span<const float> logits) {
+  bool good = !logits.empty();
+  size_t best = 0;
+  for (size_t i = 0; i < logits.size(); ++i) {
+    good &= !std::isnan(logits[i]);
+    if (logits[i] > logits[best])
+      best = i;
+  }
+  if (!good || !std::isfinite(logits[best]))
+    return Invalid("the model's logits are not finite");
+  return int32_t(best);
 }
 
-uint64_t SplitMix64::below(uint64_t bound) {
-  uint64_t threshold = (0 - bound) % bound;
-  uint64_t value = next();
-  while (value < threshold)
-    value = next();
-  return value % bound;
+/// The K-th greatest logit, -infinity when all may stay.
+float leastOfTop(absl::Span<const float> logits, int64_t k) {
+  if (k == 0 || k >= int64_t(logits.size()))
+    return -INFINITY;
+  std::vector<float> values(logits.begin(), logits.end());
+  std::nth_element(values.begin(), values.begin() + (k - 1), values.end(), std::greater<float>());
+  return values[size_t(k - 1)];
 }
 
-std::vector<int64_t> SampleIndices(int64_t total, int64_t count, uint64_t seed) {
-  std::vector<int64_t> indices(total);
-  std::iota(indices.begin(), indices.end(), 0);
-  count = std::clamp<int64_t>(count, 0, total);
-  SplitMix64 random(seed);
-  for (int64_t i = 0; i < count; ++i)
-    std::swap(indices[i], indices[i + int64_t(random.below(uint64_t(total - i)))]);
-  indices.resize(count);
-  std::sort(indices.begin(), indices.end());
-  return indices;
+/// Leaves the likeliest tokens, likeliest first (of equals the smaller id), until they hold `part`
+/// of the probability. A heap: usually a few of a large vocabulary are enough.
+void keepLikeliest(std::vector<TokenProbability> &tokens, double part) {
+  auto less = [](const TokenProbability &a, const TokenProbability &b) {
+    return a.probability != b.probability ? a.probability < b.probability : a.token > b.token;
+  };
+  std::make_heap(tokens.begin(), tokens.end(), less);
+  double sum = 0;
+  auto end = tokens.end();
+  while (end != tokens.begin() && sum < part) {
+    std::pop_heap(tokens.begin(), end, less);
+    sum += (--end)->probability;
+  }
+  tokens.erase(tokens.begin(), end);
+  std::reverse(tokens.begin(), tokens.end());
 }
 
-StatusOr<std::vector<int64_t>> ParseRows(const std::string &text) {
-  constexpr int64_t most = 10'000'000;
-  std::vector<int64_t> rows;
-  for (absl::string_view item : absl::StrSplit(text, ',')) {
-    std::pair<absl::string_view, absl::string_view> ends =
-        absl::StrSplit(item, absl::MaxSplits('-', 1));
-    int64_t first = 0, last = 0;
-    bool good = absl::SimpleAtoi(ends.first, &first);
-    last = first;
-    if (item.find('-') != absl::string_view::npos)
-      good = good && absl::SimpleAtoi(ends.second, &last);
-    if (!good || first < 0 || last < first || last > most)
-      return Invalid("--rows: \"", item, "\" is neither a row number nor a range FIRST-LAST");
-    if (int64_t(rows.size()) + last - first >= most)
-      return Invalid("--rows: names more than ", most, " rows");
-    for (int64_t row = first; row <= last; ++row)
-      rows.push_back(row);
-  }
-  return rows;
+void normalise(std::vector<TokenProbability> &tokens) {
+  double sum = 0;
+  for (const TokenProbability &token : tokens)
+    sum += token.probability;
+  for (TokenProbability &token : tokens)
+    token.probability /= sum;
 }
 
-StatusOr<std::vector<Question>> SelectQuestions(std::vector<Question> questions,
-                                                const Selection &selection) {
-  if (!(selection.fraction > 0 && selection.fraction <= 1))
-    return Invalid("--fraction must be over 0 and at most 1");
-  if (!selection.subjects.empty()) {
-    std::set<std::string> present;
-    for (const Question &question : questions)
-      present.insert(question.subject);
-    for (const std::string &subject : selection.subjects)
-      if (!present.contains(subject))
-        return Invalid("--subjects: there is no subject \"", subject,
-                       "\"; there are: ", absl::StrJoin(present, ", "));
-    std::set<std::string> wanted(selection.subjects.begin(), selection.subjects.end());
-    std::erase_if(questions, [&](const Question &q) { return !wanted.contains(q.subject); });
+} // namespace
+
+Status CheckSampling(const Sampling &sampling) {
+  if (!(sampling.temperature >= 0 && std::isfinite(sampling.temperature)))
+    return Invalid("the temperature must be 0 or more, not ", sampling.temperature);
+  if (sampling.topK < 0)
+    return Invalid("top-k must be 0 or more, not ", sampling.topK);
+  if (!(sampling.topP > 0 && sampling.topP <= 1))
+    return Invalid("top-p must be over 0 and at most 1, not ", sampling.topP);
+  return absl::OkStatus();
+}
+
+StatusOr<std::vector<TokenProbability>> SamplingDistribution(absl::Span<const float> logits,
+                                                             const Sampling &sampling) {
+  COMPRESSC_ASSIGN_OR_RETURN(int32_t likeliest, greatest(logits));
+  double most = logits[size_t(likeliest)];
+  float least = leastOfTop(logits, sampling.topK);
+  std::vector<TokenProbability> tokens;
+  for (size_t i = 0; i < logits.size(); ++i) {
+    // Temperature keeps the order, so that the logits themselves tell the top K.
+    double weight = std::exp((double(logits[i]) - most) / sampling.temperature);
+    if (logits[i] >= least && weight > 0)
+      tokens.push_back({int32_t(i), weight});
   }
-  if (!selection.rows.empty()) {
-    std::set<int64_t> wanted(selection.rows.begin(), selection.rows.end());
-    std::erase_if(questions, [&](const Question &q) { return !wanted.contains(q.row); });
-    for (const Question &question : questions)
-      wanted.erase(question.row);
-    if (!wanted.empty())
-      return Invalid("--rows: there is no row ", *wanted.begin(), " (rows count from 0",
-                     selection.subjects.empty() ? ")" : "; --subjects may have left it out)");
+  normalise(tokens);
+  if (sampling.topP < 1) {
+    keepLikeliest(tokens, sampling.topP);
+    normalise(tokens);
   }
-  if (selection.fraction < 1 && !questions.empty()) {
-    int64_t total = int64_t(questions.size());
-    int64_t count = std::max<int64_t>(1, std::llround(selection.fraction * double(total)));
-    std::vector<Question> sample;
-    for (int64_t index : SampleIndices(total, count, selection.seed))
-      sample.push_back(std::move(questions[index]));
-    questions = std::move(sample);
-  }
-  if (selection.perSubject > 0) {
-    std::map<std::string, int64_t> taken;
-    std::erase_if(questions,
-                  [&](const Question &q) { return ++taken[q.subject] > selection.perSubject; });
-  }
-  if (selection.limit > 0 && int64_t(questions.size()) > selection.limit)
-    questions.resize(selection.limit);
-  if (questions.empty())
-    return Invalid("no question is left after the selection");
-  return questions;
+  return tokens;
+}
+
+StatusOr<int32_t> SampleToken(absl::Span<const float> logits, const Sampling &sampling,
+                              uint64_t stream, uint64_t position) {
+  if (sampling.temperature == 0)
+    return greatest(logits);
+  COMPRESSC_ASSIGN_OR_RETURN(std::vector<TokenProbability> tokens,
+                             SamplingDistribution(logits, sampling));
+  double left = UniformAt(sampling.seed, stream, position);
+  for (const TokenProbability &token : tokens)
+    if ((left -= token.probability) < 0)
+      return token.token;
+  return tokens.back().token; // rounding
 }
 
 } // namespace compressc

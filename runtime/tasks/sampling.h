@@ -1,40 +1,37 @@
-// Which questions of a split are asked.
+// Which token follows: the likeliest, or one drawn from the model's distribution.
 #pragma once
 
-#include "runtime/tasks/mmlu_data.h"
+#include "absl/types/span.h"
+#include "compressc/runtime/status.h"
+#include <cstdint>
+#include <vector>
 
 namespace compressc {
 
-/// SplitMix64 (Steele, Lea and Flood, 2014): the same numbers everywhere, unlike std::shuffle.
-class SplitMix64 {
-public:
-  explicit SplitMix64(uint64_t seed) : state(seed) {}
-  uint64_t next();
-  /// Uniform in [0, bound), without bias: draws below 2^64 mod bound are thrown away.
-  uint64_t below(uint64_t bound);
-
-private:
-  uint64_t state;
-};
-
-/// `count` of the numbers 0 … total-1, ascending: the first `count` steps of a Fisher–Yates shuffle
-/// (step i swaps place i with place i + below(total - i)), then sorted.
-std::vector<int64_t> SampleIndices(int64_t total, int64_t count, uint64_t seed);
-
-struct Selection {
-  std::vector<std::string> subjects = {}; // none: all
-  std::vector<int64_t> rows = {};         // none: all
-  double fraction = 1;                    // of what subjects and rows leave, rounded, at least one
+/// The rules of transformers' generate, in their order: the logits are divided by the temperature,
+/// then `topK` leaves the greatest ones, then `topP` the likeliest of these; what is left is
+/// renormalised.
+struct Sampling {
+  double temperature = 0; // 0: the likeliest token, the first of equals
+  int64_t topK = 0;       // the greatest K logits and those equal to the last of them; 0: all
+  double topP = 1;        // the fewest likeliest tokens whose probabilities reach it; 1: all
   uint64_t seed = 0;
-  int64_t perSubject = 0; // the first N of each subject; 0: all
-  int64_t limit = 0;      // the first N; 0: all
 };
 
-/// Applies the fields of `selection` in their order. Questions stay in file order.
-StatusOr<std::vector<Question>> SelectQuestions(std::vector<Question> questions,
-                                                const Selection &selection);
+Status CheckSampling(const Sampling &sampling);
 
-/// "3,17,100-120": numbers and ranges, from 0.
-StatusOr<std::vector<int64_t>> ParseRows(const std::string &text);
+struct TokenProbability {
+  int32_t token;
+  double probability;
+};
+
+/// What SampleToken draws from: probabilities that sum to 1, for a temperature over 0. Logits of
+/// -infinity are impossible tokens; NaN, +infinity or nothing possible is an error.
+StatusOr<std::vector<TokenProbability>> SamplingDistribution(absl::Span<const float> logits,
+                                                             const Sampling &sampling);
+
+/// Draws with UniformAt(seed, stream, position); with temperature 0 the key does not matter.
+StatusOr<int32_t> SampleToken(absl::Span<const float> logits, const Sampling &sampling,
+                              uint64_t stream, uint64_t position);
 
 } // namespace compressc

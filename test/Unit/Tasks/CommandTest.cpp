@@ -11,6 +11,8 @@ ABSL_DECLARE_FLAG(int64_t, per_subject);
 ABSL_DECLARE_FLAG(bool, quiet);
 ABSL_DECLARE_FLAG(std::string, json);
 ABSL_DECLARE_FLAG(std::vector<std::string>, subjects);
+ABSL_DECLARE_FLAG(compressc::TextList, stop);
+ABSL_DECLARE_FLAG(int64_t, bench_prompt);
 
 namespace compressc {
 namespace {
@@ -53,13 +55,28 @@ TEST_F(CommandTest, JsonOfInfoMayStandAlone) {
   EXPECT_EQ(absl::GetFlag(FLAGS_json), "file");
 }
 
+TEST_F(CommandTest, AListTakesEachValue) {
+  EXPECT_EQ(failure(GenerateCommand(), {}), "no error");
+  EXPECT_TRUE(absl::GetFlag(FLAGS_stop).items.empty());
+  EXPECT_EQ(failure(GenerateCommand(), {"--stop", "a,b", "--stop=", "--stop", "\n"}), "no error");
+  EXPECT_EQ(absl::GetFlag(FLAGS_stop).items, (std::vector<std::string>{"a,b", "", "\n"}));
+}
+
+TEST_F(CommandTest, AnOptionMayHaveAFlagOfAnotherName) {
+  EXPECT_EQ(failure(BenchCommand(), {"--prompt", "3"}), "no error");
+  EXPECT_EQ(absl::GetFlag(FLAGS_bench_prompt), 3);
+  EXPECT_EQ(failure(BenchCommand(), {"--bench-prompt", "3"}), "unknown option --bench-prompt");
+}
+
 TEST_F(CommandTest, HelpNamesEveryOptionWithItsDefault) {
   for (const Command &command :
-       {MmluCommand(), PerplexityCommand(), GenerateCommand(), InfoCommand()}) {
+       {MmluCommand(), PerplexityCommand(), GenerateCommand(), BenchCommand(), InfoCommand()}) {
     std::string help = CommandHelp("run", command);
     for (const FlagUse &use : command.flags) {
       std::string name(use.name);
       EXPECT_NE(help.find("  --" + name), std::string::npos) << name;
+      if (!use.flag.empty())
+        name = std::string(use.flag);
       std::replace(name.begin(), name.end(), '-', '_');
       EXPECT_NE(absl::FindCommandLineFlag(name), nullptr) << name;
     }

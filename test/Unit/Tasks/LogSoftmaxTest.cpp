@@ -1,5 +1,5 @@
 #include "runtime/tasks/log_softmax.h"
-#include "runtime/tasks/sampling.h"
+#include "runtime/tasks/random.h"
 #include <cmath>
 #include <gtest/gtest.h>
 #include <vector>

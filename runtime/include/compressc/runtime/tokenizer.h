@@ -23,6 +23,9 @@ public:
   std::vector<int32_t> encode(std::string_view text, bool addSpecialTokens = true) const;
   /// Text of the ids; unknown ids are skipped, invalid UTF-8 becomes U+FFFD.
   std::string decode(absl::Span<const int32_t> ids, bool skipSpecialTokens = true) const;
+  /// Appends what `id` adds to the bytes of the ids before it. A character may have its bytes in several
+  /// ids: `bytes` need not be UTF-8.
+  void appendBytes(int32_t id, std::string &bytes, bool skipSpecialTokens = true) const;
 
   /// The id of a vocabulary entry or added token given by its exact content, or -1.
   int32_t tokenId(std::string_view token) const;
