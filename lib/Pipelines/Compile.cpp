@@ -287,11 +287,13 @@ private:
     std::string payload = absl::StrCat("{\"model\":", SerializeModelInfo(info), ",\n\"schedule\":",
                                        SerializeSchedule(schedule), "}\n");
     double compileSeconds = 0;
+    bool library = options.emit == "so";
     if (!toolchain.compiler.empty()) {
       auto before = std::chrono::steady_clock::now();
       runtime = staging->path() + "/run.unfinished";
-      COMPRESSC_RETURN_IF_ERROR(
-          compileProgram(module, toolchain, Product::Executable, staging->path(), runtime));
+      COMPRESSC_RETURN_IF_ERROR(compileProgram(module, toolchain,
+                                               library ? Product::SharedLibrary : Product::Executable,
+                                               staging->path(), runtime));
       compileSeconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - before).count();
     }
     std::vector<EmbeddedFile> embedded;
@@ -299,11 +301,16 @@ private:
     if (options.singleFile)
       for (const char *name : {"model.safetensors", "tokenizer.json"})
         embedded.push_back({name, modelDirectory + "/" + name});
-    COMPRESSC_RETURN_IF_ERROR(WriteExecutable(runtime, staging->path() + "/run", payload, embedded));
-    if (options.singleFile)
-      std::filesystem::remove_all(modelDirectory);
+    std::string product = staging->path() + (library ? "/libmodel.so" : "/run");
+    COMPRESSC_RETURN_IF_ERROR(WriteExecutable(runtime, product, payload, embedded));
+    std::error_code ignored; // what stays behind is in the way of nothing
     if (!toolchain.compiler.empty())
-      std::filesystem::remove(runtime);
+      std::filesystem::remove(runtime, ignored);
+    if (library)
+      std::filesystem::copy_file(toolchain.files.includes + "/compressc/compressc.h", staging->path() + "/compressc.h",
+                                 ignored);
+    if (options.singleFile)
+      std::filesystem::remove_all(modelDirectory, ignored);
 
     ReportInputs inputs;
     inputs.info = info;
@@ -329,7 +336,7 @@ private:
     if (!options.quiet && toolchain.compiler.empty())
       llvm::errs() << "run walks its schedule (" << toolchain.note << ")\n";
     else if (!options.quiet)
-      llvm::errs() << "run is program.cpp compiled by " << toolchain.compiler << " in "
+      llvm::errs() << (library ? "libmodel.so" : "run") << " is program.cpp compiled by " << toolchain.compiler << " in "
                    << llvm::format("%.1f s\n", compileSeconds);
     return absl::OkStatus();
   }

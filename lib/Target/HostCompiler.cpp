@@ -1,6 +1,5 @@
 // Find and run the compiler of this machine.
 #include "compressc/Target/HostCompiler.h"
-#include "absl/strings/str_cat.h"
 #include "llvm/ADT/ScopeExit.h"
 #include "llvm/ADT/StringRef.h"
 #include "llvm/Support/FileSystem.h"
@@ -33,7 +32,8 @@ StatusOr<RuntimeFiles> RuntimeFiles::Find(const std::string &directory) {
   std::filesystem::path base = directory;
   if (directory.empty())
     base = std::filesystem::read_symlink("/proc/self/exe", error).parent_path().parent_path() / "lib/compressc";
-  RuntimeFiles files{(base / "include").string(), (base / "runtime.o").string()};
+  RuntimeFiles files{(base / "include").string(), (base / "runtime.o").string(), (base / "library.o").string(),
+                     (base / "libraries.rsp").string()};
   if (!std::filesystem::is_regular_file(files.object, error) ||
       !std::filesystem::is_regular_file(base / "include/compressc/runtime/program.h", error))
     return Invalid("the runtime's object and headers are not in ", base.string(),
@@ -70,11 +70,13 @@ Status CompileProgram(const std::string &compiler, const RuntimeFiles &runtime, 
                       const std::string &source, const std::string &output) {
   // The runtime's flags: the results must not depend on how expressions are contracted.
   std::vector<std::string> arguments{compiler, "-std=c++20", "-O2", "-fPIC", "-ffp-contract=off", "-fno-exceptions",
-                                     "-I", runtime.includes, "-o", output, source, runtime.object,
-                                     "-static-libstdc++", "-static-libgcc", "-pthread", "-Wl,--gc-sections", "-s"};
+                                     "-I", runtime.includes, "-o", output, source};
   if (product == Product::SharedLibrary)
-    arguments.insert(arguments.end(), {"-shared", absl::StrCat("-Wl,--version-script=", runtime.includes,
-                                                               "/compressc/exports.map")});
+    arguments.insert(arguments.end(), {"-shared", "-Wl,--version-script=" + runtime.includes + "/compressc/exports.map",
+                                       runtime.library, "@" + runtime.libraries});
+  else
+    arguments.push_back(runtime.object);
+  arguments.insert(arguments.end(), {"-static-libstdc++", "-static-libgcc", "-pthread", "-Wl,--gc-sections", "-s"});
   return runCompiler(arguments);
 }
 

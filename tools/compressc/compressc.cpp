@@ -52,7 +52,8 @@ options
                          are not counted)
   --emit=STAGE           print the program instead: lm (imported), compress (after the passes),
                          exec (the schedule), cpp (the source of its program); with -o OUT: bin
-                         (OUT/run compiled, an error without a compiler)
+                         (OUT/run compiled, an error without a compiler), so (OUT/libmodel.so with
+                         the C interface of OUT/compressc.h)
   --ir FILE              the program, as --emit=lm prints it and you edited it; MODEL gives the weights
   --splat                read config.json only; weights are made up. For --emit and
                          --dry-run

@@ -11,11 +11,13 @@ namespace compressc {
 /// PATH, whichever is first. NotFound when there is none; an error when the one asked for does not exist.
 StatusOr<std::string> FindHostCompiler(const std::string &asked);
 
-/// What emitted source needs beside the compiler: the runtime's headers and its one object file, in
+/// What emitted source needs beside the compiler: the runtime's headers and its object files, in
 /// `<directory of this program>/../lib/compressc` unless `directory` says otherwise.
 struct RuntimeFiles {
   std::string includes;
-  std::string object;
+  std::string object;    // for executables
+  std::string library;   // for shared libraries
+  std::string libraries; // the compiler's response file with what a shared library is linked with
   static StatusOr<RuntimeFiles> Find(const std::string &directory);
 };
 

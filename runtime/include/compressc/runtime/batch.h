@@ -28,7 +28,7 @@ struct Batch {
   std::vector<int32_t> tokens;       // [rows]
   std::vector<Sequence> sequences;   // tile the rows in order
   std::vector<int32_t> selectedRows; // rows whose logits are wanted (lm.select_rows), ascending
-  std::vector<int32_t> answers;      // columns of the logits that are wanted; none: all
+  std::vector<int32_t> answers = {}; // columns of the logits that are wanted; none: all
 
   int64_t rows() const { return int64_t(tokens.size()); }
 };
