@@ -3,6 +3,7 @@
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/DialectImplementation.h"
 #include "mlir/IR/OpImplementation.h"
+#include "llvm/ADT/StringSwitch.h"
 #include "llvm/ADT/TypeSwitch.h"
 
 using namespace mlir;
@@ -87,11 +88,16 @@ void PackedType::print(AsmPrinter &printer) const {
 
 LogicalResult BlocksType::verify(function_ref<InFlightDiagnostic()> emitError, int64_t rows,
                                  int64_t columns, StringRef format) {
-  if (format != "q4_0" && format != "q4_1" && format != "q8_0")
-    return emitError() << "unknown block format '" << format << "': q4_0, q4_1 or q8_0";
-  if (rows < 1 || columns < 1 || columns % 32)
-    return emitError() << "blocks need rows, and columns in multiples of 32, not " << rows << "x"
-                       << columns;
+  int64_t block = llvm::StringSwitch<int64_t>(format)
+                      .Cases({"q4_0", "q4_1", "q5_0", "q5_1", "q8_0"}, 32)
+                      .Cases({"q4_k", "q5_k", "q6_k"}, 256)
+                      .Default(0);
+  if (!block)
+    return emitError() << "unknown block format '" << format
+                       << "': q4_0, q4_1, q5_0, q5_1, q8_0, q4_k, q5_k or q6_k";
+  if (rows < 1 || columns < 1 || columns % block)
+    return emitError() << format << " blocks need rows, and columns in multiples of " << block
+                       << ", not " << rows << "x" << columns;
   return success();
 }
 

@@ -46,7 +46,10 @@ def Compress_PackedType : Compress_Type<"Packed", "packed"> {
 
 def Compress_BlocksType : Compress_Type<"Blocks", "blocks"> {
   let summary = "a weight in GGUF blocks";
-  let description = "`!compress.blocks<576x1536, q4_1>`: q4_0, q4_1 or q8_0; blocks of 32 along the columns.";
+  let description = [{
+    `!compress.blocks<576x1536, q4_1>`: q4_0, q4_1, q5_0, q5_1 or q8_0 in blocks of 32 along the columns, or
+    q4_k, q5_k or q6_k in blocks of 256.
+  }];
   let parameters = (ins "int64_t":$rows, "int64_t":$columns, StringRefParameter<"">:$format);
   let hasCustomAssemblyFormat = 1;
   let genVerifyDecl = 1;

@@ -4,7 +4,9 @@
 #include "mlir/IR/DialectImplementation.h"
 #include "mlir/IR/OpImplementation.h"
 #include "mlir/IR/PatternMatch.h"
+#include "llvm/ADT/StringSwitch.h"
 #include "llvm/ADT/TypeSwitch.h"
+#include <algorithm>
 #include <cmath>
 
 using namespace mlir;
@@ -48,28 +50,43 @@ LogicalResult CacheType::verify(function_ref<InFlightDiagnostic()> emitError, in
 
 LogicalResult RopeAttr::verify(function_ref<InFlightDiagnostic()> emitError, APFloat thetaValue,
                                StringRef scaling, APFloat factorValue, APFloat lowValue,
-                               APFloat highValue, int64_t context) {
+                               APFloat highValue, int64_t context, APFloat fastValue,
+                               APFloat slowValue, APFloat attentionValue, bool fractional) {
   double theta = thetaValue.convertToDouble(), factor = factorValue.convertToDouble();
   double low = lowValue.convertToDouble(), high = highValue.convertToDouble();
+  double fast = fastValue.convertToDouble(), slow = slowValue.convertToDouble();
+  double attention = attentionValue.convertToDouble();
+  bool llama3 = scaling == "llama3", yarn = scaling == "yarn";
   if (!(theta > 0) || !std::isfinite(theta))
     return emitError() << "rope theta must be a positive number";
-  if (scaling != "default" && scaling != "linear" && scaling != "llama3")
-    return emitError() << "unknown rope scaling '" << scaling << "': default, linear or llama3";
+  if (scaling != "default" && scaling != "linear" && !llama3 && !yarn)
+    return emitError() << "unknown rope scaling '" << scaling
+                       << "': default, linear, llama3 or yarn";
   if (!(factor > 0))
     return emitError() << "rope factor must be positive";
   // Not printed, so it would be lost.
   if (scaling == "default" && factor != 1)
     return emitError() << "rope without scaling has no factor";
-  if (scaling != "llama3" && (low != 1 || high != 1 || context != 0))
-    return emitError() << "only llama3 rope has low, high and original_context";
-  if (scaling == "llama3" && (!(low > 0) || !(high > low) || context < 1))
+  if (!llama3 && (low != 1 || high != 1))
+    return emitError() << "only llama3 rope has low and high";
+  if (!yarn && (fast != 1 || slow != 1 || attention != 1 || fractional))
+    return emitError() << "only yarn rope has beta_fast, beta_slow, attention_factor and fractional";
+  if (!llama3 && !yarn && context != 0)
+    return emitError() << "only llama3 and yarn rope have an original_context";
+  if (yarn && (theta == 1 || !(slow > 0) || !(fast >= slow) || !std::isfinite(fast) || context < 1))
+    return emitError() << "yarn rope needs 0 < beta_slow <= beta_fast, an original_context and a "
+                          "theta other than 1";
+  if (!(attention > 0) || !std::isfinite(attention))
+    return emitError() << "rope attention_factor must be a positive number";
+  if (llama3 && (!(low > 0) || !(high > low) || context < 1))
     return emitError() << "llama3 rope needs 0 < low < high and an original_context";
   return success();
 }
 
 Attribute RopeAttr::parse(AsmParser &parser, Type) {
-  double theta = 0, factor = 1, low = 1, high = 1;
+  double theta = 0, factor = 1, low = 1, high = 1, fast = 1, slow = 1, attention = 1;
   int64_t context = 0;
+  bool fractional = false;
   std::string scaling = "default";
   auto location = parser.getCurrentLocation();
   if (parser.parseLess() || parser.parseKeyword("theta") || parser.parseEqual() ||
@@ -79,13 +96,22 @@ Attribute RopeAttr::parse(AsmParser &parser, Type) {
     StringRef word;
     if (parser.parseKeyword(&word))
       return {};
-    if (word == "linear" || word == "llama3") {
+    if (word == "fractional") {
+      fractional = true;
+      continue;
+    }
+    if (parser.parseOptionalEqual()) {
       scaling = word.str();
       continue;
     }
-    double *number = word == "factor" ? &factor : word == "low" ? &low : word == "high" ? &high : nullptr;
-    if (parser.parseEqual())
-      return {};
+    double *number = llvm::StringSwitch<double *>(word)
+                         .Case("factor", &factor)
+                         .Case("low", &low)
+                         .Case("high", &high)
+                         .Case("beta_fast", &fast)
+                         .Case("beta_slow", &slow)
+                         .Case("attention_factor", &attention)
+                         .Default(nullptr);
     if (number ? failed(parser.parseFloat(*number))
                : word == "original_context" ? failed(parser.parseInteger(context)) : true) {
       parser.emitError(parser.getCurrentLocation(), "unknown or bad rope field '") << word << "'";
@@ -95,7 +121,8 @@ Attribute RopeAttr::parse(AsmParser &parser, Type) {
   if (parser.parseGreater())
     return {};
   return parser.getChecked<RopeAttr>(location, parser.getContext(), APFloat(theta), scaling,
-                                     APFloat(factor), APFloat(low), APFloat(high), context);
+                                     APFloat(factor), APFloat(low), APFloat(high), context,
+                                     APFloat(fast), APFloat(slow), APFloat(attention), fractional);
 }
 
 void RopeAttr::print(AsmPrinter &printer) const {
@@ -110,9 +137,38 @@ void RopeAttr::print(AsmPrinter &printer) const {
     printer.printFloat(getLowFrequency());
     printer << ", high = ";
     printer.printFloat(getHighFrequency());
-    printer << ", original_context = " << getOriginalContext();
   }
+  if (getScaling() == "yarn") {
+    printer << ", beta_fast = ";
+    printer.printFloat(getBetaFast());
+    printer << ", beta_slow = ";
+    printer.printFloat(getBetaSlow());
+    printer << ", attention_factor = ";
+    printer.printFloat(getAttentionFactor());
+    if (getFractional())
+      printer << ", fractional";
+  }
+  if (getOriginalContext())
+    printer << ", original_context = " << getOriginalContext();
   printer << ">";
+}
+
+/// The pairs of heads of `dim` that turn beta_fast and beta_slow times within the original context:
+/// those before the first keep their frequencies under yarn, those after the second are divided.
+static std::pair<double, double> yarnRange(RopeAttr rope, int64_t dim) {
+  auto pairTurning = [&](double times) {
+    return double(dim) * std::log(double(rope.getOriginalContext()) / (times * 2 * M_PI)) /
+           (2 * std::log(rope.getTheta().convertToDouble()));
+  };
+  double first = pairTurning(rope.getBetaFast().convertToDouble());
+  double last = pairTurning(rope.getBetaSlow().convertToDouble());
+  if (!rope.getFractional()) {
+    first = std::floor(first);
+    last = std::ceil(last);
+  }
+  first = std::max(first, 0.0);
+  last = std::min(last, double(dim - 1));
+  return {first, first == last ? last + 0.001 : last};
 }
 
 SmallVector<double> RopeAttr::frequencies(int64_t dim) const {
@@ -121,10 +177,15 @@ SmallVector<double> RopeAttr::frequencies(int64_t dim) const {
   double low = getLowFrequency().convertToDouble(), high = getHighFrequency().convertToDouble();
   for (int64_t i = 0; i < dim / 2; ++i) {
     // As checkpoints were trained: the exponent and the power in fp32.
-    float inverse = 1.0f / std::pow(float(theta), float(2 * i) / float(dim));
+    float period = std::pow(float(theta), float(2 * i) / float(dim)), inverse = 1.0f / period;
     double f = inverse;
     if (getScaling() == "linear")
       f /= factor;
+    if (getScaling() == "yarn") {
+      auto [first, last] = yarnRange(*this, dim);
+      float ramp = float(std::clamp((double(i) - first) / (last - first), 0.0, 1.0));
+      f = 1.0f / (float(factor) * period) * ramp + inverse * (1 - ramp);
+    }
     if (getScaling() == "llama3") {
       double wavelength = 2 * M_PI / f, context = double(getOriginalContext());
       if (wavelength > context / low)
@@ -357,6 +418,8 @@ void RotaryEmbeddingOp::getKernelAttributes(NamedAttrList &attributes) {
     attributes.set("selected", builder.getI64IntegerAttr(1));
   attributes.set("head_dim", getHeadDimAttr());
   attributes.set("frequencies", builder.getF64ArrayAttr(getRope().frequencies(getHeadDim())));
+  if (double factor = getRope().getAttentionFactor().convertToDouble(); factor != 1)
+    attributes.set("attention_factor", builder.getF64FloatAttr(factor));
 }
 
 void AttentionOp::getKernelAttributes(NamedAttrList &attributes) {

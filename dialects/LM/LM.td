@@ -64,18 +64,26 @@ def LM_RopeAttr : AttrDef<LM_Dialect, "Rope"> {
     - `linear`: `f_i / factor`.
     - `llama3`: with w = 2 pi / f and L = original_context: w < L/high_freq_factor keeps f,
       w > L/low_freq_factor divides it by factor, in between the two are mixed linearly in L/w.
+    - `yarn` (Peng et al. 2023): r = clamp((i - a) / (b - a), 0, 1) mixes (1 - r) f + r f / factor, where a
+      and b are the pairs that turn beta_fast and beta_slow times within original_context,
+      rounded outwards unless `fractional`. Cosines and sines are multiplied by attention_factor.
 
     `#lm.rope<theta = 1.000000e+05>`,
-    `#lm.rope<theta = 5.0e5, llama3, factor = 8.0, low = 1.0, high = 4.0, original_context = 8192>`.
+    `#lm.rope<theta = 5.0e5, llama3, factor = 8.0, low = 1.0, high = 4.0, original_context = 8192>`,
+    `#lm.rope<theta = 1.0e6, yarn, factor = 4.0, beta_fast = 32.0, beta_slow = 1.0, attention_factor = 1.14,
+    original_context = 32768>`.
   }];
   let parameters = (ins APFloatParameter<"">:$theta, StringRefParameter<"">:$scaling, APFloatParameter<"">:$factor,
                         APFloatParameter<"">:$lowFrequency, APFloatParameter<"">:$highFrequency,
-                        "int64_t":$originalContext);
+                        "int64_t":$originalContext, APFloatParameter<"">:$betaFast, APFloatParameter<"">:$betaSlow,
+                        APFloatParameter<"">:$attentionFactor, "bool":$fractional);
   let builders = [AttrBuilder<(ins "double":$theta, CArg<"::llvm::StringRef", "\"default\"">:$scaling,
       CArg<"double", "1.0">:$factor, CArg<"double", "1.0">:$low, CArg<"double", "1.0">:$high,
-      CArg<"int64_t", "0">:$window), [{
+      CArg<"int64_t", "0">:$window, CArg<"double", "1.0">:$betaFast, CArg<"double", "1.0">:$betaSlow,
+      CArg<"double", "1.0">:$attentionFactor, CArg<"bool", "false">:$fractional), [{
     using ::llvm::APFloat;
-    return $_get($_ctxt, APFloat(theta), scaling, APFloat(factor), APFloat(low), APFloat(high), window);
+    return $_get($_ctxt, APFloat(theta), scaling, APFloat(factor), APFloat(low), APFloat(high), window,
+                 APFloat(betaFast), APFloat(betaSlow), APFloat(attentionFactor), fractional);
   }]>];
   let hasCustomAssemblyFormat = 1;
   let genVerifyDecl = 1;

@@ -22,7 +22,9 @@ public:
       : source(source), config(source.config), builder(&context) {
     rope = lm::RopeAttr::get(&context, config.rope.theta, config.rope.scaling, config.rope.factor,
                              config.rope.lowFrequency, config.rope.highFrequency,
-                             config.rope.originalContext);
+                             config.rope.originalContext, config.rope.betaFast,
+                             config.rope.betaSlow, config.rope.attentionFactor,
+                             config.rope.fractional);
     checkpointType = typeOf(source.checkpointType);
   }
 

@@ -70,15 +70,15 @@ constexpr TensorType tensorTypes[] = {
     {1, "F16", DType::F16},
     {2, "Q4_0", DType::Q4_0},
     {3, "Q4_1", DType::Q4_1},
-    {6, "Q5_0", {}},
-    {7, "Q5_1", {}},
+    {6, "Q5_0", DType::Q5_0},
+    {7, "Q5_1", DType::Q5_1},
     {8, "Q8_0", DType::Q8_0},
     {9, "Q8_1", {}},
     {10, "Q2_K", {}},
     {11, "Q3_K", {}},
-    {12, "Q4_K", {}},
-    {13, "Q5_K", {}},
-    {14, "Q6_K", {}},
+    {12, "Q4_K", DType::Q4_K},
+    {13, "Q5_K", DType::Q5_K},
+    {14, "Q6_K", DType::Q6_K},
     {15, "Q8_K", {}},
     {16, "IQ2_XXS", {}},
     {17, "IQ2_XS", {}},
@@ -459,7 +459,8 @@ StatusOr<DType> GGUFFile::dtype(const GGUFTensor &tensor) const {
     return *type->dtype;
   return Invalid(path(), ": tensor ", Quoted(tensor.name), " is of type ",
                  type ? std::string(type->name) : absl::StrCat("number ", tensor.type),
-                 "; F32, F16, BF16, Q8_0, Q4_0 and Q4_1 can be read: use a file of one of these");
+                 "; F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q5_K and Q6_K can be read: use a "
+                 "file of these");
 }
 
 } // namespace compressc

@@ -111,17 +111,22 @@ Status addScaling(const GGUFFile &file, const std::string &prefix, Json &rope) {
     return absl::OkStatus();
 
   std::string original = prefix + "scaling.original_context_length";
-  COMPRESSC_ASSIGN_OR_RETURN(rope["original_max_position_embeddings"], file.getInt(original));
+  if (file.has(original)) { // else the context length, as in config.json
+    COMPRESSC_ASSIGN_OR_RETURN(rope["original_max_position_embeddings"], file.getInt(original));
+  }
   for (const auto &[key, name] : {std::pair("scaling.yarn_beta_fast", "beta_fast"),
                                   std::pair("scaling.yarn_beta_slow", "beta_slow")})
     if (file.has(prefix + key)) {
       COMPRESSC_ASSIGN_OR_RETURN(rope[name], file.getFloat(prefix + key));
     }
-  if (file.has(prefix + "scaling.attn_factor")) {
-    // GGUF's number multiplies yarn's own attention factor, Hugging Face's replaces it.
-    COMPRESSC_ASSIGN_OR_RETURN(double extra, file.getFloat(prefix + "scaling.attn_factor"));
-    rope["attention_factor"] = extra * (factor > 1 ? 0.1 * std::log(factor) + 1 : 1.0);
-  }
+  // GGUF's numbers multiply yarn's own attention factor, Hugging Face's replaces it.
+  double attention = factor > 1 ? 0.1 * std::log(factor) + 1 : 1.0;
+  for (const char *key : {"scaling.attn_factor", "scaling.yarn_attn_factor"})
+    if (file.has(prefix + key)) {
+      COMPRESSC_ASSIGN_OR_RETURN(double extra, file.getFloat(prefix + key));
+      attention *= extra;
+      rope["attention_factor"] = attention;
+    }
   for (const char *key : {"scaling.yarn_log_multiplier", "scaling.yarn_ext_factor"})
     if (file.has(prefix + key))
       return Invalid(file.path(), ": metadata ", Quoted(prefix + key), " is not supported");

@@ -19,7 +19,9 @@ constexpr TypeRow types[] = {
     {DType::I64, "i64", 8, {1, 8}},       {DType::U8, "u8", 1, {1, 1}},
     {DType::Packed, "packed", 0, {1, 0}}, {DType::Statistics, "statistics", 0, {1, 0}},
     {DType::Q4_0, "q4_0", 0, {32, 18}},   {DType::Q4_1, "q4_1", 0, {32, 20}},
-    {DType::Q8_0, "q8_0", 0, {32, 34}},
+    {DType::Q8_0, "q8_0", 0, {32, 34}},   {DType::Q5_0, "q5_0", 0, {32, 22}},
+    {DType::Q5_1, "q5_1", 0, {32, 24}},   {DType::Q4_K, "q4_k", 0, {256, 144}},
+    {DType::Q5_K, "q5_k", 0, {256, 176}}, {DType::Q6_K, "q6_k", 0, {256, 210}},
 };
 
 const TypeRow &row(DType dtype) { return types[static_cast<size_t>(dtype)]; }

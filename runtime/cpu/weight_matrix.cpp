@@ -24,7 +24,12 @@ StatusOr<WeightMatrix> WeightMatrix::Create(const Tensor &tensor, std::string_vi
     return w;
   case DType::Q4_0:
   case DType::Q4_1:
-  case DType::Q8_0: {
+  case DType::Q8_0:
+  case DType::Q5_0:
+  case DType::Q5_1:
+  case DType::Q4_K:
+  case DType::Q5_K:
+  case DType::Q6_K: {
     BlockInfo block = DTypeBlock(w.dtype);
     if (w.columns % block.elements)
       return Invalid(what, " is ", Describe(tensor), "; its rows must be whole blocks of ",

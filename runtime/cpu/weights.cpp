@@ -53,7 +53,7 @@ Status DequantizeKernel(KernelContext &context, const KernelCall &call) {
   const Tensor &in = call.inputs[0], &out = call.outputs[0];
   if (in.dtype != DType::Packed && DTypeBlock(in.dtype).elements == 1)
     return Invalid("dequantize: the weight is ", TypeName(in.dtype),
-                   "; it must be packed, q4_0, q4_1 or q8_0");
+                   "; it must be packed or in GGUF blocks");
   COMPRESSC_ASSIGN_OR_RETURN(WeightMatrix weight,
                              WeightMatrix::Create(in, "dequantize: the weight"));
   COMPRESSC_RETURN_IF_ERROR(CheckPlain(out, "dequantize: the output"));

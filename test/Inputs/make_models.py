@@ -130,6 +130,9 @@ COMMON = dict(vocab_size=VOCABULARY, hidden_size=64, intermediate_size=128, num_
 LLAMA3_ROPE = {"rope_type": "llama3", "rope_theta": 10000.0, "factor": 8.0, "low_freq_factor": 1.0,
                "high_freq_factor": 4.0, "original_max_position_embeddings": 64}
 PLAIN_ROPE = {"rope_type": "default", "rope_theta": 10000.0}
+# With heads of 16 the first frequency stays, two are mixed, the other five are divided.
+YARN_ROPE = {"rope_type": "yarn", "rope_theta": 10000.0, "factor": 4.0,
+             "original_max_position_embeddings": 64}
 LONG_ROPE = {"rope_type": "default", "rope_theta": 1000000.0}
 
 # name -> (configuration class, its fields, dtype on disk, tokenizer, largest shard, old configuration?)
@@ -146,6 +149,8 @@ CHECKPOINTS = {
               torch.float32, "qwen2", "1GB", False),
     "qwen2-bf16": (Qwen2Config, dict(tie_word_embeddings=True, rope_parameters=LONG_ROPE,
                                      num_hidden_layers=3),
+                   torch.bfloat16, "qwen2", "1GB", False),
+    "qwen2-yarn": (Qwen2Config, dict(tie_word_embeddings=True, rope_parameters=YARN_ROPE),
                    torch.bfloat16, "qwen2", "1GB", False),
     "qwen3": (Qwen3Config, dict(tie_word_embeddings=True, rope_parameters=LONG_ROPE, head_dim=32),
               torch.float32, "qwen2", "1GB", False),
@@ -207,6 +212,12 @@ GGUF_FILES = {
                    dict(default=Q.Q4_0, token_embd=Q.F16, output=Q.Q8_0, ffn_down=Q.Q4_1, attn_v=Q.F16)),
     "qwen3-q8_0": ("qwen3", dict(), "qwen2", "qwen2",
                    dict(default=Q.Q8_0, ffn_gate=Q.Q4_0, ffn_up=Q.Q4_1, attn_k=Q.F32)),
+    # The mix of llama.cpp's Q4_K_M, and a Q5_K; K-quants need rows of 256.
+    "llama-q4_k": ("llama", dict(rope_parameters=PLAIN_ROPE, hidden_size=256, intermediate_size=256),
+                   "smollm", "smollm", dict(default=Q.Q4_K, token_embd=Q.Q6_K, attn_v=Q.Q6_K,
+                                            ffn_down=Q.Q6_K, attn_output=Q.Q5_K)),
+    "qwen2-q5_0": ("qwen2", dict(rope_parameters=YARN_ROPE), "qwen2", "qwen2",
+                   dict(default=Q.Q5_0, token_embd=Q.Q5_1, ffn_down=Q.Q5_1, output=Q.Q8_0)),
 }
 GGUF_ROLES = {
     "input_layernorm": "attn_norm", "self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k",
@@ -215,7 +226,47 @@ GGUF_ROLES = {
     "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up", "mlp.down_proj": "ffn_down",
 }
 FILE_TYPES = {Q.F16: gguf.LlamaFileType.MOSTLY_F16, Q.Q4_0: gguf.LlamaFileType.MOSTLY_Q4_0,
-              Q.Q4_1: gguf.LlamaFileType.MOSTLY_Q4_1, Q.Q8_0: gguf.LlamaFileType.MOSTLY_Q8_0}
+              Q.Q4_1: gguf.LlamaFileType.MOSTLY_Q4_1, Q.Q8_0: gguf.LlamaFileType.MOSTLY_Q8_0,
+              Q.Q5_0: gguf.LlamaFileType.MOSTLY_Q5_0, Q.Q4_K: gguf.LlamaFileType.MOSTLY_Q4_K_M}
+
+
+def quantise_k(array, kind):
+    """Blocks of 256 in Q4_K, Q5_K or Q6_K, which gguf can only read. Plain rounding: the model is random."""
+    x = array.reshape(-1, 256).astype(np.float32)
+    half = lambda values: values.astype("<f2").view(np.uint8)
+    inverse = lambda values: np.divide(1, values, out=np.zeros_like(values), where=values != 0)
+    if kind == Q.Q6_K:
+        parts = x.reshape(-1, 16, 16)
+        scale = np.abs(parts).max(axis=-1) / 31
+        d = (scale.max(axis=-1, keepdims=True) / 127).astype("<f2").astype(np.float32)
+        factors = np.round(scale * inverse(d)).clip(0, 127)
+        steps = (d * factors)[..., None]
+        q = (np.round(parts * inverse(steps)).clip(-32, 31) + 32).astype(np.uint8).reshape(-1, 2, 4, 32)
+        low = (q[:, :, :2] & 15 | (q[:, :, 2:] & 15) << 4).reshape(-1, 128)
+        high = np.bitwise_or.reduce([(q[:, :, i] >> 4) << 2 * i for i in range(4)]).reshape(-1, 64)
+        blocks = [low, high, factors.astype(np.int8).view(np.uint8), half(d)]
+    else:
+        most = 15 if kind == Q.Q4_K else 31
+        parts = x.reshape(-1, 8, 32)
+        least = np.maximum(-parts.min(axis=-1), 0)
+        scale = (np.maximum(parts.max(axis=-1), 0) + least) / most
+        d = (scale.max(axis=-1, keepdims=True) / 63).astype("<f2").astype(np.float32)
+        m = (least.max(axis=-1, keepdims=True) / 63).astype("<f2").astype(np.float32)
+        scales = np.round(scale * inverse(d)).clip(0, 63).astype(np.uint8)
+        offsets = np.round(least * inverse(m)).clip(0, 63).astype(np.uint8)
+        steps = (d * scales)[..., None]
+        q = np.round((parts + (m * offsets)[..., None]) * inverse(steps)).clip(0, most).astype(np.uint8)
+        packed = np.concatenate([
+            scales[:, :4] | scales[:, 4:] >> 4 << 6, offsets[:, :4] | offsets[:, 4:] >> 4 << 6,
+            scales[:, 4:] & 15 | (offsets[:, 4:] & 15) << 4], axis=-1)
+        low = (q[:, 0::2] & 15 | (q[:, 1::2] & 15) << 4).reshape(-1, 128)
+        high = np.bitwise_or.reduce([(q[:, i] >> 4) << i for i in range(8)])
+        blocks = [half(d), half(m), packed] + ([high] if kind == Q.Q5_K else []) + [low]
+    data = np.concatenate(blocks, axis=-1).reshape(array.shape[0], -1)
+    error = np.abs(gguf.dequantize(data, kind).reshape(array.shape) - array).max() / np.abs(array).max()
+    if error > (0.03 if kind == Q.Q6_K else 0.1):
+        sys.exit(f"{kind.name}: an error of {error:.2g} after quantisation")
+    return data
 
 
 def gguf_name(name):
@@ -305,6 +356,10 @@ def make_gguf(name, directory):
     writer.add_file_type(FILE_TYPES[types["default"]])
     writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
     add_tokenizer(writer, tokenizer, pre)
+    if rope["rope_type"] == "yarn":
+        writer.add_rope_scaling_type(gguf.RopeScalingType.YARN)
+        writer.add_rope_scaling_factor(rope["factor"])
+        writer.add_rope_scaling_orig_ctx_len(rope["original_max_position_embeddings"])
     if rope["rope_type"] == "llama3":
         divisors = rope_divisors(rope, head_dim)
         writer.add_tensor("rope_freqs.weight", divisors)
@@ -324,7 +379,8 @@ def make_gguf(name, directory):
         if permuted:
             array = interleave(array, heads[role])
         kind_ = Q.F32 if array.ndim == 1 else types.get(role, types["default"])
-        data = gguf.quantize(array, kind_)
+        k_quant = kind_ in (Q.Q4_K, Q.Q5_K, Q.Q6_K)
+        data = quantise_k(array, kind_) if k_quant else gguf.quantize(array, kind_)
         writer.add_tensor(target, data, raw_dtype=kind_)
         back = gguf.dequantize(data, kind_).reshape(array.shape).astype(np.float32)
         dequantised[key] = torch.from_numpy(deinterleave(back, heads[role]) if permuted else back)

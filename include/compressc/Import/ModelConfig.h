@@ -10,12 +10,17 @@ namespace compressc {
 
 struct RopeConfig {
   double theta = 10000;
-  std::string scaling = "default"; // default, linear or llama3
+  std::string scaling = "default"; // default, linear, llama3 or yarn
   double factor = 1;
   // llama3 only:
   double lowFrequency = 1;
   double highFrequency = 1;
-  int64_t originalContext = 0;
+  int64_t originalContext = 0; // yarn too
+  // yarn only:
+  double betaFast = 1;
+  double betaSlow = 1;
+  double attentionFactor = 1;
+  bool fractional = false; // the file's "truncate" is false
 };
 
 struct ModelConfig {

@@ -132,6 +132,71 @@ COMPRESSC_INLINE void expandNibbles(const uint8_t *block, int64_t count, float *
   }
 }
 
+/// The same with the codes' fifth bits in the word before the low four.
+template <int headerBytes, typename Decode>
+COMPRESSC_INLINE void expandFiveBits(const uint8_t *block, int64_t count, float *out,
+                                     Decode decode) {
+  for (int64_t i = 0; i < count; i += 32, block += headerBytes + 20) {
+    const uint8_t *low = block + headerBytes + 4;
+    uint32_t high = loadAs<uint32_t>(block + headerBytes);
+    uint8_t bytes[32];
+    for (int j = 0; j < 16; ++j) {
+      bytes[j] = (low[j] & 15) | (high >> j & 1) << 4;
+      bytes[16 + j] = low[j] >> 4 | (high >> (16 + j) & 1) << 4;
+    }
+    for (int j = 0; j < 32; j += lanes)
+      store(out + i + j, decode(block, loadUnsigned8(bytes + j)));
+  }
+}
+
+/// GGUF's blocks of 256 codes, 32 at a time: `expand` takes the block and which of its eight parts.
+template <int blockBytes, typename Expand>
+COMPRESSC_INLINE void expandParts(const uint8_t *row, int64_t column, int64_t count, float *out,
+                                  Expand expand) {
+  for (int64_t i = 0; i < count; i += 32)
+    expand(row + (column + i) / 256 * blockBytes, int((column + i) / 32 % 8), out + i);
+}
+
+/// Q4_K and Q5_K: d, dmin and the parts' eight pairs of 6-bit factors in 12 bytes; then Q5_K has the
+/// fifth bits, part p's in bit p; then the low four bits, two parts sharing 32 bytes. No product needs
+/// more than fp32's 24 bits, so only the difference rounds.
+template <bool five>
+COMPRESSC_INLINE void expandQ45K(const uint8_t *block, int part, float *out) {
+  const uint8_t *factors = block + 4, *low = block + (five ? 48 : 16) + part / 2 * 32;
+  int scale, offset;
+  if (part < 4) {
+    scale = factors[part] & 63;
+    offset = factors[part + 4] & 63;
+  } else {
+    scale = (factors[part + 4] & 15) | factors[part - 4] >> 6 << 4;
+    offset = factors[part + 4] >> 4 | factors[part] >> 6 << 4;
+  }
+  Vec d = broadcast(halfToFloat(loadAs<uint16_t>(block)) * float(scale));
+  Vec m = broadcast(halfToFloat(loadAs<uint16_t>(block + 2)) * float(offset));
+  int shift = part % 2 * 4;
+  uint8_t codes[32];
+  for (int j = 0; j < 32; ++j)
+    codes[j] = (low[j] >> shift & 15) | (five ? (block[16 + j] >> part & 1) << 4 : 0);
+  for (int j = 0; j < 32; j += lanes)
+    store(out + j, sub(mul(d, loadUnsigned8(codes + j)), m));
+}
+
+/// Q6_K: four low bits, two high bits, a signed factor for every 16 codes, and d at the end. Four parts
+/// share 64 bytes of low bits (the first two in the low nibbles) and 32 of high bits.
+COMPRESSC_INLINE void expandQ6K(const uint8_t *block, int part, float *out) {
+  int half = part / 4, quarter = part % 4;
+  const uint8_t *low = block + 64 * half + quarter % 2 * 32, *high = block + 128 + 32 * half;
+  float d = halfToFloat(loadAs<uint16_t>(block + 208));
+  int shift = quarter / 2 * 4;
+  int8_t codes[32];
+  for (int j = 0; j < 32; ++j)
+    codes[j] = int8_t(((low[j] >> shift & 15) | (high[j] >> 2 * quarter & 3) << 4) - 32);
+  for (int j = 0; j < 32; j += lanes) {
+    float scale = d * float(int8_t(block[192 + 2 * part + j / 16]));
+    store(out + j, mul(broadcast(scale), loadSigned8(codes + j)));
+  }
+}
+
 void expandQ8(const uint8_t *block, int64_t count, float *out) {
   for (int64_t i = 0; i < count; i += 32, block += 34) {
     Vec d = broadcast(halfToFloat(loadAs<uint16_t>(block)));
@@ -173,6 +238,23 @@ void expandRow(const WeightMatrix &w, int64_t row, int64_t column, int64_t count
     });
   case DType::Q8_0:
     return expandQ8(data + column / 32 * 34, count, out);
+  case DType::Q5_0:
+    block = data + column / 32 * 22;
+    return expandFiveBits<2>(block, count, out, [](const uint8_t *block, Vec codes) {
+      return mul(broadcast(halfToFloat(loadAs<uint16_t>(block))), sub(codes, broadcast(16.0f)));
+    });
+  case DType::Q5_1:
+    block = data + column / 32 * 24;
+    return expandFiveBits<4>(block, count, out, [](const uint8_t *block, Vec codes) {
+      Vec d = broadcast(halfToFloat(loadAs<uint16_t>(block)));
+      return add(mul(d, codes), broadcast(halfToFloat(loadAs<uint16_t>(block + 2))));
+    });
+  case DType::Q4_K:
+    return expandParts<144>(data, column, count, out, expandQ45K<false>);
+  case DType::Q5_K:
+    return expandParts<176>(data, column, count, out, expandQ45K<true>);
+  case DType::Q6_K:
+    return expandParts<210>(data, column, count, out, expandQ6K);
   default:
     __builtin_memcpy(out, data + column * 4, size_t(count) * 4);
   }

@@ -32,16 +32,20 @@ func.func private @rank(!compress.packed<64, bits = 4, group = 32, asymmetric, f
 func.func private @blocks_rank(!compress.blocks<2x8x64, q4_0>)
 
 // -----
-// expected-error@+1 {{unknown block format 'q6_k': q4_0, q4_1 or q8_0}}
-func.func private @format(!compress.blocks<8x64, q6_k>)
+// expected-error@+1 {{unknown block format 'q2_k': q4_0, q4_1, q5_0, q5_1, q8_0, q4_k, q5_k or q6_k}}
+func.func private @format(!compress.blocks<8x256, q2_k>)
 
 // -----
-// expected-error@+1 {{blocks need rows, and columns in multiples of 32, not 8x48}}
+// expected-error@+1 {{q4_0 blocks need rows, and columns in multiples of 32, not 8x48}}
 func.func private @blocks_columns(!compress.blocks<8x48, q4_0>)
 
 // -----
-// expected-error@+1 {{blocks need rows, and columns in multiples of 32, not 0x64}}
+// expected-error@+1 {{q4_0 blocks need rows, and columns in multiples of 32, not 0x64}}
 func.func private @blocks_rows(!compress.blocks<0x64, q4_0>)
+
+// -----
+// expected-error@+1 {{q6_k blocks need rows, and columns in multiples of 256, not 8x64}}
+func.func private @blocks_of_256(!compress.blocks<8x64, q6_k>)
 
 // -----
 // expected-error@+1 {{statistics need at least one column}}

@@ -7,6 +7,8 @@
 // CHECK-SAME: !compress.packed<1x3, bits = 2, group = 1, asymmetric, f32>
 // CHECK-SAME: !compress.packed<1x3, bits = 3, group = 3, symmetric, f32>
 // CHECK-SAME: !compress.blocks<8x64, q4_0>, !compress.blocks<8x64, q4_1>, !compress.blocks<8x64, q8_0>
+// CHECK-SAME: !compress.blocks<8x64, q5_0>, !compress.blocks<8x64, q5_1>
+// CHECK-SAME: !compress.blocks<8x256, q4_k>, !compress.blocks<8x256, q5_k>, !compress.blocks<8x256, q6_k>
 // CHECK-SAME: !compress.statistics<64>
 func.func private @types(
     !compress.packed<8x64, bits = 4, group = 32, asymmetric, f16>,
@@ -14,6 +16,8 @@ func.func private @types(
     !compress.packed<1x3, bits = 2, group = 1, asymmetric, f32>,
     !compress.packed<1x3, bits = 3, group = 3, symmetric, f32>,
     !compress.blocks<8x64, q4_0>, !compress.blocks<8x64, q4_1>, !compress.blocks<8x64, q8_0>,
+    !compress.blocks<8x64, q5_0>, !compress.blocks<8x64, q5_1>,
+    !compress.blocks<8x256, q4_k>, !compress.blocks<8x256, q5_k>, !compress.blocks<8x256, q6_k>,
     !compress.statistics<64>)
 
 // CHECK-LABEL: func.func @calibration

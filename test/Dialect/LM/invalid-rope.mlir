@@ -38,5 +38,37 @@
 #rope = #lm.rope<theta = 1.0e4, factor = 2.0>
 
 // -----
-// expected-error@+1 {{only llama3 rope has low, high and original_context}}
+// expected-error@+1 {{only llama3 and yarn rope have an original_context}}
 #rope = #lm.rope<theta = 1.0e4, linear, factor = 2.0, original_context = 64>
+
+// -----
+// expected-error@+1 {{unknown rope scaling 'longrope': default, linear, llama3 or yarn}}
+#rope = #lm.rope<theta = 1.0e4, longrope, factor = 2.0>
+
+// -----
+// expected-error@+1 {{only llama3 rope has low and high}}
+#rope = #lm.rope<theta = 1.0e4, yarn, factor = 2.0, low = 2.0, original_context = 64>
+
+// -----
+// expected-error@+1 {{only yarn rope has beta_fast, beta_slow, attention_factor and fractional}}
+#rope = #lm.rope<theta = 1.0e4, linear, factor = 2.0, beta_fast = 32.0>
+
+// -----
+// expected-error@+1 {{only yarn rope has beta_fast, beta_slow, attention_factor and fractional}}
+#rope = #lm.rope<theta = 1.0e4, fractional>
+
+// -----
+// expected-error@+1 {{yarn rope needs 0 < beta_slow <= beta_fast, an original_context and a theta other than 1}}
+#rope = #lm.rope<theta = 1.0e4, yarn, factor = 2.0, beta_slow = 4.0, original_context = 64>
+
+// -----
+// expected-error@+1 {{yarn rope needs 0 < beta_slow <= beta_fast, an original_context and a theta other than 1}}
+#rope = #lm.rope<theta = 1.0e4, yarn, factor = 2.0>
+
+// -----
+// expected-error@+1 {{yarn rope needs 0 < beta_slow <= beta_fast, an original_context and a theta other than 1}}
+#rope = #lm.rope<theta = 1.0, yarn, factor = 2.0, original_context = 64>
+
+// -----
+// expected-error@+1 {{rope attention_factor must be a positive number}}
+#rope = #lm.rope<theta = 1.0e4, yarn, factor = 2.0, attention_factor = 0.0, original_context = 64>

@@ -9,7 +9,8 @@ namespace {
 TEST(Tensor, NamesGoBothWays) {
   int known = 0;
   for (std::string_view name :
-       {"f32", "f16", "bf16", "i32", "i64", "u8", "packed", "statistics", "q4_0", "q4_1", "q8_0"}) {
+       {"f32", "f16", "bf16", "i32", "i64", "u8", "packed", "statistics", "q4_0", "q4_1", "q8_0",
+        "q5_0", "q5_1", "q4_k", "q5_k", "q6_k"}) {
     std::optional<DType> dtype = DTypeFromName(name);
     ASSERT_TRUE(dtype.has_value()) << name;
     EXPECT_EQ(DTypeName(*dtype), name);
@@ -28,6 +29,7 @@ TEST(Tensor, SizesOfPlainTypesAndBlocks) {
   EXPECT_EQ(DTypeBlock(DType::Q4_0).bytes, 18);
   EXPECT_EQ(DTypeBlock(DType::Q4_1).bytes, 20);
   EXPECT_EQ(DTypeBlock(DType::Q8_0).bytes, 34);
+  EXPECT_EQ(DTypeBlock(DType::Q4_K).elements, 256);
   EXPECT_EQ(DTypeBlock(DType::U8).elements, 1);
 
   Tensor tensor;
@@ -38,6 +40,9 @@ TEST(Tensor, SizesOfPlainTypesAndBlocks) {
   EXPECT_EQ(tensor.bytes(), 3 * 2 * 20);
   tensor.dtype = DType::Q8_0;
   EXPECT_EQ(tensor.bytes(), 3 * 2 * 34);
+  tensor.shape = {3, 512};
+  tensor.dtype = DType::Q6_K;
+  EXPECT_EQ(tensor.bytes(), 3 * 2 * 210);
   tensor.shape = {};
   tensor.dtype = DType::F32;
   EXPECT_EQ(tensor.bytes(), 4);

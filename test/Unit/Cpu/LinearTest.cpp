@@ -174,7 +174,9 @@ std::vector<double> roundedToInt8(const std::vector<float> &x, int64_t group) {
 int64_t int8Group(const WeightKind &kind) {
   if (kind.dtype == DType::Packed)
     return kind.packed.group % 16 ? 0 : kind.packed.group;
-  return DTypeSize(kind.dtype) ? 0 : 32;
+  bool blocks =
+      kind.dtype == DType::Q4_0 || kind.dtype == DType::Q4_1 || kind.dtype == DType::Q8_0;
+  return blocks ? 32 : 0;
 }
 
 TEST(LinearInt8, MatchesTheReferenceAndEveryInstructionSetAgrees) {

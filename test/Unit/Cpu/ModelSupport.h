@@ -125,6 +125,24 @@ inline Weight packedWeight(PackedFormat format, int64_t rows, int64_t columns, u
   return w;
 }
 
+/// Element j of a block of 256, one bit field after the other.
+inline double superBlockValue(DType dtype, const uint8_t *block, double d, double m, int j) {
+  if (dtype == DType::Q6_K) {
+    int half = j / 128, quarter = j / 32 % 4, i = j % 32;
+    int low = block[half * 64 + (quarter % 2) * 32 + i] >> (quarter < 2 ? 0 : 4) & 15;
+    int high = block[128 + half * 32 + i] >> (2 * quarter) & 3;
+    return d * int8_t(block[192 + j / 16]) * (16 * high + low - 32);
+  }
+  int part = j / 32, i = j % 32;
+  const uint8_t *s = block + 4, *low = block + (dtype == DType::Q5_K ? 48 : 16);
+  int scale = part < 4 ? s[part] & 63 : (s[part + 4] & 15) + 16 * (s[part - 4] >> 6);
+  int offset = part < 4 ? s[part + 4] & 63 : (s[part + 4] >> 4) + 16 * (s[part] >> 6);
+  int code = low[part / 2 * 32 + i] >> (part % 2 ? 4 : 0) & 15;
+  if (dtype == DType::Q5_K)
+    code += 16 * (block[16 + i] >> part & 1);
+  return d * scale * code - m * offset;
+}
+
 inline Weight blockWeight(DType dtype, int64_t rows, int64_t columns, uint64_t seed) {
   Weight w;
   BlockInfo info = DTypeBlock(dtype);
@@ -141,20 +159,32 @@ inline Weight blockWeight(DType dtype, int64_t rows, int64_t columns, uint64_t s
     uint16_t dBits = FloatToHalf(d), mBits = FloatToHalf(m);
     std::memcpy(block, &dBits, 2);
     int64_t header = 2;
-    if (dtype == DType::Q4_1) {
+    if (dtype == DType::Q4_1 || dtype == DType::Q5_1) {
       std::memcpy(block + 2, &mBits, 2);
       header = 4;
     }
     for (int64_t i = header; i < info.bytes; ++i)
       block[i] = uint8_t(random.bits() >> 50);
+    if (dtype == DType::Q4_K || dtype == DType::Q5_K || dtype == DType::Q6_K) {
+      std::memcpy(block + (dtype == DType::Q6_K ? 208 : 0), &dBits, 2);
+      if (dtype != DType::Q6_K)
+        std::memcpy(block + 2, &mBits, 2);
+      for (int j = 0; j < 256; ++j)
+        w.values.push_back(superBlockValue(dtype, block, d, m, j));
+      continue;
+    }
     for (int64_t j = 0; j < 32; ++j) {
       if (dtype == DType::Q8_0) {
         w.values.push_back(double(d) * int8_t(block[2 + j]));
         continue;
       }
-      int code = j < 16 ? block[header + j] & 15 : block[header + j - 16] >> 4;
-      w.values.push_back(dtype == DType::Q4_0 ? double(d) * (code - 8)
-                                              : double(d) * code + double(m));
+      bool five = dtype == DType::Q5_0 || dtype == DType::Q5_1;
+      const uint8_t *low = block + header + (five ? 4 : 0);
+      int code = j < 16 ? low[j] & 15 : low[j - 16] >> 4;
+      if (five)
+        code += 16 * (block[header + j / 8] >> (j % 8) & 1);
+      w.values.push_back(header == 4 ? double(d) * code + double(m)
+                                     : double(d) * (code - (five ? 16 : 8)));
     }
   }
   return w;
@@ -193,7 +223,10 @@ inline std::vector<WeightKind> weightKinds(int64_t columns) {
       }
     }
   if (columns % 32 == 0)
-    for (DType dtype : {DType::Q4_0, DType::Q4_1, DType::Q8_0})
+    for (DType dtype : {DType::Q4_0, DType::Q4_1, DType::Q5_0, DType::Q5_1, DType::Q8_0})
+      kinds.push_back({std::string(DTypeName(dtype)), dtype, {}});
+  if (columns % 256 == 0)
+    for (DType dtype : {DType::Q4_K, DType::Q5_K, DType::Q6_K})
       kinds.push_back({std::string(DTypeName(dtype)), dtype, {}});
   return kinds;
 }

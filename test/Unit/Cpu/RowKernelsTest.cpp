@@ -184,25 +184,26 @@ TEST(Rotary, MatchesTheReferenceAtAnyPosition) {
 TEST(Embedding, LooksRowsUp) {
   Machine machine;
   forEachInstructionSet([&](std::string_view) {
-    for (const WeightKind &kind : weightKinds(96)) {
-      SCOPED_TRACE(kind.name);
-      Weight table = kind.make(11, 96, 3);
-      std::vector<int32_t> tokens = {10, 0, 3, 3, 7};
-      Tensor ids;
-      ids.dtype = DType::I32;
-      ids.shape = {5};
-      ids.data = tokens.data();
-      std::vector<float> out(5 * 96);
-      ASSERT_TRUE(machine.run("embedding", {ids, table.tensor}, {floatTensor(out, {5, 96})}).ok());
-      for (size_t i = 0; i < out.size(); ++i)
-        ASSERT_NEAR(out[i], table.values[size_t(tokens[i / 96]) * 96 + i % 96], 1e-5);
-      tokens[2] = 11;
-      expectRefused(machine.run("embedding", {ids, table.tensor}, {floatTensor(out, {5, 96})}),
-                    "token 11 in row 2");
-      tokens[2] = -1;
-      expectRefused(machine.run("embedding", {ids, table.tensor}, {floatTensor(out, {5, 96})}),
-                    "token -1 in row 2");
-    }
+    for (int64_t K : {96, 256})
+      for (const WeightKind &kind : weightKinds(K)) {
+        SCOPED_TRACE(kind.name);
+        Weight table = kind.make(11, K, 3);
+        std::vector<int32_t> tokens = {10, 0, 3, 3, 7};
+        Tensor ids;
+        ids.dtype = DType::I32;
+        ids.shape = {5};
+        ids.data = tokens.data();
+        std::vector<float> out(size_t(5 * K));
+        ASSERT_TRUE(machine.run("embedding", {ids, table.tensor}, {floatTensor(out, {5, K})}).ok());
+        for (size_t i = 0; i < out.size(); ++i)
+          ASSERT_EQ(out[i], float(table.values[size_t(tokens[i / size_t(K)] * K) + i % size_t(K)]));
+        tokens[2] = 11;
+        expectRefused(machine.run("embedding", {ids, table.tensor}, {floatTensor(out, {5, K})}),
+                      "token 11 in row 2");
+        tokens[2] = -1;
+        expectRefused(machine.run("embedding", {ids, table.tensor}, {floatTensor(out, {5, K})}),
+                      "token -1 in row 2");
+      }
   });
 }
 

@@ -122,6 +122,19 @@ TEST_F(GGUFModel, LinearAndYarnRope) {
   EXPECT_EQ(yarn["rope_parameters"]["original_max_position_embeddings"], 32768);
   EXPECT_DOUBLE_EQ(yarn["rope_parameters"]["attention_factor"].get<double>(),
                    0.1 * std::log(4.0) + 1);
+  json derived = config(sample("qwen3")
+                            .string("qwen3.rope.scaling.type", "yarn")
+                            .number("qwen3.rope.scaling.factor", 4)
+                            .number("qwen3.rope.scaling.yarn_beta_fast", 16));
+  EXPECT_EQ(derived["rope_parameters"]["beta_fast"], 16.0);
+  for (const char *key : {"attention_factor", "original_max_position_embeddings"})
+    EXPECT_FALSE(derived["rope_parameters"].contains(key)) << "they follow from the rest: " << key;
+  json scaled = config(sample("qwen3")
+                           .string("qwen3.rope.scaling.type", "yarn")
+                           .number("qwen3.rope.scaling.factor", 4)
+                           .number("qwen3.rope.scaling.yarn_attn_factor", 0.5));
+  EXPECT_DOUBLE_EQ(scaled["rope_parameters"]["attention_factor"].get<double>(),
+                   0.5 * (0.1 * std::log(4.0) + 1));
   expectError(configError(sample("qwen3").string("qwen3.rope.scaling.type", "longrope")),
               "rope scaling 'longrope'");
 }

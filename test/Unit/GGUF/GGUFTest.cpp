@@ -83,16 +83,18 @@ TEST_F(GGUF, TensorsOfEveryTypeThatIsRead) {
   struct Case {
     uint32_t number;
     DType dtype;
-    int64_t bytes; // of [3, 64]
+    int64_t bytes; // of [3, 256]
   };
-  const Case cases[] = {{0, DType::F32, 768},  {1, DType::F16, 384},  {30, DType::BF16, 384},
-                        {8, DType::Q8_0, 204}, {2, DType::Q4_0, 108}, {3, DType::Q4_1, 120}};
+  const Case cases[] = {{0, DType::F32, 3072}, {1, DType::F16, 1536}, {30, DType::BF16, 1536},
+                        {8, DType::Q8_0, 816}, {2, DType::Q4_0, 432}, {3, DType::Q4_1, 480},
+                        {6, DType::Q5_0, 528}, {7, DType::Q5_1, 576}, {12, DType::Q4_K, 432},
+                        {13, DType::Q5_K, 528}, {14, DType::Q6_K, 630}};
   for (size_t alignment : {32, 64, 4096}) {
     GGUFBuilder builder;
     builder.alignment = alignment;
     builder.integer("general.alignment", uint32_t(alignment));
     for (const Case &c : cases)
-      builder.tensor(std::string(DTypeName(c.dtype)), {64, 3}, c.number,
+      builder.tensor(std::string(DTypeName(c.dtype)), {256, 3}, c.number,
                      std::string(c.bytes, char('a' + c.number)));
     GGUFFile file = open(builder).value();
     ASSERT_EQ(file.tensors().size(), std::size(cases));
@@ -101,7 +103,7 @@ TEST_F(GGUF, TensorsOfEveryTypeThatIsRead) {
       EXPECT_EQ(tensor.name, DTypeName(cases[i].dtype)) << "the order of the file";
       EXPECT_EQ(file.find(tensor.name), &tensor);
       EXPECT_EQ(file.dtype(tensor).value(), cases[i].dtype);
-      EXPECT_EQ(tensor.shape, (std::vector<int64_t>{3, 64}));
+      EXPECT_EQ(tensor.shape, (std::vector<int64_t>{3, 256}));
       ASSERT_EQ(tensor.bytes, cases[i].bytes);
       EXPECT_EQ(std::string(reinterpret_cast<const char *>(tensor.data), tensor.bytes),
                 std::string(cases[i].bytes, char('a' + cases[i].number)));
@@ -112,9 +114,9 @@ TEST_F(GGUF, TensorsOfEveryTypeThatIsRead) {
 
 TEST_F(GGUF, ATypeThatIsNotReadIsAnErrorOnlyWhenUsed) {
   GGUFBuilder builder = sample();
-  builder.tensor("k", {256, 1}, 12, std::string(144, 'k')).tensor("new", {7}, 99, "n");
+  builder.tensor("k", {256, 1}, 10, std::string(84, 'k')).tensor("new", {7}, 99, "n");
   GGUFFile file = open(builder).value();
-  expectError(file.dtype(*file.find("k")).status(), "tensor 'k' is of type Q4_K");
+  expectError(file.dtype(*file.find("k")).status(), "tensor 'k' is of type Q2_K");
   expectError(file.dtype(*file.find("new")).status(), "tensor 'new' is of type number 99");
   EXPECT_TRUE(file.dtype(*file.find("m")).ok());
 }
@@ -176,6 +178,7 @@ TEST_F(GGUF, HostileTensors) {
            Case{sample().tensor("t", {large, large / 2 - 1}, 0, ""), "the shape is too large"},
            Case{sample().tensor("t", {33}, 8, std::string(68, 'x')), "not whole blocks of 32"},
            Case{sample().tensor("t", {16, 2}, 2, std::string(18, 'x')), "not whole blocks of 32"},
+           Case{sample().tensor("t", {128, 2}, 12, std::string(144, 'x')), "rows of 128 elements are not whole blocks of 256"},
            Case{sample().tensor("t", {5}, 0, std::string(19, 'x')), "beyond"},
            Case{sample().tensorAt("t", {1}, 0, 4, "1234"), "not a multiple of 32"},
            Case{sample().tensorAt("t", {1}, 0, 1 << 20, ""), "beyond"},

@@ -9,6 +9,7 @@
 #include "llvm/Support/raw_ostream.h"
 
 #include <cstring>
+#include <fstream>
 #include <nlohmann/json.hpp>
 
 namespace compressc {
@@ -196,6 +197,10 @@ INSTANTIATE_TEST_SUITE_P(
                              "#lm.rope<theta = 1.000000e+06>"},
                     Expected{"qwen2-bf16", 3, 38, 22, 9, 0, 0, 0, "tensor<320x64xbf16>",
                              "#lm.rope<theta = 1.000000e+06>"},
+                    Expected{"qwen2-yarn", 2, 26, 15, 6, 0, 0, 0, "tensor<320x64xbf16>",
+                             "#lm.rope<theta = 1.000000e+04, yarn, factor = 4.000000e+00, beta_fast "
+                             "= 3.200000e+01, beta_slow = 1.000000e+00, attention_factor = "
+                             "1.1386294361119891, original_context = 64>"},
                     Expected{"qwen3", 2, 24, 15, 0, 25, 0, 0, "tensor<320x64xf32>",
                              "#lm.rope<theta = 1.000000e+06>"},
                     Expected{"gguf/llama-f16.gguf", 2, 20, 15, 0, 5, 0, 4, "tensor<320x64xf16>",
@@ -204,6 +209,13 @@ INSTANTIATE_TEST_SUITE_P(
                              "!compress.blocks<320x64, q8_0>", "#lm.rope<theta = 1.000000e+04>"},
                     Expected{"gguf/qwen2-q4_0.gguf", 2, 27, 15, 6, 11, 13, 0, "tensor<320x64xf16>",
                              "#lm.rope<theta = 1.000000e+06>"},
+                    Expected{"gguf/llama-q4_k.gguf", 2, 20, 15, 0, 5, 16, 4,
+                             "!compress.blocks<320x256, q6_k>", "#lm.rope<theta = 1.000000e+04>"},
+                    Expected{"gguf/qwen2-q5_0.gguf", 2, 27, 15, 6, 11, 16, 0,
+                             "!compress.blocks<320x64, q5_1>",
+                             "#lm.rope<theta = 1.000000e+04, yarn, factor = 4.000000e+00, beta_fast "
+                             "= 3.200000e+01, beta_slow = 1.000000e+00, attention_factor = "
+                             "1.1386294361119891, original_context = 64>"},
                     Expected{"gguf/qwen3-q8_0.gguf", 2, 24, 15, 0, 11, 14, 0,
                              "!compress.blocks<320x64, q8_0>", "#lm.rope<theta = 1.000000e+06>"}),
     [](const auto &info) {
@@ -313,6 +325,31 @@ TEST_F(Import, WeightTypes) {
             "unknown weight type 'int8': auto, f16, bf16 or f32");
   EXPECT_EQ(message(models("llama"), {"q8_0", false}),
             "unknown weight type 'q8_0': auto, f16, bf16 or f32");
+}
+
+/// Against transformers: test/Inputs/make_yarn_golden.py.
+TEST_F(TinyCheckpoint, YarnHasTheFrequenciesOfTheReference) {
+  std::ifstream file(COMPRESSC_TEST_DIR "/Inputs/yarn.golden.json");
+  json golden = json::parse(file, nullptr, false);
+  ASSERT_TRUE(golden.is_array());
+  EXPECT_EQ(golden.size(), 9u);
+  for (json &expected : golden) {
+    SCOPED_TRACE(expected["rope_parameters"].dump());
+    for (const char *key : {"head_dim", "max_position_embeddings", "rope_parameters"})
+      config[key] = expected[key];
+    ImportedModel model = imported(put("config.json", config.dump()), {"auto", true});
+    mlir::NamedAttrList attributes;
+    all<lm::RotaryEmbeddingOp>(model)[0].getKernelAttributes(attributes);
+    auto frequencies = mlir::cast<mlir::ArrayAttr>(attributes.get("frequencies"));
+    ASSERT_EQ(frequencies.size(), expected["frequencies"].size());
+    for (size_t i = 0; i < frequencies.size(); ++i) {
+      double value = expected["frequencies"][i].get<double>();
+      EXPECT_NEAR(mlir::cast<mlir::FloatAttr>(frequencies[i]).getValueAsDouble() / value, 1, 5e-7);
+    }
+    auto factor = mlir::dyn_cast_or_null<mlir::FloatAttr>(attributes.get("attention_factor"));
+    EXPECT_DOUBLE_EQ(factor ? factor.getValueAsDouble() : 1,
+                     expected["attention_factor"].get<double>());
+  }
 }
 
 TEST_F(TinyCheckpoint, WindowsAreAttributesOfTheirLayers) {

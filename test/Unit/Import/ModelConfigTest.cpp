@@ -251,13 +251,17 @@ const Hostile hostiles[] = {
      "partial_rotary_factor: 0.5 is not supported yet: heads must rotate whole"},
     {"llama", "rope_scaling", "{\"type\": \"dynamic\", \"factor\": 2}",
      "rope_scaling.type: rope scaling 'dynamic' is not supported yet; supported: default, linear, "
-     "llama3"},
-    {"llama", "rope_parameters", "{\"rope_type\": \"yarn\", \"factor\": 4}",
-     "rope_parameters.rope_type: rope scaling 'yarn' is not supported yet; supported: default, "
-     "linear, llama3"},
+     "llama3, yarn"},
+    {"llama", "rope_parameters", "{\"rope_type\": \"yarn\"}", "rope_parameters.factor: missing"},
+    {"llama", "rope_parameters", "{\"rope_type\": \"yarn\", \"factor\": 4, \"beta_slow\": 33}",
+     "rope_parameters.beta_fast: 32 must not be less than beta_slow 33"},
+    {"llama", "rope_parameters", "{\"rope_type\": \"yarn\", \"factor\": 4, \"rope_theta\": 1}",
+     "rope_parameters.rope_theta: yarn needs another theta than 1"},
+    {"llama", "rope_parameters", "{\"rope_type\": \"yarn\", \"factor\": 4, \"attention_factor\": 0}",
+     "rope_parameters.attention_factor: must be a number in 1e-06..1e+06, not 0"},
     {"llama", "rope_parameters", "{\"rope_type\": \"longrope\"}",
      "rope_parameters.rope_type: rope scaling 'longrope' is not supported yet; supported: default, "
-     "linear, llama3"},
+     "linear, llama3, yarn"},
     {"qwen3", "rope_parameters", "{\"full_attention\": {\"rope_type\": \"default\"}}",
      "rope_parameters: one for each layer type ('full_attention') is not supported yet"},
     {"llama", "rope_scaling", "\"linear\"", "rope_scaling: must be an object, not 'linear'"},

@@ -26,9 +26,15 @@ enum class DType : uint8_t {
   Q4_0,
   Q4_1,
   Q8_0,
+  Q5_0,
+  Q5_1,
+  Q4_K,
+  Q5_K,
+  Q6_K,
 };
 
-/// "f32", "f16", "bf16", "i32", "i64", "u8", "packed", "statistics", "q4_0", "q4_1", "q8_0".
+/// "f32", "f16", "bf16", "i32", "i64", "u8", "packed", "statistics", "q4_0", "q4_1", "q8_0",
+/// "q5_0", "q5_1", "q4_k", "q5_k", "q6_k".
 std::string_view DTypeName(DType dtype);
 std::optional<DType> DTypeFromName(std::string_view name);
 /// Bytes of one element of a plain type; 0 for Packed, Statistics and the block formats.
