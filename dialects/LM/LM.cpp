@@ -116,17 +116,22 @@ void RopeAttr::print(AsmPrinter &printer) const {
 }
 
 SmallVector<double> RopeAttr::frequencies(int64_t dim) const {
+  return ropeFrequencies(getTheta().convertToDouble(), getScaling(), getFactor().convertToDouble(),
+                         getLowFrequency().convertToDouble(), getHighFrequency().convertToDouble(),
+                         getOriginalContext(), dim);
+}
+
+SmallVector<double> ropeFrequencies(double theta, StringRef scaling, double factor, double low,
+                                        double high, int64_t originalContext, int64_t dim) {
   SmallVector<double> result;
-  double theta = getTheta().convertToDouble(), factor = getFactor().convertToDouble();
-  double low = getLowFrequency().convertToDouble(), high = getHighFrequency().convertToDouble();
   for (int64_t i = 0; i < dim / 2; ++i) {
     // As checkpoints were trained: the exponent and the power in fp32.
     float inverse = 1.0f / std::pow(float(theta), float(2 * i) / float(dim));
     double f = inverse;
-    if (getScaling() == "linear")
+    if (scaling == "linear")
       f /= factor;
-    if (getScaling() == "llama3") {
-      double wavelength = 2 * M_PI / f, context = double(getOriginalContext());
+    if (scaling == "llama3") {
+      double wavelength = 2 * M_PI / f, context = double(originalContext);
       if (wavelength > context / low)
         f /= factor;
       else if (wavelength >= context / high) {
