@@ -75,7 +75,7 @@ StatusOr<CheckpointSource> openONNX(const std::string &path, bool configOnly) {
 StatusOr<CheckpointSource> openDirectory(const std::string &directory, bool configOnly) {
   COMPRESSC_ASSIGN_OR_RETURN(CheckpointSource source, readFiles(directory));
   if (!source.files.count("config.json"))
-    return Invalid(directory, ": there is no config.json; give a Hugging Face model directory, a .onnx or a "
+    return Invalid(directory, ": there is no config.json; give a Hugging Face model directory or a "
                               ".gguf file");
   if (configOnly)
     return source;
@@ -149,8 +149,8 @@ StatusOr<CheckpointSource> OpenCheckpoint(const std::string &path, bool configOn
   if (configOnly && absl::EndsWith(path, ".json"))
     return openConfigFile(path);
   return Invalid(path,
-                 ": neither a GGUF nor an ONNX file nor a directory; give the directory that holds "
-                 "config.json and the safetensors files");
+                 ": neither a GGUF file nor a directory; give the directory that holds config.json "
+                 "and the safetensors files");
 }
 
 } // namespace compressc

@@ -659,8 +659,8 @@ Known Evaluator::evaluate() {
     result.type = in(1).type;
     return result;
   }
-  if (op == "Cast") {
-    ONNXType type = ONNXType(node->getInt("to", 0));
+  if (op == "Cast" || op == "CastLike") {
+    ONNXType type = op == "Cast" ? ONNXType(node->getInt("to", 0)) : in(1).type;
     Known result =
         elementwise([type](const double *x) { return roundedTo(type, x[0]); }, 1);
     result.type = type;

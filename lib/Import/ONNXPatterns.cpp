@@ -119,7 +119,7 @@ int ONNXPatterns::strip(int value) const {
     if (node.inputs.empty() || node.inputs[0] < 0)
       break;
     int input = node.inputs[0];
-    bool precision = node.op == "Cast" && IsFloat(known(input).type) && IsFloat(known(value).type);
+    bool precision = isOneOf(node.op, {"Cast", "CastLike"}) && IsFloat(known(input).type) && IsFloat(known(value).type);
     // Of a slice the shape is only known when its steps are 1.
     bool nothing = isOneOf(node.op, {"Reshape", "Expand", "Slice"}) && sameShape(input, value);
     if (node.op != "Identity" && !precision && !nothing)
