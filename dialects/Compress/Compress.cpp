@@ -186,6 +186,17 @@ LogicalResult UnpermuteRowsOp::verify() {
   return success();
 }
 
+LogicalResult TransposeOp::verify() {
+  RankedTensorType input = cast<RankedTensorType>(getInput().getType()),
+                   result = cast<RankedTensorType>(getResult().getType());
+  if (input.getRank() != 2 || result.getRank() != 2)
+    return emitOpError() << "needs matrices, not " << input << " and " << result;
+  if (input.getElementType() != result.getElementType() || input.getDimSize(0) != result.getDimSize(1) ||
+      input.getDimSize(1) != result.getDimSize(0))
+    return emitOpError() << "turns " << input << " into " << result;
+  return success();
+}
+
 LogicalResult ScaleColumnsOp::verify() {
   SmallVector<int64_t> shape = shapeOf(getWeight());
   if (shape.size() != 2)

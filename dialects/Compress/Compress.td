@@ -146,6 +146,18 @@ def Compress_UnpermuteRowsOp : Compress_KernelOp<"unpermute_rows", [SameOperands
   let hasVerifier = 1;
 }
 
+def Compress_TransposeOp : Compress_KernelOp<"transpose"> {
+  let summary = "swaps the rows and columns of a weight";
+  let description = [{
+    `out[n, k] = in[k, n]`: ONNX graphs store the weight of a MatMul as [K, N], `lm.linear` reads [N, K].
+    `%w = compress.transpose %stored : tensor<64x128xf16> -> tensor<128x64xf16>`
+  }];
+  let arguments = (ins Compress_Plain:$input);
+  let results = (outs Compress_Plain:$result);
+  let assemblyFormat = "$input attr-dict `:` type($input) `->` type($result)";
+  let hasVerifier = 1;
+}
+
 def Compress_ScaleColumnsOp : Compress_KernelOp<"scale_columns"> {
   let summary = "W[n,k] * s[k]";
   let arguments = (ins Compress_Plain:$weight, Compress_Vector:$scale);

@@ -72,7 +72,7 @@ void ModuleBuilder::addParam(const Parameter &parameter) {
   FloatAttr splat;
   if (const Tensor *stored = parameter.stored) {
     if (DTypeSize(stored->dtype))
-      type = RankedTensorType::get(parameter.shape, typeOf(stored->dtype));
+      type = RankedTensorType::get(stored->shape, typeOf(stored->dtype));
     else
       type = compress::BlocksType::get(builder.getContext(), parameter.shape[0], parameter.shape[1],
                                        DTypeName(stored->dtype));
@@ -91,16 +91,22 @@ Value ModuleBuilder::weight(const std::string &name, StringRef valueName, String
   auto type = RankedTensorType::get(parameter->shape, checkpointType);
   // The last operation of the chain has the plain name.
   Location last = named(valueName);
-  Location converted = parameter->pairedHeads ? named(valueName + "_paired") : last;
-  Location loaded = op.getType() == type ? converted : named(valueName + "_stored");
+  Location converted = parameter->pairedHeads  ? named(valueName + "_paired")
+                       : parameter->transposed ? named(valueName + "_transposed")
+                                               : last;
+  RankedTensorType convertedType =
+      parameter->transposed ? RankedTensorType::get(parameter->stored->shape, checkpointType) : type;
+  Location loaded = op.getType() == convertedType ? converted : named(valueName + "_stored");
 
   Value value =
       lm::LoadParamOp::create(builder, loaded, op.getType(), op.getSymName(),
                               alias.empty() ? StringAttr() : builder.getStringAttr(alias));
   if (isa<compress::BlocksType>(op.getType()))
     value = compress::DequantizeOp::create(builder, converted, type, value);
-  else if (op.getType() != type)
-    value = compress::ConvertOp::create(builder, converted, type, value);
+  else if (op.getType() != convertedType)
+    value = compress::ConvertOp::create(builder, converted, convertedType, value);
+  if (parameter->transposed)
+    value = compress::TransposeOp::create(builder, last, type, value);
   if (parameter->pairedHeads)
     value = compress::UnpermuteRowsOp::create(builder, last, type, value, parameter->pairedHeads);
   return value;

@@ -1,4 +1,6 @@
 #include "CheckpointSource.h"
+#include "ONNXConfig.h"
+#include "ONNXModel.h"
 #include "absl/strings/match.h"
 #include "compressc/Import/GGUFModel.h"
 #include "compressc/runtime/text.h"
@@ -30,7 +32,7 @@ std::string modelName(const fs::path &directory) {
   return name.empty() ? "model" : name;
 }
 
-StatusOr<CheckpointSource> openDirectory(const std::string &directory, bool configOnly) {
+StatusOr<CheckpointSource> readFiles(const std::string &directory) {
   CheckpointSource source;
   source.name = modelName(directory);
   source.configPath = directory + "/config.json";
@@ -41,6 +43,37 @@ StatusOr<CheckpointSource> openDirectory(const std::string &directory, bool conf
       continue;
     COMPRESSC_ASSIGN_OR_RETURN(source.files[name], ReadFile(file, largestSmallFile));
   }
+  return source;
+}
+
+/// The small files lie beside the graph.
+StatusOr<CheckpointSource> openONNX(const std::string &path, bool configOnly) {
+  std::string directory = fs::path(path).parent_path().string();
+  COMPRESSC_ASSIGN_OR_RETURN(CheckpointSource source, readFiles(directory.empty() ? "." : directory));
+  COMPRESSC_ASSIGN_OR_RETURN(ONNXGraph opened, ONNXGraph::Open(path));
+  auto graph = std::make_shared<const ONNXGraph>(std::move(opened));
+  COMPRESSC_ASSIGN_OR_RETURN(ONNXModel model, RaiseONNX(*graph));
+  if (!source.files.count("config.json"))
+    return Invalid(path, ": there is no config.json beside it; put the exported model's there, or "
+                         "one with max_position_embeddings and eos_token_id");
+  std::string warning;
+  COMPRESSC_ASSIGN_OR_RETURN(
+      source.files["config.json"],
+      ONNXConfig(model.config, source.files["config.json"], source.configPath, warning));
+  if (!warning.empty())
+    source.warnings.push_back(warning);
+  if (configOnly)
+    return source;
+  source.onlyParameters = false;
+  source.weights = WeightStore::FromONNX(*graph);
+  source.bind = [graph, model, store = source.weights](std::vector<Parameter> &parameters) {
+    return BindONNX(parameters, model, *graph, *store);
+  };
+  return source;
+}
+
+StatusOr<CheckpointSource> openDirectory(const std::string &directory, bool configOnly) {
+  COMPRESSC_ASSIGN_OR_RETURN(CheckpointSource source, readFiles(directory));
   if (!source.files.count("config.json"))
     return Invalid(directory, ": there is no config.json; give a Hugging Face model directory or a "
                               ".gguf file");
@@ -84,6 +117,14 @@ StatusOr<CheckpointSource> openConfigFile(const std::string &path) {
   return source;
 }
 
+bool hasSafetensors(const std::string &directory) {
+  std::error_code error;
+  for (const fs::directory_entry &entry : fs::directory_iterator(directory, error))
+    if (entry.path().extension() == ".safetensors")
+      return true;
+  return false;
+}
+
 bool startsWithMagic(const std::string &path, const std::string &magic) {
   StatusOr<std::shared_ptr<MappedFile>> file = MappedFile::Open(path);
   return file.ok() && (*file)->size() >= magic.size() &&
@@ -96,8 +137,13 @@ StatusOr<CheckpointSource> OpenCheckpoint(const std::string &path, bool configOn
   std::error_code error;
   if (!fs::exists(path, error))
     return Invalid(path, ": there is no such file or directory");
-  if (fs::is_directory(path, error))
+  if (fs::is_directory(path, error)) {
+    if (std::string graph = path + "/model.onnx"; fs::exists(graph, error) && !hasSafetensors(path))
+      return openONNX(graph, configOnly);
     return openDirectory(path, configOnly);
+  }
+  if (absl::EndsWith(path, ".onnx"))
+    return openONNX(path, configOnly);
   if (absl::EndsWith(path, ".gguf") || startsWithMagic(path, "GGUF"))
     return openGGUF(path, configOnly);
   if (configOnly && absl::EndsWith(path, ".json"))

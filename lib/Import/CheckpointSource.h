@@ -1,4 +1,4 @@
-// The two kinds of checkpoint as the importer sees them: small files, a name and a weight store.
+// The three kinds of checkpoint as the importer sees them: small files, a name and a weight store.
 #pragma once
 
 #include "Parameters.h"
@@ -11,6 +11,9 @@ struct CheckpointSource {
   std::string configPath;                   // for messages
   std::map<std::string, std::string> files; // config.json among them
   std::shared_ptr<WeightStore> weights;     // null when only the configuration was asked for
+  std::vector<std::string> warnings;
+  /// Whether a tensor that is no parameter is worth a warning: a graph has constants too.
+  bool onlyParameters = true;
   /// Binds the parameters to the store's tensors.
   std::function<Status(std::vector<Parameter> &)> bind;
 };

@@ -35,6 +35,7 @@ StatusOr<ImportedModel> ImportModel(mlir::MLIRContext &context, const std::strin
   model.name = source.name;
   model.weights = source.weights;
   model.files = std::move(source.files);
+  model.warnings = std::move(source.warnings);
   std::string &configText = model.files["config.json"];
   COMPRESSC_ASSIGN_OR_RETURN(model.config, ParseModelConfig(configText, source.configPath));
   if (auto generation = model.files.find("generation_config.json"); generation != model.files.end())
@@ -50,9 +51,9 @@ StatusOr<ImportedModel> ImportModel(mlir::MLIRContext &context, const std::strin
     COMPRESSC_RETURN_IF_ERROR(source.bind(parameters));
     if (!chosen)
       dtype = PrevalentType(parameters);
-    auto unused = UnusedTensors(parameters, *source.weights, model.config);
-    if (!unused.empty())
-      model.warnings.push_back(unusedWarning(path, unused));
+    if (source.onlyParameters)
+      if (auto unused = UnusedTensors(parameters, *source.weights, model.config); !unused.empty())
+        model.warnings.push_back(unusedWarning(path, unused));
   }
   COMPRESSC_ASSIGN_OR_RETURN(configText,
                              WithDType(configText, configName(dtype), source.configPath));

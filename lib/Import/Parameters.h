@@ -13,6 +13,7 @@ struct Parameter {
   // When it is bound to a tensor:
   std::string key;                // the store's name
   const Tensor *stored = nullptr; // null without weights
+  bool transposed = false;        // stored as [K, N], see transpose
   int64_t pairedHeads = 0;        // heads whose rows are in GGUF's paired order, see unpermute_rows
 };
 

@@ -1,5 +1,6 @@
 #include "compressc/Import/WeightStore.h"
 #include "compressc/Import/GGUF.h"
+#include "compressc/Import/ONNX.h"
 #include "compressc/runtime/text.h"
 
 namespace compressc {
@@ -21,7 +22,7 @@ StatusOr<std::shared_ptr<WeightStore>> WeightStore::OpenDirectory(const std::str
   store->totalFileBytes = reader.fileBytes();
   for (const auto &[name, stored] : reader.tensors()) {
     Entry &entry = store->entries[name];
-    entry.file = stored.file;
+    entry.owner = stored.file;
     std::optional<DType> dtype = DTypeFromSafetensors(stored.dtype);
     if (dtype == DType::F32 || dtype == DType::F16 || dtype == DType::BF16)
       entry.tensor = viewOf(*dtype, stored.shape, stored.data);
@@ -38,12 +39,35 @@ std::shared_ptr<WeightStore> WeightStore::FromGGUF(const GGUFFile &file) {
   store->totalFileBytes = file.fileBytes();
   for (const GGUFTensor &stored : file.tensors()) {
     Entry &entry = store->entries[stored.name];
-    entry.file = file.mapping();
+    entry.owner = file.mapping();
     StatusOr<DType> dtype = file.dtype(stored);
     if (dtype.ok())
       entry.tensor = viewOf(*dtype, stored.shape, stored.data);
     else
       entry.status = dtype.status();
+  }
+  return store;
+}
+
+std::shared_ptr<WeightStore> WeightStore::FromONNX(const ONNXGraph &graph) {
+  auto store = std::make_shared<WeightStore>();
+  store->source = graph.path();
+  store->totalFileBytes = graph.fileBytes();
+  for (const ONNXValue &value : graph.values()) {
+    if (!value.initializer)
+      continue;
+    const ONNXTensor &stored = *value.initializer;
+    Entry &entry = store->entries[value.name];
+    entry.owner = stored.owner;
+    std::optional<DType> dtype = stored.type == ONNXType::F32    ? std::optional(DType::F32)
+                                 : stored.type == ONNXType::F16  ? std::optional(DType::F16)
+                                 : stored.type == ONNXType::BF16 ? std::optional(DType::BF16)
+                                                                 : std::nullopt;
+    if (dtype)
+      entry.tensor = viewOf(*dtype, stored.shape, stored.data);
+    else
+      entry.status = Invalid(graph.path(), ": initialiser ", Quoted(value.name),
+                             " is not of type F32, F16 or BF16, as weights must be");
   }
   return store;
 }

@@ -29,6 +29,7 @@ Status QuantizeKernel(KernelContext &context, const KernelCall &call);
 Status ScaleColumnsKernel(KernelContext &context, const KernelCall &call);
 Status ScaleRowsKernel(KernelContext &context, const KernelCall &call);
 Status ScaleStatisticsKernel(KernelContext &context, const KernelCall &call);
+Status TransposeKernel(KernelContext &context, const KernelCall &call);
 Status UnpermuteRowsKernel(KernelContext &context, const KernelCall &call);
 
 } // namespace compressc

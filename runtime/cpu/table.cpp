@@ -33,6 +33,7 @@ constexpr Row table[] = {
     {"scale_rows", &ScaleRowsKernel},
     {"scale_statistics", &ScaleStatisticsKernel},
     {"select_rows", &SelectRowsKernel},
+    {"transpose", &TransposeKernel},
     {"unpermute_rows", &UnpermuteRowsKernel},
 };
 

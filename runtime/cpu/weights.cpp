@@ -126,6 +126,43 @@ Status UnpermuteRowsKernel(KernelContext &context, const KernelCall &call) {
   return absl::OkStatus();
 }
 
+namespace {
+
+/// Element must have the size of the tensor's type. Square tiles: each cache line that is read or
+/// written is used whole while it is near.
+template <typename Element>
+void transposeRows(const Tensor &in, const Tensor &out, int64_t begin, int64_t end) {
+  constexpr int64_t tile = 16;
+  const int64_t rows = out.dim(0), columns = out.dim(1);
+  for (int64_t first = begin; first < end; first += tile)
+    for (int64_t k0 = 0; k0 < columns; k0 += tile)
+      for (int64_t n = first; n < std::min(first + tile, end); ++n)
+        for (int64_t k = k0; k < std::min(k0 + tile, columns); ++k)
+          out.as<Element>()[n * columns + k] = in.as<Element>()[k * rows + n];
+}
+
+} // namespace
+
+Status TransposeKernel(KernelContext &context, const KernelCall &call) {
+  COMPRESSC_RETURN_IF_ERROR(CheckCounts(call, "transpose", 1, 1, 1));
+  const Tensor &in = call.inputs[0], &out = call.outputs[0];
+  COMPRESSC_RETURN_IF_ERROR(CheckPlain(in, "transpose: the input"));
+  if (in.rank() != 2)
+    return Invalid("transpose: the input must be a matrix");
+  COMPRESSC_RETURN_IF_ERROR(
+      CheckTensor(out, in.dtype, {in.dim(1), in.dim(0)}, "transpose: the output"));
+  if (in.data == out.data)
+    return Invalid("transpose: the output must not lie on the input");
+  forRanges(context, out.dim(0), std::max<int64_t>(1, elementsPerTask / out.dim(1)),
+            [&](int64_t begin, int64_t end, int) {
+              if (DTypeSize(in.dtype) == 2)
+                transposeRows<uint16_t>(in, out, begin, end);
+              else
+                transposeRows<float>(in, out, begin, end);
+            });
+  return absl::OkStatus();
+}
+
 Status ScaleColumnsKernel(KernelContext &context, const KernelCall &call) {
   COMPRESSC_RETURN_IF_ERROR(CheckCounts(call, "scale_columns", 2, 2, 1));
   COMPRESSC_ASSIGN_OR_RETURN(WeightMatrix weight,

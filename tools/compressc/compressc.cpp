@@ -16,7 +16,8 @@ usage
   compressc MODEL --emit=lm|compress|exec|cpp [--passes=PIPELINE]
   compressc compare BASE.json NEW.json [--perplexity BASE.json NEW.json]
 
-  MODEL is a Hugging Face directory (safetensors) or a .gguf file: Llama, Qwen2 or Qwen3.
+  MODEL is a Hugging Face directory (safetensors), a .gguf file, or a .onnx file (operator set 23)
+  or its directory, with config.json beside it: Llama, Qwen2 or Qwen3.
   OUT gets model/ (a Hugging Face directory: compressed-tensors where packed), run (scores and
   generates: `OUT/run --help`) and report.json (what each pass chose, and its error).
 

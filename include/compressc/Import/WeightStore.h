@@ -10,6 +10,7 @@
 namespace compressc {
 
 class GGUFFile;
+class ONNXGraph;
 
 /// Tensors by key: the name that the file gives them. Plain F32, F16 and BF16, and GGUF blocks; a
 /// tensor of another type is an error only for who asks for it. Keeps the files mapped.
@@ -18,6 +19,8 @@ public:
   /// The safetensors files of a Hugging Face directory.
   static StatusOr<std::shared_ptr<WeightStore>> OpenDirectory(const std::string &directory);
   static std::shared_ptr<WeightStore> FromGGUF(const GGUFFile &file);
+  /// The initialisers of a graph; external data stays mapped.
+  static std::shared_ptr<WeightStore> FromONNX(const ONNXGraph &graph);
 
   /// The tensor; an error that names file and tensor when there is none or its type is not
   /// supported.
@@ -37,7 +40,7 @@ private:
   struct Entry {
     Status status; // why the tensor can't be read
     Tensor tensor;
-    std::shared_ptr<MappedFile> file;
+    std::shared_ptr<const void> owner; // a mapped file, or memory
   };
 
   std::string source;

@@ -35,6 +35,22 @@ func.func @convert(%w: tensor<8xf32>) {
 }
 
 // -----
+func.func @transpose_vector(%w: tensor<64xf16>) {
+  // expected-error @+1 {{needs matrices, not 'tensor<64xf16>' and 'tensor<64xf16>'}}
+  %0 = compress.transpose %w : tensor<64xf16> -> tensor<64xf16>
+  return
+}
+
+// -----
+
+func.func @transpose_shape(%w: tensor<6x64xf16>) {
+  // expected-error @+1 {{turns 'tensor<6x64xf16>' into 'tensor<6x64xf16>'}}
+  %0 = compress.transpose %w : tensor<6x64xf16> -> tensor<6x64xf16>
+  return
+}
+
+// -----
+
 func.func @unpermute_odd(%w: tensor<6x64xf16>) {
   // expected-error@+1 {{can't split 6 rows in 2 heads of even size}}
   %0 = compress.unpermute_rows %w heads 2 : tensor<6x64xf16>

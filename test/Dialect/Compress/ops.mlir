@@ -39,6 +39,8 @@ func.func @decoding(%p: !compress.packed<8x64, bits = 4, group = 32, asymmetric,
   %1 = compress.dequantize %b : !compress.blocks<8x64, q8_0> -> tensor<8x64xf16>
   // CHECK: compress.convert %{{.*}} : tensor<8x64xf16> -> tensor<8x64xbf16>
   %2 = compress.convert %1 : tensor<8x64xf16> -> tensor<8x64xbf16>
+  // CHECK: compress.transpose %{{.*}} : tensor<8x64xf16> -> tensor<64x8xf16>
+  %transposed = compress.transpose %1 : tensor<8x64xf16> -> tensor<64x8xf16>
   // CHECK: compress.unpermute_rows %{{.*}} heads 2 : tensor<8x64xf16>
   %3 = compress.unpermute_rows %1 heads 2 : tensor<8x64xf16>
   return

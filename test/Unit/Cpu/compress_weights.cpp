@@ -131,6 +131,28 @@ TEST(CompressWeights, UnpermuteUndoesTheLlamaPermutation) {
   }
 }
 
+TEST(CompressWeights, Transposes) {
+  Kernels kernels;
+  for (auto [rows, columns] : {std::pair<int64_t, int64_t>{1, 1}, {3, 50}, {37, 16}, {64, 33}}) {
+    std::vector<float> values = RandomMatrix(rows, columns, 5);
+    Owned in({rows, columns}, values), out(DType::F32, {columns, rows});
+    Owned half(DType::F16, {rows, columns}), halfOut(DType::F16, {columns, rows});
+    for (int64_t i = 0; i < rows * columns; ++i)
+      half.tensor.as<uint16_t>()[i] = uint16_t(i);
+    ASSERT_STATUS_OK(kernels.run("transpose", {in}, {out}));
+    ASSERT_STATUS_OK(kernels.run("transpose", {half}, {halfOut}));
+    for (int64_t n = 0; n < columns; ++n)
+      for (int64_t k = 0; k < rows; ++k) {
+        EXPECT_EQ(out.floats()[n * rows + k], values[k * columns + n]);
+        EXPECT_EQ(halfOut.tensor.as<uint16_t>()[n * rows + k], uint16_t(k * columns + n));
+      }
+  }
+  Owned square(DType::F32, {4, 4}), vector(DType::F32, {4}), flat(DType::F32, {2, 8});
+  EXPECT_TRUE(Fails(kernels.run("transpose", {square}, {square}), "must not lie"));
+  EXPECT_TRUE(Fails(kernels.run("transpose", {vector}, {vector}), "must be a matrix"));
+  EXPECT_TRUE(Fails(kernels.run("transpose", {square}, {flat}), "the output"));
+}
+
 TEST(CompressWeights, ScalesColumnsAndRows) {
   Kernels kernels;
   std::vector<float> w = RandomMatrix(4, 6, 9), columns = {1, 2, 0.5f, -1, 3, 4},

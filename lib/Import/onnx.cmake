@@ -1,0 +1,27 @@
+# ONNX files: no MLIR. The schema is the one that the pinned onnx wheel carries; protobuf is linked
+# statically, and only into the compiler.
+find_program(COMPRESSC_PROTOC protoc REQUIRED)
+find_library(COMPRESSC_PROTOBUF libprotobuf-lite.a REQUIRED)
+find_path(COMPRESSC_ONNX_SCHEMA onnx/onnx.proto REQUIRED
+  PATHS "${PROJECT_SOURCE_DIR}/.venv/lib" NO_DEFAULT_PATH
+  PATH_SUFFIXES python3.11/site-packages python3.12/site-packages python3.13/site-packages
+  DOC "Directory that holds onnx/onnx.proto (tools/setup.sh installs it)")
+
+set(generated "${CMAKE_CURRENT_BINARY_DIR}/onnx-schema")
+file(MAKE_DIRECTORY "${generated}")
+add_custom_command(
+  OUTPUT "${generated}/onnx.pb.cc" "${generated}/onnx.pb.h"
+  COMMAND "${COMPRESSC_PROTOC}" "--cpp_out=lite:${generated}" -I "${COMPRESSC_ONNX_SCHEMA}/onnx"
+          "${COMPRESSC_ONNX_SCHEMA}/onnx/onnx.proto"
+  DEPENDS "${COMPRESSC_ONNX_SCHEMA}/onnx/onnx.proto")
+set_source_files_properties("${generated}/onnx.pb.cc" PROPERTIES COMPILE_OPTIONS -w)
+
+add_library(CompresscONNX STATIC
+  ${CMAKE_CURRENT_LIST_DIR}/ONNX.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/ONNXEvaluate.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/ONNXReader.cpp
+  "${generated}/onnx.pb.cc")
+target_include_directories(CompresscONNX PUBLIC ${PROJECT_SOURCE_DIR}/include)
+target_include_directories(CompresscONNX SYSTEM PRIVATE "${generated}")
+target_link_libraries(CompresscONNX PUBLIC CompresscCore CompresscHeaders
+                                    PRIVATE "${COMPRESSC_PROTOBUF}")

@@ -1,0 +1,52 @@
+#!/usr/bin/env python3
+"""Writes broken copies of an ONNX model into a directory, each named after what is wrong with it.
+
+usage: spoil_onnx.py MODEL.onnx DIRECTORY
+"""
+import sys
+from pathlib import Path
+
+import onnx
+
+
+def operator(model):
+    next(n for n in model.graph.node if n.op_type == "Sigmoid").op_type = "Sqrt"
+
+
+def version(model):
+    model.opset_import[0].version = 17
+
+
+def missing(model):
+    largest = max(model.graph.initializer, key=lambda tensor: len(tensor.raw_data))
+    model.graph.initializer.remove(largest)
+
+
+def cycle(model):
+    last = model.graph.node[-1]
+    node = next(n for n in model.graph.node if n.op_type == "MatMul")
+    node.input[0] = last.output[0]
+
+
+def huge(model):
+    model.graph.initializer[0].dims[:] = [2**40, 2**40]
+
+
+def outside(model):
+    onnx.external_data_helper.set_external_data(model.graph.initializer[0], location="../x")
+    model.graph.initializer[0].ClearField("raw_data")
+    model.graph.initializer[0].data_location = onnx.TensorProto.EXTERNAL
+
+
+def noncausal(model):
+    next(n for n in model.graph.node if n.op_type == "LessOrEqual").op_type = "GreaterOrEqual"
+
+
+def main():
+    for spoil in (operator, version, missing, cycle, huge, outside, noncausal):
+        model = onnx.load(sys.argv[1])
+        spoil(model)
+        (Path(sys.argv[2]) / f"{spoil.__name__}.onnx").write_bytes(model.SerializeToString())
+
+
+main()
