@@ -59,7 +59,9 @@ public:
     report.parameters = plan.parameters;
     report.originalWeightBytes = plan.originalWeightBytes;
     COMPRESSC_RETURN_IF_ERROR(checkCalibration());
-    COMPRESSC_ASSIGN_OR_RETURN(writer, SafetensorsWriter::Create(options.output, plan.entries));
+    if (!options.output.empty()) {
+      COMPRESSC_ASSIGN_OR_RETURN(writer, SafetensorsWriter::Create(options.output, plan.entries));
+    }
     for (lm::ParamOp param : plan.unchanged) {
       COMPRESSC_ASSIGN_OR_RETURN(const Tensor *tensor, stored(param));
       COMPRESSC_RETURN_IF_ERROR(checkFinite(*tensor, param.getSymName()));
@@ -68,6 +70,8 @@ public:
     for (func::FuncOp function : module.getOps<func::FuncOp>())
       if (!function.isExternal())
         COMPRESSC_RETURN_IF_ERROR(evaluate(function));
+    if (!writer)
+      return report;
     COMPRESSC_RETURN_IF_ERROR(writer->finish());
     report.weightBytes = writer->fileBytes();
     BindWeights(module, weights);
@@ -88,7 +92,7 @@ private:
   /// What is missing is said before any work starts.
   Status checkCalibration() {
     bool observes = false;
-    module.walk([&](compress::ObserveOp) { observes = true; });
+    module.walk([&](Operation *op) { observes |= IsObservation(op); });
     if (observes && (!options.calibration || options.calibration->samples.empty()))
       return Invalid("the pipeline observes activations: give calibration data with --calibration FILE");
     return absl::OkStatus();
@@ -106,6 +110,8 @@ private:
         continue;
       if (auto block = dyn_cast<lm::BlockOp>(op))
         COMPRESSC_RETURN_IF_ERROR(observe(block));
+      else if (IsObservation(&op))
+        COMPRESSC_RETURN_IF_ERROR(runOverCalibration(llvm::to_vector_of<Value>(op.getResults())));
       COMPRESSC_RETURN_IF_ERROR(evaluateWeights(&op));
       COMPRESSC_RETURN_IF_ERROR(advanceStream(&op));
       forgetAfter(&op);
@@ -117,7 +123,7 @@ private:
 
   bool hasWork(Operation *op) {
     bool work = llvm::any_of(op->getResults(), [&](Value result) { return stream.contains(result); });
-    op->walk([&](Operation *inner) { work |= isa<compress::ObserveOp, compress::RemarkOp>(inner); });
+    op->walk([&](Operation *inner) { work |= IsObservation(inner) || isa<compress::RemarkOp>(inner); });
     for (const BoundWeight &weight : weights)
       work |= topLevel(weight.uses.front()->getOwner()) == op;
     return work;
@@ -129,7 +135,10 @@ private:
   void findStream(func::FuncOp function) {
     stream.clear();
     SmallVector<Value> observed;
-    function.walk([&](compress::ObserveOp observe) { observed.push_back(observe.getInput()); });
+    function.walk([&](Operation *op) {
+      if (IsObservation(op))
+        llvm::append_range(observed, op->getOperands());
+    });
     for (Value value : RunTimeSlice(observed)) {
       Operation *op = value.getDefiningOp();
       if (op && isa<func::FuncOp>(op->getParentOp()) && isa<RankedTensorType>(value.getType()))
@@ -152,6 +161,12 @@ private:
     return result;
   }
 
+  /// Whether a value has a row for each token, and is no statistic.
+  static bool isHidden(Value value) {
+    auto type = dyn_cast<RankedTensorType>(value.getType());
+    return type && !type.hasStaticShape();
+  }
+
   /// Runs the slice behind `outputs` over all calibration batches. Statistics accumulate; hidden states
   /// are kept for each batch.
   Status runOverCalibration(ArrayRef<Value> outputs) {
@@ -164,7 +179,7 @@ private:
     SmallVector<Value> expressions;
     for (Operation *op : first.ops()) {
       if (op->getNumResults() == 0 || times.get(op->getResult(0)) != BindingTime::Run)
-        if (!isa<compress::ObserveOp>(op))
+        if (!IsObservation(op))
           continue;
       for (Value operand : op->getOperands()) {
         if (IsQuantized(operand))
@@ -194,13 +209,13 @@ private:
       }
       COMPRESSC_RETURN_IF_ERROR(session->run(entry, &batches[index], inputs));
       for (size_t i = 0; i < outputs.size(); ++i)
-        if (isa<RankedTensorType>(outputs[i].getType())) {
+        if (isHidden(outputs[i])) {
           COMPRESSC_ASSIGN_OR_RETURN(Tensor output, session->output(entry, i));
           results[i].push_back(CopyTensor(output));
         }
     }
     for (size_t i = 0; i < outputs.size(); ++i) {
-      if (isa<RankedTensorType>(outputs[i].getType())) {
+      if (isHidden(outputs[i])) {
         states[outputs[i]] = std::move(results[i]);
         continue;
       }
@@ -215,7 +230,10 @@ private:
   /// the hidden states that leave the layer.
   Status observe(lm::BlockOp block) {
     SmallVector<Value> pending;
-    block.getBody().walk([&](compress::ObserveOp op) { pending.push_back(op.getStatistics()); });
+    block.getBody().walk([&](Operation *op) {
+      if (IsObservation(op))
+        llvm::append_range(pending, op->getResults());
+    });
     while (!pending.empty()) {
       SmallVector<Value> ready, waiting;
       for (Value statistics : pending)
@@ -242,7 +260,7 @@ private:
     llvm::DenseSet<Value> seen;
     SmallVector<Value> work;
     Operation *self = value.getDefiningOp();
-    if (isa<compress::ObserveOp>(self))
+    if (IsObservation(self))
       llvm::append_range(work, self->getOperands());
     else
       work.push_back(value);
