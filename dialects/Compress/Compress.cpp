@@ -157,6 +157,10 @@ LogicalResult ObserveOp::verify() {
                       "makes statistics of");
 }
 
+LogicalResult ObserveCosineOp::verify() {
+  return verifyExtent(*this, shapeOf(getInfluence())[0], 2, "makes");
+}
+
 LogicalResult CalibratedOp::verify() {
   return verifyExtent(*this, getStatistics().getType().getWidth(), shapeOf(getInput())[1],
                       "needs statistics of");
@@ -259,6 +263,19 @@ LogicalResult OutputErrorOp::verify() {
   return verifyExtent(*this, shapeOf(getError())[0], 1, "makes");
 }
 
+LogicalResult ChooseOp::verify() {
+  size_t candidates = getCandidates().size();
+  if (getScores().size() != candidates || getChosen().size() != candidates)
+    return emitOpError() << "has " << candidates << " candidates, but " << getScores().size() << " scores and "
+                         << getChosen().size() << " flags";
+  if (int64_t(getCount()) < 1 || getCount() > candidates)
+    return emitOpError() << "can't pick " << int64_t(getCount()) << " of " << candidates << " candidates";
+  for (Value score : getScores())
+    if (shapeOf(score)[0] < 1)
+      return emitOpError() << "needs scores of one element or more";
+  return success();
+}
+
 LogicalResult RemarkOp::verify() {
   return verifyExtent(*this, shapeOf(getValues())[0], getFields().size(), "names");
 }
@@ -268,6 +285,7 @@ OpFoldResult ConvertOp::fold(FoldAdaptor) {
 }
 
 bool ObserveOp::accumulates() { return true; }
+bool ObserveCosineOp::accumulates() { return true; }
 bool OutputErrorOp::readsPacked(unsigned operand) { return operand == 1; }
 bool DequantizeOp::readsPacked(unsigned operand) { return true; }
 

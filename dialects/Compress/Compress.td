@@ -92,6 +92,21 @@ def Compress_ObserveOp : Compress_KernelOp<"observe", [], ["accumulates"]> {
   let hasVerifier = 1;
 }
 
+def Compress_ObserveCosineOp
+    : Compress_KernelOp<"observe_cosine", [AllTypesMatch<["input", "output"]>], ["accumulates"]> {
+  let summary = "how far two activations are from parallel, over the calibration tokens";
+  let description = [{
+    `influence` [2]: the mean over the tokens t of 1 - cos(input_t, output_t), and their number. Of a
+    layer's input and output it is the layer's block influence (Men et al., ShortGPT, 2024). A token of
+    which one row is 0 counts 1, of which both are, 0.
+    `%b = compress.observe_cosine %x, %y : tensor<?x576xf32> -> tensor<2xf32>`
+  }];
+  let arguments = (ins Compress_Rows:$input, Compress_Rows:$output);
+  let results = (outs Compress_Vector:$influence);
+  let assemblyFormat = "$input `,` $output attr-dict `:` type($input) `->` type($influence)";
+  let hasVerifier = 1;
+}
+
 def Compress_CalibratedOp : Compress_Op<"calibrated", [Pure, AllTypesMatch<["input", "result"]>]> {
   let summary = "an activation together with its statistics";
   let description = [{
@@ -246,6 +261,30 @@ def Compress_OutputErrorOp : Compress_KernelOp<"output_error", [], ["readsPacked
   let results = (outs Compress_Vector:$error);
   let assemblyFormat = [{
     $weight `,` $approximation `,` $statistics attr-dict `:` functional-type(operands, results)
+  }];
+  let hasVerifier = 1;
+}
+
+def Compress_ChooseOp : Compress_Op<"choose", [Pure]> {
+  let summary = "picks the candidates with the least score";
+  let description = [{
+    What a pass can't decide before numbers are known: `count` of the flags are true, those whose scores
+    (the first element of each) are least; of equal ones the first. Each flag selects between values of
+    the program (`arith.select`). `resolve` evaluates the scores on the calibration tokens, puts
+    constants in place of the flags, and reports each candidate with its score under the name `field`.
+    Until then every rewrite sees the program as a whole, whatever is chosen.
+
+    ```mlir
+    %d:3 = compress.choose "prune-layers" 1 of ["layer 0", "layer 1", "layer 2"] by "influence" %b0, %b1, %b2
+        : (tensor<2xf32>, tensor<2xf32>, tensor<2xf32>) -> (i1, i1, i1)
+    %g1 = arith.select %d#0, %h0, %h1 : tensor<?x576xf32>
+    ```
+  }];
+  let arguments = (ins StrAttr:$pass, I64Attr:$count, StrArrayAttr:$candidates, StrAttr:$field,
+                       Variadic<Compress_Vector>:$scores);
+  let results = (outs Variadic<I1>:$chosen);
+  let assemblyFormat = [{
+    $pass $count `of` $candidates `by` $field $scores attr-dict `:` functional-type($scores, $chosen)
   }];
   let hasVerifier = 1;
 }

@@ -30,6 +30,12 @@ FailureOr<std::vector<BoundWeight>> FindBoundWeights(ModuleOp module) {
   llvm::StringMap<Value> names;
   llvm::MapVector<StringRef, Operation *> unchanged; // parameters that are read as they are, and by what
   Type checkpoint = CheckpointType(module);
+  WalkResult open = module.walk([](compress::ChooseOp choose) {
+    choose.emitError() << choose.getPass() << " chooses by calibration data; that must be resolved before";
+    return WalkResult::interrupt();
+  });
+  if (open.wasInterrupted())
+    return failure();
   for (func::FuncOp function : module.getOps<func::FuncOp>()) {
     if (function.isExternal())
       continue;

@@ -70,16 +70,41 @@ std::optional<json> QuantizationConfig(ModuleOp module) {
               {"config_groups", groups}};
 }
 
+/// Cuts what the configuration says of each layer down to those that are left.
+static void keepLayers(json &config, const std::vector<int64_t> &layers) {
+  auto count = config.find("num_hidden_layers");
+  if (layers.empty() || count == config.end() || !count->is_number_integer())
+    return;
+  auto before = count->get<int64_t>();
+  if (auto types = config.find("layer_types"); types != config.end() && types->is_array()) {
+    json kept = json::array();
+    for (int64_t layer : layers)
+      if (size_t(layer) < types->size())
+        kept.push_back((*types)[size_t(layer)]);
+    *types = std::move(kept);
+  }
+  // Qwen2: the first layer with a window.
+  if (auto windows = config.find("max_window_layers"); windows != config.end() && windows->is_number_integer()) {
+    auto first = windows->get<int64_t>();
+    *windows = llvm::count_if(layers, [&](int64_t layer) { return layer < first; }) + std::max<int64_t>(0, first - before);
+  }
+  *count = int64_t(layers.size());
+}
+
 Status WriteModelFiles(const std::string &directory, const std::map<std::string, std::string> &files,
-                       const std::optional<json> &quantization) {
+                       const ConfigChanges &changes) {
   for (const auto &[name, contents] : files) {
     std::string text = contents;
-    if (name == "config.json" && quantization) {
+    if (name == "config.json") {
       json config = json::parse(contents, nullptr, false);
       if (!config.is_object())
         return Invalid("config.json is not a JSON object");
-      config["quantization_config"] = *quantization;
-      text = config.dump(2) + "\n";
+      json original = config;
+      keepLayers(config, changes.layers);
+      if (changes.quantization)
+        config["quantization_config"] = *changes.quantization;
+      if (config != original)
+        text = config.dump(2) + "\n";
     }
     COMPRESSC_RETURN_IF_ERROR(WriteFileAtomically(directory + "/" + name, text));
   }

@@ -26,6 +26,12 @@ std::vector<Batch> makeBatches(const CalibrationSet &calibration, int64_t batchT
   return result;
 }
 
+/// Whether a value has a row for each token, and is no statistic.
+bool isHidden(Value value) {
+  auto type = dyn_cast<RankedTensorType>(value.getType());
+  return type && !type.hasStaticShape();
+}
+
 /// Where results are most of the arena it is kept for them; else they are copied out of it.
 bool copiesOut(int64_t outputBytes, int64_t arenaBytes) { return outputBytes < arenaBytes / 2; }
 
@@ -42,7 +48,9 @@ Tensor tensorOf(const BufferDecl &decl, int64_t rows) {
 } // namespace
 
 Status CheckCalibration(ModuleOp module, const MaterializeOptions &options) {
-  bool observes = module.walk([](compress::ObserveOp) { return WalkResult::interrupt(); }).wasInterrupted();
+  bool observes = module
+                      .walk([](Operation *op) { return IsObservation(op) ? WalkResult::interrupt() : WalkResult::advance(); })
+                      .wasInterrupted();
   if (observes && (!options.calibration || options.calibration->samples.empty()))
     return Invalid("the pipeline observes activations: give calibration data with --calibration FILE");
   return absl::OkStatus();
@@ -126,7 +134,7 @@ Status Evaluator::runOverCalibration(Operation *op, ArrayRef<Value> outputs, boo
   llvm::SetVector<Value> expressions;
   for (Operation *inner : first.ops()) {
     if (inner->getNumResults() == 0 || times.get(inner->getResult(0)) != BindingTime::Run)
-      if (!isa<compress::ObserveOp>(inner))
+      if (!IsObservation(inner))
         continue;
     for (Value operand : inner->getOperands()) {
       operand = FromOutside(operand);
@@ -167,13 +175,13 @@ Status Evaluator::runOverCalibration(Operation *op, ArrayRef<Value> outputs, boo
     for (Value value : replaced)
       states[value][index] = {};
     for (size_t i = 0; i < outputs.size(); ++i)
-      if (isa<RankedTensorType>(outputs[i].getType())) {
+      if (isHidden(outputs[i])) {
         COMPRESSC_ASSIGN_OR_RETURN(Tensor output, session->output(entry, i));
         results[i].push_back(CopyTensor(output));
       }
   }
   for (size_t i = 0; i < outputs.size(); ++i) {
-    if (isa<RankedTensorType>(outputs[i].getType())) {
+    if (isHidden(outputs[i])) {
       states[outputs[i]] = std::move(results[i]);
       continue;
     }
@@ -188,7 +196,10 @@ Status Evaluator::runOverCalibration(Operation *op, ArrayRef<Value> outputs, boo
 
 Status Evaluator::observe(Operation *op, bool advances) {
   SmallVector<Value> pending;
-  op->walk([&](compress::ObserveOp observe) { pending.push_back(observe.getStatistics()); });
+  op->walk([&](Operation *inner) {
+    if (IsObservation(inner))
+      llvm::append_range(pending, inner->getResults());
+  });
   while (!pending.empty()) {
     SmallVector<Value> ready, waiting;
     for (Value statistics : pending)
@@ -221,7 +232,7 @@ bool Evaluator::dependsOn(Value value, ArrayRef<Value> others) {
   llvm::DenseSet<Value> seen;
   SmallVector<Value> work;
   Operation *self = value.getDefiningOp();
-  if (isa<compress::ObserveOp>(self))
+  if (IsObservation(self))
     llvm::append_range(work, self->getOperands());
   else
     work.push_back(value);
@@ -336,7 +347,7 @@ void Evaluator::estimateCalibration(const Schedule &schedule, ArrayRef<Value> ou
   const EntryPoint &entry = schedule.entries.front();
   for (auto [index, output] : llvm::enumerate(outputs)) {
     const BufferDecl &decl = schedule.buffers[entry.outputs[index]];
-    if (!isa<RankedTensorType>(output.getType())) {
+    if (!isHidden(output)) {
       evaluated[output] = counted(tensorOf(decl, 0));
       continue;
     }

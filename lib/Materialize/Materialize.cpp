@@ -45,7 +45,9 @@ public:
     report.parameters = plan.parameters;
     report.originalWeightBytes = plan.originalWeightBytes;
     COMPRESSC_RETURN_IF_ERROR(CheckCalibration(module, options));
-    COMPRESSC_ASSIGN_OR_RETURN(writer, SafetensorsWriter::Create(options.output, plan.entries));
+    if (!options.output.empty()) {
+      COMPRESSC_ASSIGN_OR_RETURN(writer, SafetensorsWriter::Create(options.output, plan.entries));
+    }
     for (lm::ParamOp param : plan.unchanged) {
       COMPRESSC_ASSIGN_OR_RETURN(const Tensor *tensor, stored(param));
       COMPRESSC_RETURN_IF_ERROR(checkFinite(*tensor, param.getSymName()));
@@ -54,6 +56,8 @@ public:
     for (func::FuncOp function : module.getOps<func::FuncOp>())
       if (!function.isExternal())
         COMPRESSC_RETURN_IF_ERROR(evaluate(function));
+    if (!writer)
+      return report;
     COMPRESSC_RETURN_IF_ERROR(writer->finish());
     report.weightBytes = writer->fileBytes();
     BindWeights(module, weights);

@@ -12,7 +12,10 @@ Operation *TopLevel(Operation *op) {
 
 static llvm::SetVector<Value> calibrationStream(func::FuncOp function) {
   SmallVector<Value> observed;
-  function.walk([&](compress::ObserveOp observe) { observed.push_back(observe.getInput()); });
+  function.walk([&](Operation *op) {
+    if (IsObservation(op))
+      llvm::append_range(observed, op->getOperands());
+  });
   llvm::SetVector<Value> stream;
   for (Value value : RunTimeSlice(observed)) {
     Operation *op = value.getDefiningOp();
@@ -23,7 +26,8 @@ static llvm::SetVector<Value> calibrationStream(func::FuncOp function) {
 }
 
 static bool observes(Operation *op) {
-  return op->walk([](compress::ObserveOp) { return WalkResult::interrupt(); }).wasInterrupted();
+  return op->walk([](Operation *inner) { return IsObservation(inner) ? WalkResult::interrupt() : WalkResult::advance(); })
+      .wasInterrupted();
 }
 
 bool StepPlan::calibrates(Operation *op) const {

@@ -7,6 +7,7 @@
 #include "compressc/Import/Import.h"
 #include "compressc/Materialize/BlockStore.h"
 #include "compressc/Materialize/CalibrationData.h"
+#include "compressc/Materialize/Resolve.h"
 #include "compressc/Pipelines/Pipelines.h"
 #include "compressc/Target/EmitCpp.h"
 #include "compressc/Target/HostCompiler.h"
@@ -150,6 +151,9 @@ public:
     if (options.emit == "compress")
       return print(module);
     if (options.emit == "exec" || options.emit == "cpp") {
+      if (std::string pass = OpenChoice(module); !pass.empty())
+        return Invalid("--emit=", options.emit, ": ", pass, " chooses by calibration data, so the schedule is still open; compile ",
+                       "with -o OUT and --calibration FILE, or print --emit=compress");
       auto weights = FindBoundWeights(module);
       if (failed(weights))
         return Invalid("the pipeline's result can't be stored");
@@ -268,8 +272,8 @@ private:
     std::string checkpointType;
     llvm::raw_string_ostream(checkpointType) << CheckpointType(module);
     COMPRESSC_ASSIGN_OR_RETURN(MaterializeReport result, materializeModule(module, materialize));
-    auto quantization = QuantizationConfig(module);
-    COMPRESSC_RETURN_IF_ERROR(WriteModelFiles(staging->path() + "/model", model.files, quantization));
+    ConfigChanges changes{QuantizationConfig(module), layers};
+    COMPRESSC_RETURN_IF_ERROR(WriteModelFiles(staging->path() + "/model", model.files, changes));
 
     ModelInfo info;
     info.name = model.name;
@@ -405,9 +409,17 @@ private:
         message = diagnostic.str();
       return success();
     });
-    auto result = Materialize(module, materialize);
+    auto result = resolveAndMaterialize(module, materialize);
     if (!result.ok() && !message.empty())
       return WithContext(result.status(), message);
+    return result;
+  }
+
+  StatusOr<MaterializeReport> resolveAndMaterialize(ModuleOp module, const MaterializeOptions &materialize) {
+    COMPRESSC_ASSIGN_OR_RETURN(std::vector<Decision> choices, Resolve(module, materialize));
+    layers = RenumberLayers(module);
+    COMPRESSC_ASSIGN_OR_RETURN(MaterializeReport result, Materialize(module, materialize));
+    result.decisions.insert(result.decisions.begin(), choices.begin(), choices.end());
     return result;
   }
 
@@ -424,6 +436,7 @@ private:
   const CompileOptions &options;
   raw_ostream &out;
   ImportedModel model;
+  std::vector<int64_t> layers; // original numbers of those that are left
 };
 
 } // namespace

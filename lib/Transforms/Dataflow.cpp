@@ -7,6 +7,11 @@ using namespace mlir;
 
 namespace compressc {
 
+bool IsObservation(Operation *op) {
+  auto kernel = dyn_cast<exec::KernelOpInterface>(op);
+  return kernel && kernel.accumulates();
+}
+
 BindingTime BindingTimes::get(Value value) {
   if (auto found = known.find(value); found != known.end())
     return found->second;
@@ -16,7 +21,7 @@ BindingTime BindingTimes::get(Value value) {
     time = block ? get(block.getInputs()[argument.getArgNumber()]) : BindingTime::Run;
   } else {
     Operation *op = value.getDefiningOp();
-    if (isa<compress::ObserveOp>(op))
+    if (IsObservation(op))
       time = BindingTime::Calibration;
     else if (isa<lm::CacheOp>(op))
       time = BindingTime::Run;

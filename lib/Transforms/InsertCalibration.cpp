@@ -1,7 +1,6 @@
 // Observe the input of every linear on calibration tokens.
-#include "compressc/Transforms/Dataflow.h"
+#include "CalibrationStream.h"
 #include "compressc/Transforms/Passes.h"
-#include "mlir/IR/IRMapping.h"
 #include "llvm/ADT/MapVector.h"
 
 using namespace mlir;
@@ -55,12 +54,12 @@ struct InsertCalibration : impl::InsertCalibrationBase<InsertCalibration> {
     for (func::FuncOp function : ModelFunctions(getOperation())) {
       std::vector<lm::BlockOp> blocks = DeployedBlocks(function);
       while (!blocks.empty() && findSites(blocks.back()).empty())
-        blocks.pop_back(); // nothing to observe from here on
+        blocks.pop_back();
       if (propagation == "quantized")
         for (lm::BlockOp block : blocks)
           observeInPlace(block);
-      else
-        observeCopies(blocks);
+      else if (!blocks.empty())
+        observeCopies(function, blocks.back());
     }
   }
 
@@ -76,37 +75,49 @@ struct InsertCalibration : impl::InsertCalibrationBase<InsertCalibration> {
   }
 
   /// A second stream of hidden states runs through copies of the layers, which observe.
-  void observeCopies(ArrayRef<lm::BlockOp> blocks) {
-    IRMapping stream; // deployed hidden states -> those of the copies
-    for (lm::BlockOp block : blocks) {
-      Sites sites = findSites(block);
-      OpBuilder builder(block);
-      IRMapping inside = stream;
-      auto copy = cast<lm::BlockOp>(builder.clone(*block, inside));
-
-      SmallVector<Value> statistics;
-      for (auto &[input, linears] : sites) {
-        Value observed = inside.lookupOrDefault(input);
-        insertAfter(builder, observed, copy);
-        statistics.push_back(
-            compress::ObserveOp::create(builder, Named(input.getLoc(), "statistics"), statisticsType(input), observed));
+  void observeCopies(func::FuncOp function, lm::BlockOp last) {
+    CalibrationStream stream;
+    for (Operation *op : DeployedOps(function)) {
+      if (op->getParentOp() != function)
+        continue;
+      auto block = dyn_cast<lm::BlockOp>(op);
+      if (!block) {
+        stream.follow(op);
+        continue;
       }
-      copy.yield().getValuesMutable().append(statistics);
-      SmallVector<Type> types(copy.getResultTypes());
-      llvm::append_range(types, TypeRange(ValueRange(statistics)));
-      builder.setInsertionPoint(copy);
-      auto observing =
-          lm::BlockOp::create(builder, copy.getLoc(), copy.getLayer(), copy.getInputs(), types);
-      observing.getBody().takeBody(copy.getBody());
-      copy.erase();
+      observeCopy(stream, block);
+      if (block == last)
+        return; // nothing to observe from here on
+    }
+  }
 
-      for (auto [result, mapped] : llvm::zip(block.getResults(), observing.getResults()))
-        stream.map(result, mapped);
-      unsigned next = block.getNumResults();
-      for (auto &[input, linears] : sites) {
-        insertAfter(builder, input, block);
-        attach(builder, input, observing.getResult(next++), linears);
-      }
+  void observeCopy(CalibrationStream &stream, lm::BlockOp block) {
+    Sites sites = findSites(block);
+    IRMapping inside;
+    lm::BlockOp copy = stream.copyLayer(block, inside);
+
+    OpBuilder builder(copy);
+    SmallVector<Value> statistics;
+    for (auto &[input, linears] : sites) {
+      Value observed = inside.lookupOrDefault(input);
+      insertAfter(builder, observed, copy);
+      statistics.push_back(
+          compress::ObserveOp::create(builder, Named(input.getLoc(), "statistics"), statisticsType(input), observed));
+    }
+    copy.yield().getValuesMutable().append(statistics);
+    SmallVector<Type> types(copy.getResultTypes());
+    llvm::append_range(types, TypeRange(ValueRange(statistics)));
+    builder.setInsertionPoint(copy);
+    auto observing = lm::BlockOp::create(builder, copy.getLoc(), copy.getLayer(), copy.getInputs(), types);
+    observing.getBody().takeBody(copy.getBody());
+    copy.erase();
+
+    for (auto [result, mapped] : llvm::zip(block.getResults(), observing.getResults()))
+      stream.map(result, mapped);
+    unsigned next = block.getNumResults();
+    for (auto &[input, linears] : sites) {
+      insertAfter(builder, input, block);
+      attach(builder, input, observing.getResult(next++), linears);
     }
   }
 };

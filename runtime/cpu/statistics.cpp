@@ -1,4 +1,4 @@
-// Calibration statistics: what `observe` accumulates, and how it changes when columns are scaled.
+// Calibration statistics: what observations accumulate, and how it changes when columns are scaled.
 #include "kernels.h"
 #include "weight_operands.h"
 #include <cmath>
@@ -40,6 +40,45 @@ Status ObserveKernel(KernelContext &context, const KernelCall &call) {
                    " of the activations holds NaN, infinity or values too large to add up");
   SyrkAccumulate(context, tokens, width, values, width, statistics.gram);
   *statistics.count += float(tokens);
+  return absl::OkStatus();
+}
+
+Status ObserveCosineKernel(KernelContext &context, const KernelCall &call) {
+  COMPRESSC_RETURN_IF_ERROR(CheckCounts(call, "observe_cosine", 2, 2, 1));
+  const Tensor &x = call.inputs[0], &y = call.inputs[1];
+  if (x.dtype != DType::F32 || x.rank() != 2 || x.dim(0) < 0)
+    return Invalid("observe_cosine: the input must be f32 [tokens, width]");
+  const int64_t tokens = x.dim(0), width = x.dim(1);
+  COMPRESSC_RETURN_IF_ERROR(
+      CheckTensor(call.outputs[0], DType::F32, {2}, "observe_cosine: the influence"));
+  if (tokens == 0)
+    return absl::OkStatus();
+  COMPRESSC_RETURN_IF_ERROR(
+      CheckTensor(x, DType::F32, {tokens, width}, "observe_cosine: the input"));
+  COMPRESSC_RETURN_IF_ERROR(
+      CheckTensor(y, DType::F32, {tokens, width}, "observe_cosine: the output"));
+
+  auto *distances = static_cast<double *>(context.scratch.shared(tokens * sizeof(double)));
+  context.pool.parallelFor(tokens, [&](int64_t t, int) {
+    const float *a = x.as<float>() + t * width, *b = y.as<float>() + t * width;
+    double aa = 0, bb = 0, ab = 0;
+    for (int64_t k = 0; k < width; ++k) {
+      aa += double(a[k]) * a[k];
+      bb += double(b[k]) * b[k];
+      ab += double(a[k]) * b[k];
+    }
+    distances[t] = aa > 0 && bb > 0 ? 1 - ab / std::sqrt(aa * bb) : aa == bb ? 0 : 1;
+  });
+  double sum = 0;
+  for (int64_t t = 0; t < tokens; ++t) {
+    if (!std::isfinite(distances[t]))
+      return Invalid("observe_cosine: row ", t, " of the activations holds NaN or infinity");
+    sum += distances[t];
+  }
+  // The mean of all batches so far: it stays exact enough in fp32, which a sum of many would not.
+  float *mean = call.outputs[0].as<float>(), *count = mean + 1;
+  *mean = float((double(*mean) * *count + sum) / (double(*count) + double(tokens)));
+  *count += float(tokens);
   return absl::OkStatus();
 }
 

@@ -25,6 +25,7 @@ constexpr Row table[] = {
     {"linear", &LinearKernel},
     {"mul", &MulKernel},
     {"observe", &ObserveKernel},
+    {"observe_cosine", &ObserveCosineKernel},
     {"output_error", &OutputErrorKernel},
     {"quantize", &QuantizeKernel},
     {"rms_norm", &RmsNormKernel},

@@ -34,9 +34,21 @@ std::string DefaultStore(const std::string &output);
 /// nothing is packed.
 std::optional<nlohmann::json> QuantizationConfig(mlir::ModuleOp module);
 
-/// Writes the small files of OUT/model. config.json gets the quantization_config.
+/// Gives the layers that the program runs the numbers 0, 1, ... in its order: the parameters named
+/// model.layers.I.* get the name, and keep their key in the weight store. Parameters of layers that the
+/// program lacks get the numbers after those. Returns the original numbers in order, or nothing when a
+/// layer is used twice, so that its weights can't have two numbers.
+std::vector<int64_t> RenumberLayers(mlir::ModuleOp module);
+
+/// What a compilation changes in config.json.
+struct ConfigChanges {
+  std::optional<nlohmann::json> quantization; // quantization_config
+  std::vector<int64_t> layers;                // of RenumberLayers
+};
+
+/// Writes the small files of OUT/model, config.json with the changes.
 Status WriteModelFiles(const std::string &directory, const std::map<std::string, std::string> &files,
-                       const std::optional<nlohmann::json> &quantization);
+                       const ConfigChanges &changes);
 
 /// report.json: the same bytes for the same input, so it holds no times.
 struct ReportInputs {

@@ -22,7 +22,7 @@ struct MaterializeOptions {
   const WeightStore *weights = nullptr;
   const CalibrationSet *calibration = nullptr; // null or empty: none; then nothing may need it
   ThreadPool *pool = nullptr;
-  std::string output; // the safetensors file to write
+  std::string output; // the safetensors file to write; "": none, only what remarks report is wanted
   /// Calibration tokens computed at a time; whole samples.
   int64_t batchTokens = 2048;
   BlockStore *store = nullptr; // finished work is looked up and kept there; null: nowhere

@@ -29,6 +29,10 @@ private:
   llvm::DenseMap<mlir::Value, BindingTime> known;
 };
 
+/// Whether the operation sums up activations of all calibration tokens: its operands are run-time values, its
+/// result is a calibration-time one.
+bool IsObservation(mlir::Operation *op);
+
 /// The run-time values that `outputs` depend on, themselves among them; layers are entered.
 llvm::SetVector<mlir::Value> RunTimeSlice(llvm::ArrayRef<mlir::Value> outputs);
 

@@ -3,6 +3,7 @@
 
 #include "dialects/Compress/Compress.h"
 #include "dialects/LM/LM.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/Pass/Pass.h"
 #include "mlir/Pass/PassRegistry.h"

@@ -100,6 +100,32 @@ def Quantize : Pass<"quantize", "::mlir::ModuleOp"> {
   let dependentDialects = ["::compressc::compress::CompressDialect"];
 }
 
+def PruneLayers : Pass<"prune-layers", "::mlir::ModuleOp"> {
+  let summary = "Drop the layers that change the hidden states least";
+  let description = [{
+    A layer's block influence is the mean over the calibration tokens of 1 - cos(its input, its output),
+    in the model as it stands when this pass runs. The `count` layers with the least are left out; which,
+    is a `compress.choose` that compilation resolves on the calibration data, so passes before and after
+    this one see all layers. Numbers in the report are those of the original model; the exported
+    checkpoint's layers are numbered anew. Men et al., ShortGPT, 2024.
+
+    ```mlir
+    %h1 = lm.block 0 (%x = %h0) ...
+    =>
+    %c1 = lm.block 0 (%x = %h0) ...
+    %b0 = compress.observe_cosine %h0, %c1 ...
+    %d:2 = compress.choose "prune-layers" 1 of ["layer 0", "layer 1"] by "influence" %b0, %b1 ...
+    %h1 = lm.block 0 (%x = %h0) ...
+    %g1 = arith.select %d#0, %h0, %h1
+    ```
+    Needs calibration data when the choice is resolved; `--emit=compress` prints it open.
+  }];
+  let options = [
+    Option<"count", "count", "int64_t", "0", "Layers to drop; 0: none">,
+  ];
+  let dependentDialects = ["::compressc::compress::CompressDialect", "::mlir::arith::ArithDialect"];
+}
+
 def DropCalibration : Pass<"drop-calibration", "::mlir::ModuleOp"> {
   let summary = "Forget statistics: what is left computes the same";
   let description = [{

@@ -7,6 +7,41 @@ func.func @observe(%x: tensor<?x64xf32>) {
 }
 
 // -----
+func.func @observe_cosine(%x: tensor<?x64xf32>) {
+  // expected-error@+1 {{makes 2 elements, not 1}}
+  %0 = compress.observe_cosine %x, %x : tensor<?x64xf32> -> tensor<1xf32>
+  return
+}
+
+// -----
+func.func @choose_flags(%s: tensor<1xf32>) {
+  // expected-error@+1 {{has 2 candidates, but 1 scores and 2 flags}}
+  %0:2 = compress.choose "p" 1 of ["a", "b"] by "error" %s : (tensor<1xf32>) -> (i1, i1)
+  return
+}
+
+// -----
+func.func @choose_none(%s: tensor<1xf32>) {
+  // expected-error@+1 {{can't pick 0 of 1 candidates}}
+  %0 = compress.choose "p" 0 of ["a"] by "error" %s : (tensor<1xf32>) -> (i1)
+  return
+}
+
+// -----
+func.func @choose_many(%s: tensor<1xf32>) {
+  // expected-error@+1 {{can't pick 2 of 1 candidates}}
+  %0 = compress.choose "p" 2 of ["a"] by "error" %s : (tensor<1xf32>) -> (i1)
+  return
+}
+
+// -----
+func.func @choose_empty(%s: tensor<0xf32>) {
+  // expected-error@+1 {{needs scores of one element or more}}
+  %0 = compress.choose "p" 1 of ["a"] by "error" %s : (tensor<0xf32>) -> (i1)
+  return
+}
+
+// -----
 func.func @calibrated(%x: tensor<?x64xf32>, %s: !compress.statistics<32>) {
   // expected-error@+1 {{needs statistics of 64 elements, not 32}}
   %0 = compress.calibrated %x with %s : tensor<?x64xf32>, !compress.statistics<32>

@@ -26,6 +26,10 @@ func.func @calibration(%x: tensor<?x64xf32>, %s: tensor<64xf32>) {
   %0 = compress.observe %x : tensor<?x64xf32> -> !compress.statistics<64>
   // CHECK: compress.calibrated %[[X]] with %[[STATS]] : tensor<?x64xf32>, !compress.statistics<64>
   %1 = compress.calibrated %x with %0 : tensor<?x64xf32>, !compress.statistics<64>
+  // CHECK: %[[I:.*]] = compress.observe_cosine %[[X]], %[[X]] : tensor<?x64xf32> -> tensor<2xf32>
+  %3 = compress.observe_cosine %x, %x : tensor<?x64xf32> -> tensor<2xf32>
+  // CHECK: %{{.*}}:2 = compress.choose "prune-layers" 1 of ["layer 0", "layer 1"] by "influence" %[[I]], %[[I]] : (tensor<2xf32>, tensor<2xf32>) -> (i1, i1)
+  %4:2 = compress.choose "prune-layers" 1 of ["layer 0", "layer 1"] by "influence" %3, %3 : (tensor<2xf32>, tensor<2xf32>) -> (i1, i1)
   // CHECK: compress.scale_statistics %[[STATS]] by %{{.*}} : !compress.statistics<64>, tensor<64xf32>
   %2 = compress.scale_statistics %0 by %s : !compress.statistics<64>, tensor<64xf32>
   return

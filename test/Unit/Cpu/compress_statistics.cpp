@@ -51,6 +51,47 @@ TEST(CompressStatistics, ObserveRefusesBadOperands) {
   EXPECT_TRUE(Fails(kernels.run("observe", {empty}, {statistics}), "no data"));
 }
 
+TEST(CompressStatistics, CosineOfRowsIsAveragedOverBatches) {
+  const int64_t width = 37, rows = 90, first = 40;
+  std::vector<float> x = RandomMatrix(rows, width, 3), y = RandomMatrix(rows, width, 4);
+  for (int64_t k = 0; k < width; ++k) {
+    x[5 * width + k] = 0; // of one row: 1
+    x[6 * width + k] = y[6 * width + k] = 0; // of both: 0
+    y[7 * width + k] = 3 * x[7 * width + k]; // parallel: 0
+    y[50 * width + k] = -x[50 * width + k]; // opposite: 2
+  }
+  double sum = 0;
+  for (int64_t t = 0; t < rows; ++t) {
+    long double ab = 0, aa = 0, bb = 0;
+    for (int64_t k = t * width; k < (t + 1) * width; ++k)
+      ab += (long double)x[k] * y[k], aa += (long double)x[k] * x[k], bb += (long double)y[k] * y[k];
+    sum += t == 5 ? 1 : t == 6 ? 0 : double(1 - ab / std::sqrt(aa * bb));
+  }
+  auto part = [&](const std::vector<float> &rowsOf, int64_t begin, int64_t end) {
+    return Owned({end - begin, width}, {rowsOf.begin() + begin * width, rowsOf.begin() + end * width});
+  };
+  std::vector<std::vector<float>> results;
+  for (int threads : {1, 3}) {
+    Kernels kernels(threads);
+    Owned out(DType::F32, {2});
+    ASSERT_STATUS_OK(kernels.run("observe_cosine", {part(x, 0, first), part(y, 0, first)}, {out}));
+    ASSERT_STATUS_OK(kernels.run("observe_cosine", {Owned(DType::F32, {0, width}), Owned(DType::F32, {0, width})}, {out}));
+    ASSERT_STATUS_OK(kernels.run("observe_cosine", {part(x, first, rows), part(y, first, rows)}, {out}));
+    EXPECT_NEAR(out.floats()[0], sum / rows, 1e-6);
+    EXPECT_EQ(out.floats()[1], float(rows));
+    results.push_back(out.values());
+  }
+  EXPECT_EQ(results[0], results[1]);
+
+  Kernels kernels;
+  Owned out(DType::F32, {2}), good({rows, width}, x);
+  x[3 * width] = NAN;
+  EXPECT_TRUE(Fails(kernels.run("observe_cosine", {Owned({rows, width}, x), good}, {out}), "row 3"));
+  EXPECT_TRUE(Fails(kernels.run("observe_cosine", {good, Owned(DType::F32, {rows, 5})}, {out}), "the output"));
+  EXPECT_TRUE(Fails(kernels.run("observe_cosine", {good, good}, {Owned(DType::F32, {1})}), "the influence"));
+  EXPECT_TRUE(Fails(kernels.run("observe_cosine", {Owned(DType::F16, {rows, width}), good}, {out}), "f32"));
+}
+
 TEST(CompressStatistics, ScaledStatisticsAreThoseOfScaledInputs) {
   const int64_t width = 40;
   std::vector<float> x = RandomMatrix(99, width, 8), scales(width);

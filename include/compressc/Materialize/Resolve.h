@@ -1,0 +1,16 @@
+// Puts constants in place of what passes left open until numbers are known.
+#pragma once
+
+#include "compressc/Materialize/Materialize.h"
+
+namespace compressc {
+
+/// The pass that the first `compress.choose` belongs to; "" when nothing is open.
+std::string OpenChoice(mlir::ModuleOp module);
+
+/// Evaluates the slice behind each `compress.choose` in program order, replaces its flags by constants and
+/// removes what is not needed any more. Returns a decision for each candidate: its score and whether it was
+/// chosen. `options.output` is not written. Nothing is done, and nothing needed, when nothing is open.
+StatusOr<std::vector<Decision>> Resolve(mlir::ModuleOp module, const MaterializeOptions &options);
+
+} // namespace compressc

@@ -1,0 +1,82 @@
+#!/usr/bin/env python3
+"""Makes goldens/: what transformers and peft say of a model after a structural pass, worked out on other software.
+
+  pruned.json   `qwen2-bf16` without the layer of least block influence on the calibration tokens, and the influences
+
+usage: make_pass_goldens.py (needs tools/requirements-reference.txt)
+"""
+import json
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer
+from transformers import AutoModelForCausalLM
+
+HERE = Path(__file__).resolve().parent
+SAMPLES, LENGTH = 8, 64  # of calibration
+CONTEXT, WINDOWS = 128, 8  # of perplexity
+
+
+def load(name):
+    return AutoModelForCausalLM.from_pretrained(HERE / "models" / name, dtype=torch.float32).eval()
+
+
+def tokenizer(name):
+    return Tokenizer.from_file(str(HERE / "models" / name / "tokenizer.json"))
+
+
+def calibration_tokens(name):
+    ids = []
+    for line in (HERE / "text" / "calibration.jsonl").read_text().splitlines():
+        ids += tokenizer(name).encode(json.loads(line)["text"] + "\n\n", add_special_tokens=False).ids
+        if len(ids) >= SAMPLES * LENGTH:
+            break
+    return torch.tensor(ids[: SAMPLES * LENGTH]).reshape(SAMPLES, LENGTH)
+
+
+@torch.no_grad()
+def mean_loss(model, name):
+    ids = tokenizer(name).encode((HERE / "text" / "evaluation.txt").read_text(), add_special_tokens=False).ids
+    windows = torch.tensor(ids[: CONTEXT * WINDOWS]).reshape(WINDOWS, CONTEXT)
+    losses = [torch.nn.functional.cross_entropy(model(w[None]).logits[0, :-1].double(), w[1:], reduction="mean")
+              for w in windows]
+    return round(float(torch.stack(losses).mean()), 6)
+
+
+def write(name, loss, **more):
+    golden = {"tasks": {"perplexity": {"mean_nll": loss}}, **more}
+    (HERE / "goldens").mkdir(exist_ok=True)
+    (HERE / "goldens" / f"{name}.json").write_text(json.dumps(golden) + "\n")
+    print(name, golden)
+
+
+@torch.no_grad()
+def pruned():
+    name = "qwen2-bf16"
+    model = load(name)
+    layers = model.model.layers
+    sums = [0.0] * len(layers)
+
+    def hook(index):
+        def measure(module, inputs, output):
+            x, y = inputs[0].double(), (output[0] if isinstance(output, tuple) else output).double()
+            sums[index] += float((1 - torch.nn.functional.cosine_similarity(x, y, dim=-1)).sum())
+        return measure
+
+    for index, layer in enumerate(layers):
+        layer.register_forward_hook(hook(index))
+    model(calibration_tokens(name))
+    influence = [s / (SAMPLES * LENGTH) for s in sums]
+    least = influence.index(min(influence))
+    for layer in layers:
+        layer._forward_hooks.clear()
+    kept = torch.nn.ModuleList(layer for index, layer in enumerate(layers) if index != least)
+    for index, layer in enumerate(kept):
+        layer.self_attn.layer_idx = index
+    model.model.layers = kept
+    model.config.num_hidden_layers = len(kept)
+    write("pruned", mean_loss(model, name), influence=[round(i, 6) for i in influence], dropped=least)
+
+
+if __name__ == "__main__":
+    pruned()
