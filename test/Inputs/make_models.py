@@ -119,6 +119,8 @@ def fill(model, seed):
             values = 0.2 * values
         else:
             values = 0.1 * values
+        if parameter.dim() == 2 and "embed_tokens" not in name:  # sums over more columns spread as far
+            values = values * math.sqrt(COMMON["hidden_size"] / model.config.hidden_size)
         parameter.data.copy_(values)
 
 
