@@ -14,7 +14,8 @@ namespace {
 /// OUT of an earlier run, which may be replaced.
 bool madeByUs(const fs::path &path) {
   std::error_code error;
-  return fs::is_regular_file(path / "report.json", error) && (ReadPayload((path / "run").string()).ok() || ReadPayload((path / "libmodel.so").string()).ok());
+  return fs::is_regular_file(path / "report.json", error) &&
+         (ReadPayload((path / "run").string()).ok() || ReadPayload((path / "libmodel.so").string()).ok());
 }
 
 Status syncDirectory(const fs::path &path) {

@@ -17,6 +17,8 @@
 #include "mlir/Parser/Parser.h"
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Pass/PassRegistry.h"
+#include "llvm/ADT/ScopeExit.h"
+#include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Format.h"
 #include <chrono>
 #include <filesystem>
@@ -292,9 +294,17 @@ private:
                                        SerializeSchedule(schedule), "}\n");
     double compileSeconds = 0;
     bool library = options.emit == "so";
+    llvm::SmallString<128> compiled;
+    llvm::scope_exit removeCompiled([&] {
+      if (!compiled.empty())
+        llvm::sys::fs::remove(compiled);
+    });
     if (!toolchain.compiler.empty()) {
       auto before = std::chrono::steady_clock::now();
-      runtime = staging->path() + "/run.unfinished";
+      // Not in the staging directory: a compiler that outlives us when we are killed would keep that alive.
+      if (std::error_code error = llvm::sys::fs::createTemporaryFile("compressc", "run", compiled))
+        return IOError("no temporary file for the compiler: ", error.message());
+      runtime = std::string(compiled);
       COMPRESSC_RETURN_IF_ERROR(compileProgram(module, toolchain,
                                                library ? Product::SharedLibrary : Product::Executable,
                                                staging->path(), runtime));
@@ -308,8 +318,6 @@ private:
     std::string product = staging->path() + (library ? "/libmodel.so" : "/run");
     COMPRESSC_RETURN_IF_ERROR(WriteExecutable(runtime, product, payload, embedded));
     std::error_code ignored; // what stays behind is in the way of nothing
-    if (!toolchain.compiler.empty())
-      std::filesystem::remove(runtime, ignored);
     if (library)
       std::filesystem::copy_file(toolchain.files.includes + "/compressc/compressc.h", staging->path() + "/compressc.h",
                                  ignored);
