@@ -67,7 +67,8 @@ Status ObserveCosineKernel(KernelContext &context, const KernelCall &call) {
       bb += double(b[k]) * b[k];
       ab += double(a[k]) * b[k];
     }
-    distances[t] = aa > 0 && bb > 0 ? 1 - ab / std::sqrt(aa * bb) : aa == bb ? 0 : 1;
+    // NaN goes through the quotient and is found below.
+    distances[t] = aa != 0 && bb != 0 ? 1 - ab / std::sqrt(aa * bb) : aa == bb ? 0 : 1;
   });
   double sum = 0;
   for (int64_t t = 0; t < tokens; ++t) {
