@@ -243,6 +243,39 @@ __attribute__((noinline)) void multiplyRows(const Tile &first, int64_t rows, con
 
 } // namespace
 
+/// The largest of lanes from 0 on.
+COMPRESSC_INLINE int32_t largestLane(IntVec v) {
+#if COMPRESSC_ISA_LEVEL >= 2
+  return _mm512_reduce_max_epi32((__m512i)v);
+#else
+  int32_t largest = 0;
+  for (int i = 0; i < lanes; ++i)
+    largest = v[i] > largest ? v[i] : largest;
+  return largest;
+#endif
+}
+
+COMPRESSC_INLINE int32_t sumLanes(IntVec v) {
+#if COMPRESSC_ISA_LEVEL >= 2
+  return _mm512_reduce_add_epi32((__m512i)v);
+#else
+  int32_t sum = 0;
+  for (int i = 0; i < lanes; ++i)
+    sum += v[i];
+  return sum;
+#endif
+}
+
+/// The lanes, all within 8 bits, as bytes.
+COMPRESSC_INLINE void toBytes(IntVec v, int8_t *bytes) {
+#if COMPRESSC_ISA_LEVEL >= 2
+  _mm_storeu_si128(reinterpret_cast<__m128i *>(bytes), _mm512_cvtepi32_epi8((__m512i)v));
+#else
+  for (int i = 0; i < lanes; ++i)
+    bytes[i] = int8_t(v[i]);
+#endif
+}
+
 void quantizeRow(const float *x, int64_t columns, int64_t row, const Int8Rows &to) {
   typedef int8_t Bytes __attribute__((vector_size(16)));
   Int8Rows out = to.from(row);
@@ -254,24 +287,20 @@ void quantizeRow(const float *x, int64_t columns, int64_t row, const Int8Rows &t
       IntVec size = loadInts(x + i) & 0x7fffffff;
       most = size > most ? size : most;
     }
-    int32_t largest = 0;
-    for (int i = 0; i < lanes; ++i)
-      largest = most[i] > largest ? most[i] : largest;
+    int32_t largest = largestLane(most);
     float limit = loadAs<float>(&largest);
     bool finite = largest < 0x7f800000, tiny = limit < 1e-30f;
     Vec inverse = broadcast(finite && !tiny ? 127.0f / limit : 0.0f);
 
     int8_t *codes = out.codes + g * group;
-    int32_t sum = 0;
+    IntVec sums = {};
     for (int64_t i = 0; i < group && finite; i += 16) {
       Bytes bytes;
       for (int j = 0; j < 16; j += lanes) {
         IntVec whole = __builtin_convertvector(roundEven(mul(load(x + i + j), inverse)), IntVec);
-        for (int l = 0; l < lanes; ++l)
-          bytes[j + l] = int8_t(whole[l]);
+        sums += whole;
+        toBytes(whole, reinterpret_cast<int8_t *>(&bytes) + j);
       }
-      for (int j = 0; j < 16; ++j)
-        sum += bytes[j];
       if (out.format.step == 2)
         bytes = __builtin_shufflevector(bytes, bytes, 0, 2, 4, 6, 1, 3, 5, 7, 8, 10, 12, 14, 9, 11,
                                         13, 15);
@@ -282,6 +311,7 @@ void quantizeRow(const float *x, int64_t columns, int64_t row, const Int8Rows &t
     }
     if (!finite)
       __builtin_memset(codes, 0, size_t(group));
+    int32_t sum = sumLanes(sums);
     float scale = finite ? tiny ? 0.0f : limit / 127.0f : __builtin_nanf("");
     out.scales[g] = scale;
     out.scaledSums[g] = scale * float(sum);
