@@ -27,6 +27,14 @@ run_lit() {
   )
 }
 
+# As a user installs it, without the network.
+run_python_tests() {
+  .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation \
+    --force-reinstall ./python-frontend &&
+    COMPRESSC="$PWD/build/bin/compressc" .venv/bin/python -m pytest -q python-frontend/tests \
+      --junitxml="$results/python.xml"
+}
+
 if ! step "set-up" tools/setup.sh || ! step "configure" cmake --preset dev ||
   ! step "build" cmake --build build; then
   # What cannot even be built counts as one failure, so that the last line is always there.
@@ -39,6 +47,7 @@ mkdir -p "$results/gtest"
 status=0
 step "unit tests" run_unit_tests || status=1
 step "lit tests" run_lit || status=1
+step "python tests" run_python_tests || status=1
 if [[ ${COMPRESSC_FUZZ_SECONDS:-5} -gt 0 ]]; then
   step "fuzzing" tools/fuzz.sh "${COMPRESSC_FUZZ_SECONDS:-5}" || status=1
   mkdir -p "$results/fuzz"

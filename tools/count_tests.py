@@ -3,8 +3,8 @@
 
 usage: count_tests.py RESULTS
 
-RESULTS holds ctest.xml (JUnit), gtest/NAMETests.json for the ctest test NAME, lit.json, and, where fuzz
-targets ran, fuzz/TARGET.passed or fuzz/TARGET.failed. A result
+RESULTS holds ctest.xml (JUnit), gtest/NAMETests.json for the ctest test NAME, lit.json, python.xml (JUnit), and,
+where fuzz targets ran, fuzz/TARGET.passed or fuzz/TARGET.failed. A result
 that should be there and is not, such as that of a test program that crashed, counts as one failure.
 """
 import json
@@ -69,6 +69,17 @@ def count_lit(path):
     return passed, len(names), names
 
 
+def count_python(path):
+    try:
+        cases = list(ElementTree.parse(path).getroot().iter("testcase"))
+    except (OSError, ElementTree.ParseError):
+        return 0, 1, ["python-frontend (no results)"]
+    names = [f"{case.get('classname')}.{case.get('name')}" for case in cases
+             if case.find("failure") is not None or case.find("error") is not None]
+    skipped = sum(case.find("skipped") is not None for case in cases)
+    return len(cases) - len(names) - skipped, len(names), names
+
+
 def count_fuzz(directory):
     if not directory.exists():
         return 0, 0, []
@@ -84,7 +95,7 @@ def main():
         sys.exit(__doc__)
     directory = Path(sys.argv[1])
     kinds = {"unit": count_units(directory), "lit": count_lit(directory / "lit.json"),
-             "fuzz": count_fuzz(directory / "fuzz")}
+             "python": count_python(directory / "python.xml"), "fuzz": count_fuzz(directory / "fuzz")}
     for _, _, names in kinds.values():
         for name in names:
             print(f"failed: {name}")
