@@ -95,7 +95,16 @@ StatusOr<std::unique_ptr<Model>> Model::Open(std::string_view payload, const std
     COMPRESSC_ASSIGN_OR_RETURN(
         model->tokens, Tokenizer::FromJson({reinterpret_cast<const char *>(text->data()), text->size()}, text->path()));
   }
+  const std::string &target = modelOptions.device.empty() ? model->modelInfo.device : modelOptions.device;
+  if (target == "cuda") {
+    if (!modelOptions.openCuda)
+      return Invalid("this program runs on the CPU only; use --device=cpu");
+    COMPRESSC_ASSIGN_OR_RETURN(model->accelerator, modelOptions.openCuda());
+  } else if (target != "cpu") {
+    return Invalid("--device=", target, ": cpu or cuda");
+  }
   SessionOptions options;
+  options.device = model->accelerator.get();
   options.program = modelOptions.interpret ? nullptr : &compressc_program;
   options.cacheSlots =
       parsed.schedule.maxTokens + std::min(model->modelInfo.contextLength, maxContextSlots);
@@ -117,7 +126,22 @@ PlannerLimits Model::limits() const {
 StatusOr<Tensor> Model::forward(const Batch &batch) {
   const EntryPoint *entry = runner->schedule().find(forwardName);
   COMPRESSC_RETURN_IF_ERROR(runner->run(*entry, &batch));
-  return runner->output(*entry, 0);
+  COMPRESSC_ASSIGN_OR_RETURN(Tensor logits, runner->output(*entry, 0));
+  if (!accelerator)
+    return logits;
+  if (logits.elements() > hostLogitsCount) {
+    hostLogitsCount = logits.elements();
+    hostLogits = std::make_unique_for_overwrite<float[]>(size_t(hostLogitsCount));
+  }
+  // Of a batch with answers, the other columns are not computed.
+  int64_t pitch = modelInfo.vocabularySize * int64_t(sizeof(float));
+  const float *from = logits.as<float>();
+  if (batch.answers.empty())
+    COMPRESSC_RETURN_IF_ERROR(accelerator->download(hostLogits.get(), from, pitch, pitch, logits.dim(0)));
+  for (int32_t answer : batch.answers)
+    COMPRESSC_RETURN_IF_ERROR(accelerator->download(hostLogits.get() + answer, from + answer, sizeof(float), pitch, logits.dim(0)));
+  logits.data = hostLogits.get();
+  return logits;
 }
 
 Status Model::score(const std::vector<Request> &requests, const LogitsCallback &onLogits,

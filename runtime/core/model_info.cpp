@@ -21,6 +21,7 @@ std::string SerializeModelInfo(const ModelInfo &info) {
   object["originalWeightBytes"] = info.originalWeightBytes;
   object["weightBytes"] = info.weightBytes;
   object["endTokens"] = info.endTokens;
+  object["device"] = info.device;
   object["addSpecialTokens"] = info.addSpecialTokens;
   return object.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
 }
@@ -30,7 +31,7 @@ StatusOr<ModelInfo> ModelInfoFromJson(const nlohmann::json &value) {
       JsonObject object,
       JsonObject::From(value, "model",
                        {"name", "architecture", "pipeline", "vocabularySize", "contextLength",
-                        "originalWeightBytes", "weightBytes", "endTokens", "addSpecialTokens"}));
+                        "originalWeightBytes", "weightBytes", "endTokens", "device", "addSpecialTokens"}));
   ModelInfo info;
   COMPRESSC_ASSIGN_OR_RETURN(info.name, object.string("name"));
   COMPRESSC_ASSIGN_OR_RETURN(info.architecture, object.string("architecture", ""));
@@ -40,6 +41,7 @@ StatusOr<ModelInfo> ModelInfoFromJson(const nlohmann::json &value) {
   COMPRESSC_ASSIGN_OR_RETURN(info.originalWeightBytes,
                              object.integer("originalWeightBytes", 0, maxBytes, 0));
   COMPRESSC_ASSIGN_OR_RETURN(info.weightBytes, object.integer("weightBytes", 0, maxBytes, 0));
+  COMPRESSC_ASSIGN_OR_RETURN(info.device, object.string("device", "cpu"));
   COMPRESSC_ASSIGN_OR_RETURN(info.addSpecialTokens, object.boolean("addSpecialTokens", false));
   COMPRESSC_ASSIGN_OR_RETURN(const nlohmann::json *ends, object.array("endTokens", maxEndTokens));
   for (const nlohmann::json &end : *ends) {

@@ -1,4 +1,5 @@
 #include "compressc/runtime/session.h"
+#include "compressc/runtime/device.h"
 #include "absl/strings/strip.h"
 #include "batch_check.h"
 #include "../cpu/program_run.h"
@@ -87,8 +88,13 @@ Status callFailed(const Call &call, const Status &status) {
 } // namespace
 
 struct Session::Impl {
-  Impl(Schedule schedule, ThreadPool &pool)
-      : schedule(std::move(schedule)), pool(pool), scratch(pool.threads()) {}
+  Impl(Schedule schedule, ThreadPool &pool, Device *device)
+      : schedule(std::move(schedule)), pool(pool), device(device), scratch(pool.threads()) {}
+
+  /// Zeroed memory where the kernels work; the session's memory on the host is kept in `memory`.
+  StatusOr<uint8_t *> map(int64_t bytes, std::string_view what, std::vector<ZeroedMemory> &memory);
+  Status checkDevice() const;
+  DType cacheType() const;
 
   Status bindWeights(const WeightResolver &resolver);
   Status mapMemory(int64_t slots);
@@ -103,10 +109,12 @@ struct Session::Impl {
 
   const Schedule schedule;
   ThreadPool &pool;
+  Device *const device;
   Scratch scratch;
   int64_t cacheSlots = 0;
   std::vector<Tensor> weights;
-  ZeroedMemory arena;
+  uint8_t *arena = nullptr;
+  std::vector<ZeroedMemory> arenaMemory;
   std::vector<ZeroedMemory> stateMemory; // states outside the arena
   std::vector<ZeroedMemory> cacheMemory; // keys and values
   std::vector<Tensor> buffers;         // with no rows where these are dynamic
@@ -123,21 +131,56 @@ Status Session::Impl::bindWeights(const WeightResolver &resolver) {
         tensor.ok() ? checkTensor(*tensor, decl.dtype, decl.shape, decl.packed) : tensor.status();
     if (!status.ok())
       return WithContext(status, absl::StrCat("weight ", decl.key));
+    if (device) {
+      COMPRESSC_ASSIGN_OR_RETURN(*tensor, device->upload(*tensor, decl.key));
+    }
     weights.push_back(*std::move(tensor));
   }
   return absl::OkStatus();
 }
 
+StatusOr<uint8_t *> Session::Impl::map(int64_t bytes, std::string_view what, std::vector<ZeroedMemory> &memory) {
+  if (device) {
+    COMPRESSC_ASSIGN_OR_RETURN(void *data, device->allocate(bytes, what));
+    return static_cast<uint8_t *>(data);
+  }
+  COMPRESSC_ASSIGN_OR_RETURN(ZeroedMemory mapped, ZeroedMemory::Map(bytes, what));
+  memory.push_back(std::move(mapped));
+  return memory.back().data();
+}
+
+/// A device has the model's kernels only, with inputs from the batch alone.
+Status Session::Impl::checkDevice() const {
+  constexpr std::string_view known[] = {"add", "attention", "embedding", "gated_activation", "layer_norm", "linear",
+                                        "mul", "rms_norm", "rotary_embedding", "select_rows"};
+  for (const EntryPoint &entry : schedule.entries) {
+    if (!entry.inputs.empty())
+      return Invalid("entry point ", entry.name, " has inputs, which cannot be bound on ", device->name());
+    for (const Call &call : entry.calls)
+      if (std::find(std::begin(known), std::end(known), call.kernel) == std::end(known))
+        return Invalid("the kernel ", call.kernel, " does not run on ", device->name(), "; use --device=cpu");
+  }
+  return absl::OkStatus();
+}
+
+/// On a device, keys and values are as precise as the linears that they come from.
+DType Session::Impl::cacheType() const {
+  if (device)
+    for (const EntryPoint &entry : schedule.entries)
+      for (const Call &call : entry.calls)
+        if (call.kernel == "linear" && call.attributes.getStringOr("compute", "f32") != "f32")
+          return DType::BF16;
+  return DType::F32;
+}
+
 Status Session::Impl::mapMemory(int64_t slots) {
-  COMPRESSC_ASSIGN_OR_RETURN(arena, ZeroedMemory::Map(schedule.arenaBytes, "the arena"));
+  COMPRESSC_ASSIGN_OR_RETURN(arena, map(schedule.arenaBytes, "the arena", arenaMemory));
   for (const BufferDecl &decl : schedule.buffers) {
-    uint8_t *base = decl.offset >= 0 ? arena.data() + decl.offset : nullptr;
+    uint8_t *base = decl.offset >= 0 ? arena + decl.offset : nullptr;
     std::vector<int64_t> shape = ShapeWithRows(decl, 0);
     if (decl.state && decl.offset < 0) {
       COMPRESSC_ASSIGN_OR_RETURN(int64_t bytes, CheckedBytes(decl.dtype, shape, decl.packed));
-      COMPRESSC_ASSIGN_OR_RETURN(ZeroedMemory memory, ZeroedMemory::Map(bytes, "a state"));
-      base = memory.data();
-      stateMemory.push_back(std::move(memory));
+      COMPRESSC_ASSIGN_OR_RETURN(base, map(bytes, "a state", stateMemory));
     }
     buffers.push_back(tensorAt(base, decl.dtype, std::move(shape), decl.packed));
   }
@@ -145,12 +188,11 @@ Status Session::Impl::mapMemory(int64_t slots) {
   if (cacheSlots > std::numeric_limits<int32_t>::max())
     return Invalid("session: ", cacheSlots, " cache slots are more than 32 bits can number");
   for (const CacheDecl &decl : schedule.caches) {
-    CacheView view{nullptr, nullptr, cacheSlots, decl.heads, decl.dim};
+    CacheView view{cacheType(), nullptr, nullptr, cacheSlots, decl.heads, decl.dim};
     for (float **part : {&view.keys, &view.values}) {
-      int64_t bytes = cacheSlots * decl.heads * decl.dim * int64_t(sizeof(float));
-      COMPRESSC_ASSIGN_OR_RETURN(ZeroedMemory memory, ZeroedMemory::Map(bytes, "the KV cache"));
-      *part = reinterpret_cast<float *>(memory.data());
-      cacheMemory.push_back(std::move(memory));
+      int64_t bytes = cacheSlots * decl.heads * decl.dim * int64_t(DTypeSize(view.dtype));
+      COMPRESSC_ASSIGN_OR_RETURN(uint8_t * memory, map(bytes, "the KV cache", cacheMemory));
+      *part = reinterpret_cast<float *>(memory);
     }
     caches.push_back(view);
   }
@@ -254,7 +296,7 @@ Status Session::Impl::bindProgram(const program::Program &program) {
 }
 
 Status Session::Impl::interpret(PreparedEntry &prepared, const Batch *batch) {
-  KernelContext context{pool, scratch, batch};
+  KernelContext context{pool, scratch, batch, device};
   for (PreparedCall &call : prepared.calls) {
     // When no row is selected, there is nothing to compute behind the selection; caches are still filled.
     bool anyOutput = call.outputs.empty() || !call.caches.empty();
@@ -283,7 +325,9 @@ StatusOr<std::unique_ptr<Session>> Session::Create(Schedule schedule,
                                                    const WeightResolver &resolver, ThreadPool &pool,
                                                    SessionOptions options) {
   COMPRESSC_RETURN_IF_ERROR(CheckSchedule(schedule));
-  auto impl = std::make_unique<Impl>(std::move(schedule), pool);
+  auto impl = std::make_unique<Impl>(std::move(schedule), pool, options.device);
+  if (options.device)
+    COMPRESSC_RETURN_IF_ERROR(impl->checkDevice());
   COMPRESSC_RETURN_IF_ERROR(impl->bindWeights(resolver));
   COMPRESSC_RETURN_IF_ERROR(impl->mapMemory(options.cacheSlots));
   impl->entries.resize(impl->schedule.entries.size());
@@ -312,9 +356,11 @@ Status Session::run(const EntryPoint &entry, const Batch *batch, absl::Span<cons
   for (Tensor *tensor : prepared->tokens)
     tensor->data = const_cast<int32_t *>(batch->tokens.data());
 
+  if (impl->device && batch)
+    impl->device->beginBatch(*batch);
   if (prepared->compiled) {
-    program::Run run{{impl->pool, impl->scratch, batch},
-                     impl->arena.data(),
+    program::Run run{{impl->pool, impl->scratch, batch, impl->device},
+                     impl->arena,
                      impl->programWeights.data(),
                      impl->caches.data(),
                      absl::OkStatus()};
@@ -323,6 +369,8 @@ Status Session::run(const EntryPoint &entry, const Batch *batch, absl::Span<cons
   } else {
     COMPRESSC_RETURN_IF_ERROR(impl->interpret(*prepared, batch));
   }
+  if (impl->device && batch)
+    COMPRESSC_RETURN_IF_ERROR(impl->device->finishBatch());
   prepared->hasRun = true;
   return absl::OkStatus();
 }
@@ -331,7 +379,7 @@ void Session::releaseAllButStates() {
   impl->entries.clear();
   impl->caches.clear();
   impl->cacheMemory.clear();
-  impl->arena = {};
+  impl->arenaMemory.clear();
   impl->scratch.release();
 }
 

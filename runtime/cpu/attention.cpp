@@ -1,3 +1,4 @@
+#include "compressc/runtime/device.h"
 #include "kernels.h"
 #include "model_kernels.h"
 #include "operands.h"
@@ -88,6 +89,8 @@ struct QueryBlock {
 } // namespace
 
 void Attention(KernelContext &context, const AttentionOperands &heads) {
+  if (context.device)
+    return context.device->attention(heads);
   const Batch *batch = context.batch;
   const CacheView &cache = heads.cache;
   int64_t queryWidth = heads.queries * heads.dim, width = heads.groups * heads.dim;

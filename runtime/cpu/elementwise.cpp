@@ -1,3 +1,4 @@
+#include "compressc/runtime/device.h"
 #include "kernels.h"
 #include "model_kernels.h"
 #include "operands.h"
@@ -32,12 +33,16 @@ template <typename F> Status binary(std::string_view name, const KernelCall &cal
 } // namespace
 
 void Add(KernelContext &context, const float *a, const float *b, int64_t rows, int64_t width, float *out) {
+  if (context.device)
+    return context.device->add(a, b, rows * width, out);
   onRuns(context, a, b, rows, width, out, [](const float *a, const float *b, int64_t count, float *out) {
     COMPRESSC_ISA_CALL(addArrays, a, b, count, out);
   });
 }
 
 void Mul(KernelContext &context, const float *a, const float *b, int64_t rows, int64_t width, float *out) {
+  if (context.device)
+    return context.device->mul(a, b, rows * width, out);
   onRuns(context, a, b, rows, width, out, [](const float *a, const float *b, int64_t count, float *out) {
     COMPRESSC_ISA_CALL(mulArrays, a, b, count, out);
   });
@@ -45,6 +50,8 @@ void Mul(KernelContext &context, const float *a, const float *b, int64_t rows, i
 
 void GatedActivation(KernelContext &context, Activation kind, const float *gate, const float *up,
                      int64_t rows, int64_t width, float *out) {
+  if (context.device)
+    return context.device->gatedActivation(kind, gate, up, rows * width, out);
   onRuns(context, gate, up, rows, width, out,
          [=](const float *gate, const float *up, int64_t count, float *out) {
            COMPRESSC_ISA_CALL(gatedActivation, kind, gate, up, count, out);

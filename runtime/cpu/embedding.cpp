@@ -1,3 +1,4 @@
+#include "compressc/runtime/device.h"
 #include "kernels.h"
 #include "model_kernels.h"
 #include "operands.h"
@@ -14,6 +15,8 @@ int64_t FirstTokenOutside(const int32_t *tokens, int64_t count, int64_t tableRow
 
 void Embedding(KernelContext &context, const int32_t *tokens, int64_t rows, const WeightMatrix &table,
                float *out) {
+  if (context.device)
+    return context.device->embedding(table, out);
   ForRows(context, rows, table.columns, [&](int64_t begin, int64_t end, int) {
     for (int64_t row = begin; row < end; ++row)
       DequantizeRow(table, tokens[row], out + row * table.columns);
@@ -21,6 +24,8 @@ void Embedding(KernelContext &context, const int32_t *tokens, int64_t rows, cons
 }
 
 void SelectRows(KernelContext &context, const float *x, int64_t width, float *out) {
+  if (context.device)
+    return context.device->selectRows(x, width, out);
   const std::vector<int32_t> &selected = context.batch->selectedRows;
   ForRows(context, int64_t(selected.size()), width, [&](int64_t begin, int64_t end, int) {
     for (int64_t i = begin; i < end; ++i)

@@ -1,3 +1,4 @@
+#include "compressc/runtime/device.h"
 #include "int8.h"
 #include "kernels.h"
 #include "model_kernels.h"
@@ -282,6 +283,8 @@ private:
 void Linear(KernelContext &context, const LinearOperands &operands, absl::Span<GemmProduct> products) {
   if (operands.rows == 0)
     return;
+  if (context.device)
+    return context.device->linear(operands, products.data(), products.size());
   Rows rows(context, operands, products);
   // In int8 the kernel reads the codes where they are.
   if (!operands.answers.empty() && !rows.codes(products[0].w))

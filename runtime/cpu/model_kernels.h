@@ -1,5 +1,6 @@
 // What the model's kernels compute, on operands that are known to fit: the table's kernels check theirs
-// first, compiled programs were checked when they were compiled.
+// first, compiled programs were checked when they were compiled. Where the context has a device, that one
+// computes, and all pointers but those of tokens and of a rotation's frequencies are its memory.
 #pragma once
 
 #include "gemm.h"

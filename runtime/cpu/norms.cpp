@@ -1,3 +1,4 @@
+#include "compressc/runtime/device.h"
 #include "kernels.h"
 #include "model_kernels.h"
 #include "operands.h"
@@ -6,6 +7,8 @@ namespace compressc {
 
 void RmsNorm(KernelContext &context, const float *x, int64_t rows, int64_t width, const float *weight,
              int64_t run, float epsilon, float *out) {
+  if (context.device)
+    return context.device->rmsNorm(x, rows, width, weight, run, epsilon, out);
   ForRows(context, rows, width, [&](int64_t begin, int64_t end, int) {
     for (int64_t at = begin * width; at < end * width; at += run)
       COMPRESSC_ISA_CALL(rmsNorm, x + at, weight, run, epsilon, out + at);
@@ -14,6 +17,8 @@ void RmsNorm(KernelContext &context, const float *x, int64_t rows, int64_t width
 
 void LayerNorm(KernelContext &context, const float *x, int64_t rows, int64_t width, const float *weight,
                const float *bias, float epsilon, float *out) {
+  if (context.device)
+    return context.device->layerNorm(x, rows, width, weight, bias, epsilon, out);
   ForRows(context, rows, width, [&](int64_t begin, int64_t end, int) {
     for (int64_t row = begin; row < end; ++row)
       COMPRESSC_ISA_CALL(layerNorm, x + row * width, weight, bias, width, epsilon,

@@ -1,3 +1,4 @@
+#include "compressc/runtime/device.h"
 #include "kernels.h"
 #include "model_kernels.h"
 #include "operands.h"
@@ -16,6 +17,8 @@ static std::vector<int32_t> rowPositions(const Batch &batch) {
 
 void RotaryEmbedding(KernelContext &context, const float *x, int64_t rows, int64_t width,
                      const Rotation &rotation, float *out) {
+  if (context.device)
+    return context.device->rotaryEmbedding(x, rows, width, rotation, out);
   std::vector<int32_t> positions = rowPositions(*context.batch);
   if (rotation.selected) {
     std::vector<int32_t> all = std::move(positions);

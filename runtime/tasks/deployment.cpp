@@ -6,6 +6,7 @@ ABSL_FLAG(std::string, data, "", "data folder or file");
 ABSL_FLAG(std::string, json, "", "result file");
 ABSL_FLAG(std::string, model, "", "folder that holds model/");
 ABSL_FLAG(int64_t, threads, 0, "worker threads");
+ABSL_FLAG(std::string, device, "", "cpu or cuda");
 ABSL_FLAG(bool, interpret, false, "walk the schedule");
 ABSL_FLAG(bool, quiet, false, "no progress");
 ABSL_FLAG(uint64_t, seed, 1234, "seed of random choices");
@@ -19,6 +20,10 @@ FlagUse ModelFlag() {
 
 FlagUse ThreadsFlag() {
   return {"threads", "N", "Worker threads; 0 means one for each hardware thread."};
+}
+
+FlagUse DeviceFlag() {
+  return {"device", "cpu|cuda", "Where the model runs. Default: what it was compiled for (--target)."};
 }
 
 FlagUse InterpretFlag() {
@@ -49,7 +54,9 @@ StatusOr<std::unique_ptr<Deployment>> OpenDeployment() {
   }
   auto deployment = std::make_unique<Deployment>(int(absl::GetFlag(FLAGS_threads)));
   COMPRESSC_ASSIGN_OR_RETURN(deployment->model, Model::Open(*payload, directory, deployment->pool,
-                                         {.interpret = absl::GetFlag(FLAGS_interpret)}));
+                                         {.interpret = absl::GetFlag(FLAGS_interpret),
+                                          .device = absl::GetFlag(FLAGS_device),
+                                          .openCuda = &OpenCudaDevice}));
   return deployment;
 }
 

@@ -33,6 +33,7 @@ StatusOr<std::unique_ptr<Deployment>> OpenDeployment();
 /// Help for the flags that open the model.
 FlagUse ModelFlag();
 FlagUse ThreadsFlag();
+FlagUse DeviceFlag();
 FlagUse InterpretFlag();
 FlagUse QuietFlag();
 

@@ -208,7 +208,7 @@ Command MmluCommand() {
         "needed."},
        ModelFlag(),
        ThreadsFlag(),
-       InterpretFlag(),
+       DeviceFlag(), InterpretFlag(),
        QuietFlag()},
       "mmlu --data ../shared/data --json mmlu.json\n"
       "mmlu --shots 0 --subjects anatomy,astronomy --csv mmlu.csv\n"

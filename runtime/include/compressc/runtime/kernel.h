@@ -36,8 +36,9 @@ private:
   std::map<std::string, Value> values;
 };
 
-/// Keys and values of one attention, fp32: keys and values are [slots, heads * dim].
+/// Keys and values of one attention: [slots, heads * dim] each.
 struct CacheView {
+  DType dtype = DType::F32; // a device's may be BF16; `keys` and `values` are then its memory
   float *keys = nullptr;
   float *values = nullptr;
   int64_t slots = 0;
@@ -66,10 +67,13 @@ private:
   std::vector<Block> perWorker;
 };
 
+class Device;
+
 struct KernelContext {
   ThreadPool &pool;
   Scratch &scratch;
   const Batch *batch = nullptr; // null when the entry point has no batch (weight expressions)
+  Device *device = nullptr;     // what runs the model's kernels, on its memory; null: the CPU
 };
 
 struct KernelCall {

@@ -1,6 +1,7 @@
 // A deployed model: OUT/run's schedule, OUT/model's weights and tokenizer.
 #pragma once
 
+#include "compressc/runtime/device.h"
 #include "compressc/runtime/planner.h"
 #include "compressc/runtime/safetensors.h"
 #include "compressc/runtime/session.h"
@@ -20,6 +21,7 @@ struct ModelInfo {
   int64_t originalWeightBytes = 0;  // all parameters at 16 bits
   int64_t weightBytes = 0;          // the checkpoint's file
   std::vector<int32_t> endTokens;   // generation stops at these
+  std::string device = "cpu";       // where it runs unless asked otherwise: "cpu" or "cuda"
   bool addSpecialTokens = false;    // encode prompts with the tokenizer's template (BOS), as HF does
 };
 
@@ -28,6 +30,10 @@ struct ModelOptions {
   bool interpret = false;
   /// The file that holds what the payload's "files" name.
   std::string executable = "/proc/self/exe";
+  /// "cpu" or "cuda"; "": what it was compiled for.
+  std::string device = "";
+  /// Opens the GPU when it is asked for; null: there is none.
+  StatusOr<std::unique_ptr<Device>> (*openCuda)() = nullptr;
 };
 
 class Model {
@@ -41,7 +47,10 @@ public:
   Session &session() { return *runner; }
   PlannerLimits limits() const;
 
-  /// Runs one batch through "forward" and returns the logits [selected rows, vocabulary], fp32.
+  /// What runs the model; null: the CPU.
+  const Device *device() const { return accelerator.get(); }
+
+  /// Runs one batch through "forward" and returns the logits [selected rows, vocabulary], fp32, on the host.
   StatusOr<Tensor> forward(const Batch &batch);
 
   /// Plans the requests, runs every batch and calls `onLogits(request, position, logits)` once for each
@@ -58,7 +67,10 @@ private:
   ModelInfo modelInfo;
   SafetensorsReader weights;
   std::unique_ptr<Tokenizer> tokens;
+  std::unique_ptr<Device> accelerator; // outlives the session
   std::unique_ptr<Session> runner;
+  std::unique_ptr<float[]> hostLogits; // of the newest batch, when a device runs the model
+  int64_t hostLogitsCount = 0;
 };
 
 std::string SerializeModelInfo(const ModelInfo &info); // the JSON object

@@ -17,6 +17,8 @@ struct SessionOptions {
   int64_t cacheSlots = 0;
   /// Compiled entry points, run in place of the schedule's calls; must be emitted from this schedule.
   const program::Program *program = nullptr;
+  /// What runs the model's kernels; null: the CPU. Outlives the session.
+  Device *device = nullptr;
 };
 
 class Session {

@@ -66,7 +66,10 @@ struct PackedFormat {
   bool symmetric = false;
   DType scaleType = DType::F16;
 
-  friend bool operator==(const PackedFormat &, const PackedFormat &) = default;
+  // Not defaulted: CUDA sources are C++17.
+  friend bool operator==(const PackedFormat &a, const PackedFormat &b) {
+    return a.bits == b.bits && a.group == b.group && a.symmetric == b.symmetric && a.scaleType == b.scaleType;
+  }
 };
 
 /// Byte sizes of the three arrays of a Packed tensor [N, K]:

@@ -1,0 +1,10 @@
+// In place of the CUDA device, where the build found no nvcc.
+#include "compressc/runtime/device.h"
+
+namespace compressc {
+
+StatusOr<std::unique_ptr<Device>> OpenCudaDevice() {
+  return absl::UnimplementedError("this program was built without CUDA (no nvcc was found); use --device=cpu");
+}
+
+} // namespace compressc

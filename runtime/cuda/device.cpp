@@ -1,0 +1,203 @@
+#include "device.h"
+#include "compressc/runtime/kernel.h"
+#include "../cpu/operands.h"
+#include <algorithm>
+
+namespace compressc {
+
+StatusOr<std::unique_ptr<Device>> OpenCudaDevice() {
+  auto device = std::make_unique<cuda::CudaDevice>();
+  COMPRESSC_RETURN_IF_ERROR(device->open());
+  return std::unique_ptr<Device>(std::move(device));
+}
+
+namespace cuda {
+namespace {
+
+constexpr int64_t alignment = 256;
+
+/// Runs of neighbouring query rows of one sequence.
+void addTiles(std::vector<QueryTile> &tiles, int32_t row, int32_t count, int32_t position, int32_t keys) {
+  for (int32_t done = 0; done < count; done += queryTileRows)
+    tiles.push_back({row + done, std::min(queryTileRows, count - done), position + done, keys});
+}
+
+} // namespace
+
+Status CudaDevice::check(cudaError_t error, std::string_view what) const {
+  if (error == cudaSuccess)
+    return absl::OkStatus();
+  return absl::InternalError(absl::StrCat("CUDA: ", detail::ForMessage(what), ": ", cudaGetErrorString(error)));
+}
+
+void CudaDevice::note(const Status &status) { failure.Update(status); }
+
+Status CudaDevice::open() {
+  int count = 0, driver = 0;
+  cudaError_t error = cudaGetDeviceCount(&count);
+  if (error == cudaErrorInsufficientDriver) {
+    cudaDriverGetVersion(&driver);
+    if (driver == 0)
+      return absl::NotFoundError("no CUDA driver; install NVIDIA's, or use --device=cpu");
+    return absl::FailedPreconditionError(absl::StrCat("the CUDA driver is for CUDA ", driver / 1000, ".", driver % 1000 / 10,
+                                                      ", which is too old: this program needs ", CUDART_VERSION / 1000,
+                                                      ".", CUDART_VERSION % 1000 / 10, "; update it, or use --device=cpu"));
+  }
+  if (error != cudaSuccess || count == 0)
+    return absl::NotFoundError(absl::StrCat("no CUDA device (", cudaGetErrorString(error), "); use --device=cpu"));
+  COMPRESSC_RETURN_IF_ERROR(check(cudaGetDeviceProperties(&properties, 0), "the device's properties"));
+  if (properties.major < 8)
+    return absl::FailedPreconditionError(absl::StrCat(properties.name, " has compute capability ", properties.major, ".",
+                                                      properties.minor, "; 8.0 or newer is needed: use --device=cpu"));
+  COMPRESSC_RETURN_IF_ERROR(check(cudaSetDevice(0), "the device is not to be had"));
+  COMPRESSC_RETURN_IF_ERROR(check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "a stream"));
+  COMPRESSC_ASSIGN_OR_RETURN(matmul, Matmul::Load());
+  return absl::OkStatus();
+}
+
+CudaDevice::~CudaDevice() {
+  if (stream)
+    cudaStreamSynchronize(stream);
+  for (void *memory : owned)
+    cudaFree(memory);
+  for (Buffer *buffer : {&tokens, &positions, &selectedPositions, &selected, &slots, &keySlots, &tiles, &selectedTiles,
+                         &answers, &rows, &expanded, &gate, &up})
+    cudaFree(buffer->data);
+  matmul.reset();
+  if (stream)
+    cudaStreamDestroy(stream);
+}
+
+StatusOr<void *> CudaDevice::allocate(int64_t bytes, std::string_view what) {
+  void *memory = nullptr;
+  cudaError_t error = cudaMalloc(&memory, size_t(std::max<int64_t>(bytes, alignment)));
+  if (error == cudaErrorMemoryAllocation) {
+    size_t free = 0, total = 0;
+    cudaMemGetInfo(&free, &total);
+    return absl::ResourceExhaustedError(
+        absl::StrCat(detail::ForMessage(what), " needs ", bytes >> 20, " MiB of GPU memory, of which ", free >> 20,
+                     " MiB are free; compile with a smaller --max-tokens, or use --device=cpu"));
+  }
+  COMPRESSC_RETURN_IF_ERROR(check(error, what));
+  owned.push_back(memory);
+  allocated += bytes;
+  COMPRESSC_RETURN_IF_ERROR(check(cudaMemsetAsync(memory, 0, size_t(bytes), stream), what));
+  return memory;
+}
+
+void *CudaDevice::grow(Buffer &buffer, int64_t bytes) {
+  if (bytes <= buffer.size)
+    return buffer.data;
+  cudaStreamSynchronize(stream);
+  cudaFree(buffer.data);
+  allocated += bytes - buffer.size;
+  buffer = {nullptr, bytes};
+  if (cudaMalloc(&buffer.data, size_t(bytes)) != cudaSuccess) {
+    note(absl::ResourceExhaustedError(absl::StrCat("the GPU has too little memory for ", bytes >> 20,
+                                                   " MiB more; compile with a smaller --max-tokens")));
+    buffer = {};
+  }
+  return buffer.data;
+}
+
+StatusOr<Tensor> CudaDevice::upload(const Tensor &weight, std::string_view what) {
+  Tensor copy = weight;
+  if (weight.rank() == 1 && weight.dtype != DType::F32) {
+    std::vector<float> values;
+    COMPRESSC_RETURN_IF_ERROR(VectorAsFloats(weight, weight.dim(0), what, values).status());
+    copy.dtype = DType::F32;
+    COMPRESSC_ASSIGN_OR_RETURN(copy.data, allocate(copy.bytes(), what));
+    COMPRESSC_RETURN_IF_ERROR(check(cudaMemcpyAsync(copy.data, values.data(), values.size() * sizeof(float), cudaMemcpyHostToDevice, stream), what));
+    COMPRESSC_RETURN_IF_ERROR(check(cudaStreamSynchronize(stream), what)); // `values` goes
+    return copy;
+  }
+  COMPRESSC_ASSIGN_OR_RETURN(void *memory, allocate(weight.bytes(), what));
+  auto send = [&](int64_t offset, const void *from, int64_t bytes) -> StatusOr<void *> {
+    uint8_t *to = static_cast<uint8_t *>(memory) + offset;
+    COMPRESSC_RETURN_IF_ERROR(check(cudaMemcpyAsync(to, from, size_t(bytes), cudaMemcpyHostToDevice, stream), what));
+    return to;
+  };
+  if (weight.dtype != DType::Packed) {
+    COMPRESSC_ASSIGN_OR_RETURN(copy.data, send(0, weight.data, weight.bytes()));
+    return copy;
+  }
+  PackedSizes sizes = GetPackedSizes(weight.dim(0), weight.dim(1), weight.packed);
+  COMPRESSC_ASSIGN_OR_RETURN(copy.data, send(0, weight.data, sizes.codes));
+  COMPRESSC_ASSIGN_OR_RETURN(copy.scales, send(sizes.scalesOffset, weight.scales, sizes.scales));
+  if (weight.zeros) {
+    COMPRESSC_ASSIGN_OR_RETURN(copy.zeros, send(sizes.zerosOffset, weight.zeros, sizes.zeros));
+  }
+  return copy;
+}
+
+Status CudaDevice::download(void *to, const void *from, int64_t bytes, int64_t pitch, int64_t height) {
+  if (height == 0)
+    return absl::OkStatus();
+  cudaError_t error = bytes == pitch
+                          ? cudaMemcpyAsync(to, from, size_t(bytes * height), cudaMemcpyDeviceToHost, stream)
+                          : cudaMemcpy2DAsync(to, size_t(pitch), from, size_t(pitch), size_t(bytes), size_t(height),
+                                              cudaMemcpyDeviceToHost, stream);
+  COMPRESSC_RETURN_IF_ERROR(check(error, "results cannot be read"));
+  return check(cudaStreamSynchronize(stream), "the GPU failed");
+}
+
+/// Small arrays of the batch; copied from pageable memory, so the source may go when this returns.
+template <typename T> const T *CudaDevice::send(Buffer &buffer, const std::vector<T> &values) {
+  if (values.empty())
+    return nullptr;
+  void *memory = grow(buffer, int64_t(values.size() * sizeof(T)));
+  if (memory)
+    note(check(cudaMemcpyAsync(memory, values.data(), values.size() * sizeof(T), cudaMemcpyHostToDevice, stream), "the batch"));
+  return static_cast<const T *>(memory);
+}
+
+void CudaDevice::beginBatch(const Batch &now) {
+  batch = &now;
+  std::vector<int32_t> at(size_t(now.rows())), slotOf(size_t(now.rows())), keys, selectedAt;
+  std::vector<QueryTile> all, chosen;
+  size_t next = 0;
+  for (const Sequence &sequence : now.sequences) {
+    int32_t firstKey = int32_t(keys.size());
+    for (const SlotRange &range : sequence.context)
+      for (int32_t i = 0; i < range.count; ++i)
+        keys.push_back(range.begin + i);
+    for (int32_t i = 0; i < sequence.rowCount; ++i) {
+      at[size_t(sequence.rowBegin + i)] = sequence.positionBegin + i;
+      slotOf[size_t(sequence.rowBegin + i)] = sequence.slotBegin + i;
+      keys.push_back(sequence.slotBegin + i);
+    }
+    addTiles(all, sequence.rowBegin, sequence.rowCount, sequence.positionBegin, firstKey);
+    // Runs of neighbours among the sequence's selected rows.
+    const std::vector<int32_t> &wanted = now.selectedRows;
+    int32_t end = sequence.rowBegin + sequence.rowCount;
+    while (next < wanted.size() && wanted[next] < end) {
+      size_t first = next;
+      while (++next < wanted.size() && wanted[next] == wanted[next - 1] + 1 && wanted[next] < end) {
+      }
+      addTiles(chosen, int32_t(first), int32_t(next - first), at[size_t(wanted[first])], firstKey);
+    }
+  }
+  for (int32_t row : now.selectedRows)
+    selectedAt.push_back(at[size_t(row)]);
+  tileCount = int32_t(all.size());
+  selectedTileCount = int32_t(chosen.size());
+  send(tokens, now.tokens);
+  send(positions, at);
+  send(selectedPositions, selectedAt);
+  send(selected, now.selectedRows);
+  send(slots, slotOf);
+  send(keySlots, keys);
+  send(tiles, all);
+  send(selectedTiles, chosen);
+  send(answers, now.answers);
+}
+
+Status CudaDevice::finishBatch() {
+  note(check(cudaGetLastError(), "a kernel could not be started"));
+  note(check(cudaStreamSynchronize(stream), "a kernel failed"));
+  batch = nullptr;
+  return std::exchange(failure, absl::OkStatus());
+}
+
+} // namespace cuda
+} // namespace compressc

@@ -1,0 +1,68 @@
+// The device layer on CUDA: memory, one stream, and the batch that kernels work on. Launches follow each other
+// on the stream; errors are kept until finishBatch asks.
+#pragma once
+
+#include "compressc/runtime/device.h"
+#include "launch.h"
+#include "matmul.h"
+#include <map>
+#include <vector>
+
+namespace compressc::cuda {
+
+class CudaDevice : public Device {
+public:
+  Status open();
+  ~CudaDevice() override;
+
+  std::string name() const override { return properties.name; }
+  int64_t peakBytes() const override { return allocated; }
+  StatusOr<void *> allocate(int64_t bytes, std::string_view what) override;
+  StatusOr<Tensor> upload(const Tensor &weight, std::string_view what) override;
+  Status download(void *to, const void *from, int64_t bytes, int64_t pitch, int64_t height) override;
+  void beginBatch(const Batch &batch) override;
+  Status finishBatch() override;
+
+  void embedding(const WeightMatrix &table, float *out) override;
+  void selectRows(const float *x, int64_t width, float *out) override;
+  void rmsNorm(const float *x, int64_t rows, int64_t width, const float *weight, int64_t run, float epsilon,
+               float *out) override;
+  void layerNorm(const float *x, int64_t rows, int64_t width, const float *weight, const float *bias, float epsilon,
+                 float *out) override;
+  void add(const float *a, const float *b, int64_t count, float *out) override;
+  void mul(const float *a, const float *b, int64_t count, float *out) override;
+  void gatedActivation(Activation kind, const float *gate, const float *up, int64_t count, float *out) override;
+  void linear(const LinearOperands &operands, const GemmProduct *products, size_t count) override;
+  void rotaryEmbedding(const float *x, int64_t rows, int64_t width, const Rotation &rotation, float *out) override;
+  void attention(const AttentionOperands &operands) override;
+
+private:
+  /// Memory that grows and is used again; what it held is gone when it grows.
+  struct Buffer {
+    void *data = nullptr;
+    int64_t size = 0;
+  };
+  void *grow(Buffer &buffer, int64_t bytes);
+  template <typename T> const T *send(Buffer &buffer, const std::vector<T> &values);
+  Status check(cudaError_t error, std::string_view what) const;
+  void note(const Status &status);
+  void product(const LinearOperands &operands, const GemmProduct &product, const void *x, Type type);
+  void expandedProduct(const WeightMatrix &w, int64_t rows, const void *x, Type type, void *out, Type outType,
+                       bool accumulate);
+
+  cudaDeviceProp properties{};
+  cudaStream_t stream = nullptr;
+  std::unique_ptr<Matmul> matmul;
+  std::vector<void *> owned;
+  int64_t allocated = 0;
+  Status failure;
+
+  // The batch, on the device.
+  const Batch *batch = nullptr;
+  Buffer tokens, positions, selectedPositions, selected, slots, keySlots, tiles, selectedTiles, answers;
+  int32_t tileCount = 0, selectedTileCount = 0;
+  Buffer rows, expanded, gate, up; // scratch of linears
+  std::map<std::vector<float>, float *> frequencies;
+};
+
+} // namespace compressc::cuda

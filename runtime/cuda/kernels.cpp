@@ -1,0 +1,159 @@
+// The model's kernels: which launches each takes.
+#include "device.h"
+#include "../cpu/model_kernels.h"
+
+namespace compressc::cuda {
+namespace {
+
+/// Up to as many rows, a product reads the weight as it is packed; more are worth expanding it.
+constexpr int64_t fewRows = 16;
+constexpr int64_t maxHeadDim = 512; // of AttendRowsKernel
+
+Matrix matrixOf(const WeightMatrix &w) {
+  return {w.dtype,         w.rows, w.columns, w.rowBytes, static_cast<const uint8_t *>(w.data), w.packed.bits, int(w.packed.group),
+          w.packed.scaleType, w.scales, w.zeros};
+}
+
+int64_t bytesOf(Type type) { return type == Type::BF16 ? 2 : 4; }
+
+} // namespace
+
+void CudaDevice::embedding(const WeightMatrix &table, float *out) {
+  GatherRows(stream, matrixOf(table), static_cast<const int32_t *>(tokens.data), batch->rows(), out);
+}
+
+void CudaDevice::selectRows(const float *x, int64_t width, float *out) {
+  SelectRows(stream, x, width, static_cast<const int32_t *>(selected.data), int64_t(batch->selectedRows.size()), out);
+}
+
+void CudaDevice::rmsNorm(const float *x, int64_t rows, int64_t width, const float *weight, int64_t run, float epsilon,
+                         float *out) {
+  RmsNorm(stream, x, rows, width, weight, run, epsilon, out, Type::F32);
+}
+
+void CudaDevice::layerNorm(const float *x, int64_t rows, int64_t width, const float *weight, const float *bias,
+                           float epsilon, float *out) {
+  LayerNorm(stream, x, rows, width, weight, bias, epsilon, out);
+}
+
+void CudaDevice::add(const float *a, const float *b, int64_t count, float *out) { Add(stream, a, b, count, out); }
+void CudaDevice::mul(const float *a, const float *b, int64_t count, float *out) { Mul(stream, a, b, count, out); }
+
+void CudaDevice::gatedActivation(Activation kind, const float *gate, const float *up, int64_t count, float *out) {
+  GatedActivation(stream, kind, gate, up, Type::F32, nullptr, nullptr, 1, count, out);
+}
+
+/// out = x w^T by cuBLASLt, the weight in the products' type first.
+void CudaDevice::expandedProduct(const WeightMatrix &w, int64_t count, const void *x, Type type, void *out,
+                                 Type outType, bool accumulate) {
+  const void *matrix = w.data;
+  if (w.dtype != (type == Type::BF16 ? DType::BF16 : DType::F32)) {
+    void *scratch = grow(expanded, w.rows * w.columns * bytesOf(type));
+    if (!scratch)
+      return;
+    Expand(stream, matrixOf(w), scratch, type);
+    matrix = scratch;
+  }
+  note(matmul->run(stream, count, w.rows, w.columns, x, matrix, type, out, outType, accumulate));
+}
+
+void CudaDevice::product(const LinearOperands &operands, const GemmProduct &product, const void *x, Type type) {
+  int64_t count = operands.rows, width = product.columns;
+  if (product.gate) {
+    void *gated = grow(gate, count * width * bytesOf(type)), *rest = grow(up, count * width * bytesOf(type));
+    if (!gated || !rest)
+      return;
+    expandedProduct(*product.gate, count, x, type, gated, type, false);
+    expandedProduct(*product.w, count, x, type, rest, type, false);
+    GatedActivation(stream, product.activation, gated, rest, type, product.gateBias, product.epilogue.bias, count, width, product.out);
+    return;
+  }
+  const float *bias = product.epilogue.bias, *residual = product.epilogue.residual;
+  if (bias)
+    AddBias(stream, bias, residual, count, width, product.out);
+  else if (residual && residual != product.out)
+    Convert(stream, residual, count * width, product.out, Type::F32);
+  expandedProduct(*product.w, count, x, type, product.out, Type::F32, bias || residual);
+}
+
+void CudaDevice::linear(const LinearOperands &operands, const GemmProduct *products, size_t count) {
+  if (operands.inInt8)
+    return note(Invalid("linear: compute = 'int8' is the CPU's; compile with --activations=f32"));
+  int64_t m = operands.rows, depth = operands.depth;
+  bool few = m <= fewRows || !operands.answers.empty();
+  Type type = operands.inBf16 && !few ? Type::BF16 : Type::F32;
+  const void *x = operands.x;
+  if (operands.norm || type == Type::BF16) {
+    void *prepared = grow(rows, m * depth * bytesOf(type));
+    if (!prepared)
+      return;
+    if (operands.norm)
+      RmsNorm(stream, operands.x, m, depth, operands.norm, depth, operands.epsilon, prepared, type);
+    else
+      Convert(stream, operands.x, m * depth, prepared, type);
+    x = prepared;
+  }
+  for (const GemmProduct *product = products; product != products + count; ++product) {
+    if (!few) {
+      this->product(operands, *product, x, type);
+      continue;
+    }
+    const float *from = static_cast<const float *>(x);
+    auto multiply = [&](const WeightMatrix &w, const float *bias, const float *residual, float *out) {
+      bool some = !operands.answers.empty();
+      MultiplyFewRows(stream, from, m,
+                      {matrixOf(w), some ? static_cast<const int32_t *>(answers.data) : nullptr,
+                       some ? int64_t(operands.answers.size()) : w.rows, bias, residual, out, product->ldo});
+    };
+    if (product->gate) {
+      void *gated = grow(gate, m * product->columns * 4), *rest = grow(up, m * product->columns * 4);
+      if (!gated || !rest)
+        return;
+      multiply(*product->gate, product->gateBias, nullptr, static_cast<float *>(gated));
+      multiply(*product->w, product->epilogue.bias, nullptr, static_cast<float *>(rest));
+      GatedActivation(stream, product->activation, gated, rest, Type::F32, nullptr, nullptr, m, product->columns, product->out);
+    } else {
+      multiply(*product->w, product->epilogue.bias, product->epilogue.residual, product->out);
+    }
+  }
+}
+
+void CudaDevice::rotaryEmbedding(const float *x, int64_t count, int64_t width, const Rotation &rotation, float *out) {
+  std::vector<float> host(rotation.frequencies, rotation.frequencies + rotation.dim / 2);
+  float *&memory = frequencies[host];
+  if (!memory) {
+    StatusOr<void *> allocated = allocate(rotation.dim / 2 * 4, "frequencies");
+    if (!allocated.ok())
+      return note(allocated.status());
+    memory = static_cast<float *>(*allocated);
+    note(check(cudaMemcpyAsync(memory, host.data(), host.size() * 4, cudaMemcpyHostToDevice, stream), "frequencies"));
+  }
+  RotaryEmbedding(stream, x, count, width, rotation.dim, memory, rotation.factor,
+                  static_cast<const int32_t *>((rotation.selected ? selectedPositions : positions).data), out);
+}
+
+void CudaDevice::attention(const AttentionOperands &operands) {
+  if (operands.dim > maxHeadDim)
+    return note(Invalid("attention: heads of ", operands.dim, " are larger than ", maxHeadDim, "; use --device=cpu"));
+  Type type = operands.cache.dtype == DType::BF16 ? Type::BF16 : Type::F32;
+  WriteCache(stream, operands.key, operands.value, batch->rows(), operands.groups * operands.dim,
+             static_cast<const int32_t *>(slots.data), operands.cache.keys, operands.cache.values, type);
+  Attention attention;
+  attention.query = operands.query;
+  attention.out = operands.out;
+  attention.keys = operands.cache.keys;
+  attention.values = operands.cache.values;
+  attention.type = type;
+  attention.heads = int32_t(operands.queries);
+  attention.groups = int32_t(operands.groups);
+  attention.dim = int32_t(operands.dim);
+  attention.window = int32_t(operands.window);
+  attention.scale = operands.scale;
+  attention.slots = static_cast<const int32_t *>(keySlots.data);
+  attention.tiles = static_cast<const QueryTile *>((operands.selected ? selectedTiles : tiles).data);
+  attention.tileCount = operands.selected ? selectedTileCount : tileCount;
+  attention.rows = int32_t(operands.selected ? int64_t(batch->selectedRows.size()) : batch->rows());
+  Attend(stream, attention);
+}
+
+} // namespace compressc::cuda

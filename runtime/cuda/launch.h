@@ -1,0 +1,90 @@
+// What the CUDA sources offer to the device: every function enqueues kernels on a stream. Pointers are
+// device memory unless named otherwise; matrices are row-major.
+#pragma once
+
+#include <cstdint>
+#include <cuda_runtime_api.h>
+
+namespace compressc {
+enum class DType : uint8_t;
+enum class Activation : uint8_t;
+} // namespace compressc
+
+namespace compressc::cuda {
+
+/// A weight [rows, columns] as checkpoints store it; see WeightMatrix.
+struct Matrix {
+  DType dtype;
+  int64_t rows, columns, rowBytes;
+  const uint8_t *data;
+  int bits, group; // packed
+  DType scaleType;
+  const void *scales;
+  const uint32_t *zeros; // null: symmetric
+};
+
+/// The type of a product's operands: fp32 or bf16.
+enum class Type : uint8_t { F32, BF16 };
+
+// weights.cu
+/// out[i, :] = row rowIndex[i] of the matrix, fp32.
+void GatherRows(cudaStream_t stream, const Matrix &w, const int32_t *rowIndex, int64_t count, float *out);
+/// The whole matrix in this type.
+void Expand(cudaStream_t stream, const Matrix &w, void *out, Type type);
+/// out[m, n] = x[m, :] . w[n, :] + bias[n] + residual[m, n] for the rows n of w that `index` names (null: all,
+/// and `count` is then w.rows): out has `ldo` columns and column index[n] is written. For few rows m.
+struct SmallProduct {
+  Matrix w;
+  const int32_t *index;
+  int64_t count;
+  const float *bias, *residual;
+  float *out;
+  int64_t ldo;
+};
+void MultiplyFewRows(cudaStream_t stream, const float *x, int64_t rows, const SmallProduct &product);
+
+// rows.cu
+void SelectRows(cudaStream_t stream, const float *x, int64_t width, const int32_t *rows, int64_t count, float *out);
+/// Each run of `run` columns by itself; out is of `type`.
+void RmsNorm(cudaStream_t stream, const float *x, int64_t rows, int64_t width, const float *weight, int64_t run,
+             float epsilon, void *out, Type type);
+void LayerNorm(cudaStream_t stream, const float *x, int64_t rows, int64_t width, const float *weight,
+               const float *bias, float epsilon, float *out);
+void Convert(cudaStream_t stream, const float *x, int64_t count, void *out, Type type);
+void Add(cudaStream_t stream, const float *a, const float *b, int64_t count, float *out);
+void Mul(cudaStream_t stream, const float *a, const float *b, int64_t count, float *out);
+/// gate and up are of `type`; their biases may be null. out = activation(gate + gateBias) * (up + upBias).
+void GatedActivation(cudaStream_t stream, Activation kind, const void *gate, const void *up, Type type,
+                     const float *gateBias, const float *upBias, int64_t rows, int64_t width, float *out);
+/// out[m, n] = bias[n] + residual[m, n]; residual may be null or out.
+void AddBias(cudaStream_t stream, const float *bias, const float *residual, int64_t rows, int64_t width, float *out);
+/// Half-split pairs; angle = position * frequency.
+void RotaryEmbedding(cudaStream_t stream, const float *x, int64_t rows, int64_t width, int64_t dim,
+                     const float *frequencies, float factor, const int32_t *positions, float *out);
+
+// attention.cu
+/// Rows of k and v [rows, width] go to the slots of a cache of `type`.
+void WriteCache(cudaStream_t stream, const float *k, const float *v, int64_t rows, int64_t width,
+                const int32_t *slots, void *keys, void *values, Type type);
+/// Up to `queryTileRows` neighbouring query rows of one sequence.
+struct QueryTile {
+  int32_t row, rows;    // of q
+  int32_t position;     // of the first row
+  int32_t keys;         // first of the sequence's keys in the list of slots, by position
+};
+constexpr int queryTileRows = 64;
+struct Attention {
+  const float *query; // [rows, heads * dim]
+  float *out;         // likewise
+  const void *keys, *values; // [slots, groups * dim]
+  Type type;
+  int32_t heads, groups, dim, window;
+  float scale;
+  const int32_t *slots;    // of every sequence's keys, in order
+  const QueryTile *tiles;
+  int32_t tileCount, rows; // rows: of all tiles
+};
+/// Causal attention. bf16 caches with heads of 64 or 128 run on tensor cores (sm_80 and later).
+void Attend(cudaStream_t stream, const Attention &attention);
+
+} // namespace compressc::cuda

@@ -1,0 +1,141 @@
+#include "matmul.h"
+#include <cublasLt.h>
+#include <dlfcn.h>
+#include <map>
+#include <tuple>
+
+namespace compressc::cuda {
+namespace {
+
+constexpr size_t workspaceBytes = size_t(32) << 20; // what NVIDIA advises for Hopper
+constexpr const char *libraries[] = {"libcublasLt.so.13", "/usr/local/cuda/lib64/libcublasLt.so.13"};
+
+struct Functions {
+  decltype(&cublasLtCreate) create;
+  decltype(&cublasLtDestroy) destroy;
+  decltype(&cublasLtMatmul) matmul;
+  decltype(&cublasLtMatmulDescCreate) descriptionCreate;
+  decltype(&cublasLtMatmulDescDestroy) descriptionDestroy;
+  decltype(&cublasLtMatmulDescSetAttribute) descriptionSet;
+  decltype(&cublasLtMatrixLayoutCreate) layoutCreate;
+  decltype(&cublasLtMatrixLayoutDestroy) layoutDestroy;
+  decltype(&cublasLtMatmulPreferenceCreate) preferenceCreate;
+  decltype(&cublasLtMatmulPreferenceDestroy) preferenceDestroy;
+  decltype(&cublasLtMatmulPreferenceSetAttribute) preferenceSet;
+  decltype(&cublasLtMatmulAlgoGetHeuristic) heuristic;
+};
+
+cudaDataType_t dataType(Type type) { return type == Type::BF16 ? CUDA_R_16BF : CUDA_R_32F; }
+
+Status check(cublasStatus_t status, absl::string_view what) {
+  if (status == CUBLAS_STATUS_SUCCESS)
+    return absl::OkStatus();
+  return absl::InternalError(absl::StrCat("cuBLASLt: ", what, " failed with status ", int(status)));
+}
+
+class LibraryMatmul : public Matmul {
+public:
+  Status open() {
+    for (const char *path : libraries)
+      if ((library = dlopen(path, RTLD_NOW | RTLD_LOCAL)))
+        break;
+    if (!library)
+      return absl::NotFoundError(absl::StrCat(libraries[0], " was not found; it comes with the CUDA toolkit and the pip "
+                                              "package nvidia-cublas: put its folder in LD_LIBRARY_PATH, or use --device=cpu"));
+    bool whole = true;
+    auto find = [&](auto &function, const char *name) {
+      function = reinterpret_cast<std::remove_reference_t<decltype(function)>>(dlsym(library, name));
+      whole &= function != nullptr;
+    };
+    find(lt.create, "cublasLtCreate");
+    find(lt.destroy, "cublasLtDestroy");
+    find(lt.matmul, "cublasLtMatmul");
+    find(lt.descriptionCreate, "cublasLtMatmulDescCreate");
+    find(lt.descriptionDestroy, "cublasLtMatmulDescDestroy");
+    find(lt.descriptionSet, "cublasLtMatmulDescSetAttribute");
+    find(lt.layoutCreate, "cublasLtMatrixLayoutCreate");
+    find(lt.layoutDestroy, "cublasLtMatrixLayoutDestroy");
+    find(lt.preferenceCreate, "cublasLtMatmulPreferenceCreate");
+    find(lt.preferenceDestroy, "cublasLtMatmulPreferenceDestroy");
+    find(lt.preferenceSet, "cublasLtMatmulPreferenceSetAttribute");
+    find(lt.heuristic, "cublasLtMatmulAlgoGetHeuristic");
+    if (!whole)
+      return absl::NotFoundError(absl::StrCat(libraries[0], " lacks functions of CUDA 13"));
+    COMPRESSC_RETURN_IF_ERROR(check(lt.create(&handle), "cublasLtCreate"));
+    if (cudaMalloc(&workspace, workspaceBytes) != cudaSuccess)
+      return absl::ResourceExhaustedError("the GPU has no memory left for cuBLASLt's workspace");
+    return absl::OkStatus();
+  }
+
+  ~LibraryMatmul() override {
+    for (auto &[key, plan] : plans) {
+      lt.descriptionDestroy(plan.description);
+      for (cublasLtMatrixLayout_t layout : {plan.w, plan.x, plan.out})
+        lt.layoutDestroy(layout);
+    }
+    cudaFree(workspace);
+    if (handle)
+      lt.destroy(handle);
+  }
+
+  Status run(cudaStream_t stream, int64_t m, int64_t n, int64_t k, const void *x, const void *w, Type type, void *out,
+             Type outType, bool accumulate) override {
+    COMPRESSC_ASSIGN_OR_RETURN(const Plan *plan, planFor({m, n, k, type, outType, accumulate}));
+    float one = 1, beta = accumulate ? 1 : 0;
+    return check(lt.matmul(handle, plan->description, &one, w, plan->w, x, plan->x, &beta, out, plan->out, out,
+                           plan->out, &plan->algorithm, workspace, workspaceBytes, stream),
+                 "a matrix product");
+  }
+
+private:
+  struct Plan {
+    cublasLtMatmulDesc_t description = nullptr;
+    cublasLtMatrixLayout_t w = nullptr, x = nullptr, out = nullptr;
+    cublasLtMatmulAlgo_t algorithm;
+  };
+  using Key = std::tuple<int64_t, int64_t, int64_t, Type, Type, bool>;
+
+  /// cuBLASLt's matrices are column-major: out^T[n, m] = w[n, k] x^T[k, m], w being stored transposed.
+  StatusOr<const Plan *> planFor(const Key &key) {
+    if (auto found = plans.find(key); found != plans.end())
+      return &found->second;
+    auto [m, n, k, type, outType, accumulate] = key;
+    Plan &plan = plans[key];
+    COMPRESSC_RETURN_IF_ERROR(check(lt.descriptionCreate(&plan.description, CUBLAS_COMPUTE_32F, CUDA_R_32F), "a description"));
+    cublasOperation_t transposed = CUBLAS_OP_T;
+    COMPRESSC_RETURN_IF_ERROR(check(
+        lt.descriptionSet(plan.description, CUBLASLT_MATMUL_DESC_TRANSA, &transposed, sizeof transposed), "a description"));
+    COMPRESSC_RETURN_IF_ERROR(check(lt.layoutCreate(&plan.w, dataType(type), uint64_t(k), uint64_t(n), k), "a layout"));
+    COMPRESSC_RETURN_IF_ERROR(check(lt.layoutCreate(&plan.x, dataType(type), uint64_t(k), uint64_t(m), k), "a layout"));
+    COMPRESSC_RETURN_IF_ERROR(check(lt.layoutCreate(&plan.out, dataType(outType), uint64_t(n), uint64_t(m), n), "a layout"));
+    cublasLtMatmulPreference_t preference = nullptr;
+    COMPRESSC_RETURN_IF_ERROR(check(lt.preferenceCreate(&preference), "a preference"));
+    size_t most = workspaceBytes;
+    lt.preferenceSet(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &most, sizeof most);
+    cublasLtMatmulHeuristicResult_t result;
+    int found = 0;
+    cublasStatus_t status = lt.heuristic(handle, plan.description, plan.w, plan.x, plan.out, plan.out, preference, 1, &result, &found);
+    lt.preferenceDestroy(preference);
+    COMPRESSC_RETURN_IF_ERROR(check(status, "the choice of an algorithm"));
+    if (found == 0)
+      return absl::InternalError(absl::StrCat("cuBLASLt has no algorithm for a product of [", m, ", ", k, "] and [", n, ", ", k, "]"));
+    plan.algorithm = result.algo;
+    return &plan;
+  }
+
+  void *library = nullptr; // never closed: it has threads of its own
+  Functions lt{};
+  cublasLtHandle_t handle = nullptr;
+  void *workspace = nullptr;
+  std::map<Key, Plan> plans;
+};
+
+} // namespace
+
+StatusOr<std::unique_ptr<Matmul>> Matmul::Load() {
+  auto matmul = std::make_unique<LibraryMatmul>();
+  COMPRESSC_RETURN_IF_ERROR(matmul->open());
+  return std::unique_ptr<Matmul>(std::move(matmul));
+}
+
+} // namespace compressc::cuda

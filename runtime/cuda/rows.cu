@@ -1,0 +1,192 @@
+// Row-wise kernels: norms, elementwise arithmetic, rotary embedding. All arithmetic is fp32.
+#include "launch.h"
+#include <cuda_bf16.h>
+
+namespace compressc {
+enum class Activation : uint8_t { Silu, Gelu, GeluTanh, Relu };
+}
+
+namespace compressc::cuda {
+namespace {
+
+constexpr int threads = 256;
+
+unsigned blocksFor(int64_t count) { return unsigned((count + threads - 1) / threads); }
+
+__device__ __forceinline__ void put(float *out, int64_t i, float v) { out[i] = v; }
+__device__ __forceinline__ void put(__nv_bfloat16 *out, int64_t i, float v) { out[i] = __float2bfloat16(v); }
+__device__ __forceinline__ float get(const float *x, int64_t i) { return x[i]; }
+__device__ __forceinline__ float get(const __nv_bfloat16 *x, int64_t i) { return __bfloat162float(x[i]); }
+
+template <typename F> __global__ void __launch_bounds__(threads) ForEachKernel(int64_t count, F f) {
+  int64_t i = int64_t(blockIdx.x) * threads + threadIdx.x;
+  if (i < count)
+    f(i);
+}
+template <typename F> void forEach(cudaStream_t stream, int64_t count, F f) {
+  if (count > 0)
+    ForEachKernel<<<blocksFor(count), threads, 0, stream>>>(count, f);
+}
+
+/// The sum over the block, in every thread. `shared` has a float for each warp.
+template <int size> __device__ float blockSum(float v, float *shared) {
+#pragma unroll
+  for (int step = 16; step; step /= 2)
+    v += __shfl_xor_sync(~0u, v, step);
+  if constexpr (size > 32) {
+    if (threadIdx.x % 32 == 0)
+      shared[threadIdx.x / 32] = v;
+    __syncthreads();
+    v = 0;
+#pragma unroll
+    for (int i = 0; i < size / 32; ++i)
+      v += shared[i];
+    __syncthreads();
+  }
+  return v;
+}
+
+/// One block for each run; short runs (heads) take a warp.
+template <int size, typename Out>
+__global__ void __launch_bounds__(size) RmsNormKernel(const float *x, const float *weight, int64_t run, float epsilon,
+                                                      Out *out) {
+  __shared__ float shared[size / 32];
+  const float *from = x + blockIdx.x * run;
+  Out *to = out + blockIdx.x * run;
+  float sum = 0;
+  for (int64_t i = threadIdx.x; i < run; i += size)
+    sum = fmaf(from[i], from[i], sum);
+  sum = blockSum<size>(sum, shared);
+  float factor = 1.0f / sqrtf(sum / float(run) + epsilon);
+  for (int64_t i = threadIdx.x; i < run; i += size)
+    put(to, i, from[i] * factor * weight[i]);
+}
+
+template <typename Out>
+void rmsNorm(cudaStream_t stream, const float *x, int64_t runs, const float *weight, int64_t run, float epsilon,
+             Out *out) {
+  if (runs == 0)
+    return;
+  if (run <= 256)
+    RmsNormKernel<32, Out><<<unsigned(runs), 32, 0, stream>>>(x, weight, run, epsilon, out);
+  else
+    RmsNormKernel<threads, Out><<<unsigned(runs), threads, 0, stream>>>(x, weight, run, epsilon, out);
+}
+
+__global__ void __launch_bounds__(threads) LayerNormKernel(const float *x, const float *weight, const float *bias,
+                                                           int64_t width, float epsilon, float *out) {
+  __shared__ float shared[threads / 32];
+  const float *from = x + blockIdx.x * width;
+  float *to = out + blockIdx.x * width;
+  float sum = 0;
+  for (int64_t i = threadIdx.x; i < width; i += threads)
+    sum += from[i];
+  float mean = blockSum<threads>(sum, shared) / float(width);
+  sum = 0;
+  for (int64_t i = threadIdx.x; i < width; i += threads)
+    sum = fmaf(from[i] - mean, from[i] - mean, sum);
+  float factor = 1.0f / sqrtf(blockSum<threads>(sum, shared) / float(width) + epsilon);
+  for (int64_t i = threadIdx.x; i < width; i += threads)
+    to[i] = (from[i] - mean) * factor * weight[i] + (bias ? bias[i] : 0.0f);
+}
+
+template <Activation kind> __device__ __forceinline__ float activate(float v) {
+  if constexpr (kind == Activation::Silu)
+    return v / (1.0f + __expf(-v));
+  else if constexpr (kind == Activation::Gelu)
+    return 0.5f * v * (1.0f + erff(v * 0.70710678118654752f));
+  else if constexpr (kind == Activation::GeluTanh)
+    return 0.5f * v * (1.0f + tanhf(0.79788456080286536f * (v + 0.044715f * v * v * v)));
+  else
+    return fmaxf(v, 0.0f);
+}
+
+template <Activation kind, typename In>
+void gated(cudaStream_t stream, const In *gate, const In *up, const float *gateBias, const float *upBias,
+           int64_t rows, int64_t width, float *out) {
+  forEach(stream, rows * width, [=] __device__(int64_t i) {
+    float g = get(gate, i), u = get(up, i);
+    if (gateBias)
+      g += gateBias[i % width];
+    if (upBias)
+      u += upBias[i % width];
+    out[i] = activate<kind>(g) * u;
+  });
+}
+
+template <typename In>
+void gatedOf(cudaStream_t stream, Activation kind, const In *gate, const In *up, const float *gateBias,
+             const float *upBias, int64_t rows, int64_t width, float *out) {
+  switch (kind) {
+  case Activation::Silu: return gated<Activation::Silu>(stream, gate, up, gateBias, upBias, rows, width, out);
+  case Activation::Gelu: return gated<Activation::Gelu>(stream, gate, up, gateBias, upBias, rows, width, out);
+  case Activation::GeluTanh: return gated<Activation::GeluTanh>(stream, gate, up, gateBias, upBias, rows, width, out);
+  case Activation::Relu: return gated<Activation::Relu>(stream, gate, up, gateBias, upBias, rows, width, out);
+  }
+}
+
+} // namespace
+
+void SelectRows(cudaStream_t stream, const float *x, int64_t width, const int32_t *rows, int64_t count, float *out) {
+  forEach(stream, count * width, [=] __device__(int64_t i) { out[i] = x[rows[i / width] * width + i % width]; });
+}
+
+void RmsNorm(cudaStream_t stream, const float *x, int64_t rows, int64_t width, const float *weight, int64_t run,
+             float epsilon, void *out, Type type) {
+  if (type == Type::BF16)
+    rmsNorm(stream, x, rows * width / run, weight, run, epsilon, static_cast<__nv_bfloat16 *>(out));
+  else
+    rmsNorm(stream, x, rows * width / run, weight, run, epsilon, static_cast<float *>(out));
+}
+
+void LayerNorm(cudaStream_t stream, const float *x, int64_t rows, int64_t width, const float *weight,
+               const float *bias, float epsilon, float *out) {
+  if (rows > 0)
+    LayerNormKernel<<<unsigned(rows), threads, 0, stream>>>(x, weight, bias, width, epsilon, out);
+}
+
+void Convert(cudaStream_t stream, const float *x, int64_t count, void *out, Type type) {
+  if (type == Type::BF16)
+    forEach(stream, count, [=] __device__(int64_t i) { put(static_cast<__nv_bfloat16 *>(out), i, x[i]); });
+  else
+    cudaMemcpyAsync(out, x, size_t(count) * sizeof(float), cudaMemcpyDeviceToDevice, stream);
+}
+
+void Add(cudaStream_t stream, const float *a, const float *b, int64_t count, float *out) {
+  forEach(stream, count, [=] __device__(int64_t i) { out[i] = a[i] + b[i]; });
+}
+
+void Mul(cudaStream_t stream, const float *a, const float *b, int64_t count, float *out) {
+  forEach(stream, count, [=] __device__(int64_t i) { out[i] = a[i] * b[i]; });
+}
+
+void GatedActivation(cudaStream_t stream, Activation kind, const void *gate, const void *up, Type type,
+                     const float *gateBias, const float *upBias, int64_t rows, int64_t width, float *out) {
+  if (type == Type::BF16)
+    gatedOf(stream, kind, static_cast<const __nv_bfloat16 *>(gate), static_cast<const __nv_bfloat16 *>(up), gateBias,
+            upBias, rows, width, out);
+  else
+    gatedOf(stream, kind, static_cast<const float *>(gate), static_cast<const float *>(up), gateBias, upBias, rows,
+            width, out);
+}
+
+void AddBias(cudaStream_t stream, const float *bias, const float *residual, int64_t rows, int64_t width, float *out) {
+  forEach(stream, rows * width,
+          [=] __device__(int64_t i) { out[i] = bias[i % width] + (residual ? residual[i] : 0.0f); });
+}
+
+void RotaryEmbedding(cudaStream_t stream, const float *x, int64_t rows, int64_t width, int64_t dim,
+                     const float *frequencies, float factor, const int32_t *positions, float *out) {
+  int64_t half = dim / 2, pairs = width / 2;
+  forEach(stream, rows * pairs, [=] __device__(int64_t i) {
+    int64_t row = i / pairs, pair = i % pairs, at = row * width + pair / half * dim + pair % half;
+    float sine, cosine;
+    sincosf(float(positions[row]) * frequencies[pair % half], &sine, &cosine);
+    sine *= factor, cosine *= factor;
+    float a = x[at], b = x[at + half];
+    out[at] = a * cosine - b * sine;
+    out[at + half] = b * cosine + a * sine;
+  });
+}
+
+} // namespace compressc::cuda
