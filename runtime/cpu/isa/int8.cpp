@@ -104,13 +104,16 @@ void unpackPanel(const WeightMatrix &w, int64_t row, int64_t rowEnd, int64_t col
   }
 }
 
+typedef uint32_t Fields2 __attribute__((vector_size(64)));
+typedef uint32_t Fields4 __attribute__((vector_size(32)));
+typedef uint32_t Fields8 __attribute__((vector_size(16)));
+
 /// Zero points that lie in whole words: a panel's are the fields of a few words in each group's
-/// column.
-template <int bits>
+/// column. Fields has a lane for each field of a word.
+template <int bits, typename Fields>
 COMPRESSC_INLINE void unpackZeros(const WeightMatrix &w, int64_t row, int64_t groups,
                                   int32_t *zeros) {
   constexpr int fields = 32 / bits;
-  typedef uint32_t Fields __attribute__((vector_size(fields * 4)));
   Fields shifts;
   for (int i = 0; i < fields; ++i)
     shifts[i] = uint32_t(i * bits);
@@ -156,11 +159,11 @@ void unpackGroups(const WeightMatrix &w, int64_t row, int64_t rowEnd, int64_t gr
     for (int64_t i = 0; i < groups * panelWidth; ++i)
       panel.zeros[i] = zeroPair(1u << (bits - 1));
   } else if (bits == 2 && panelWidth % 16 == 0) {
-    unpackZeros<2>(w, row, groups, panel.zeros);
+    unpackZeros<2, Fields2>(w, row, groups, panel.zeros);
   } else if (bits == 4) {
-    unpackZeros<4>(w, row, groups, panel.zeros);
+    unpackZeros<4, Fields4>(w, row, groups, panel.zeros);
   } else if (bits == 8) {
-    unpackZeros<8>(w, row, groups, panel.zeros);
+    unpackZeros<8, Fields8>(w, row, groups, panel.zeros);
   } else {
     for (int64_t r = 0; r < panelWidth; ++r)
       for (int64_t g = 0; g < groups; ++g)
