@@ -218,7 +218,7 @@ def mmlu(model, encoder, data, rows, shots, whole):
         if not 0 <= row < len(test):
             sys.exit(f"row {row}: {data} has {len(test)} test rows")
         subjects.setdefault(test[row]["subject"], []).append(row)
-    start = time.perf_counter()
+    start, cpu = time.perf_counter(), time.process_time()
     answers = []
     prompt_tokens = computed_tokens = 0
     for subject, members in subjects.items():
@@ -245,6 +245,7 @@ def mmlu(model, encoder, data, rows, shots, whole):
     correct = sum(answer["pred"] == answer["gold"] for answer in answers)
     return {"shots": shots, "questions": len(answers), "correct": correct,
             "accuracy": correct / len(answers), "seconds": time.perf_counter() - start,
+            "cpu_seconds": time.process_time() - cpu,
             "prompt_tokens": prompt_tokens, "computed_tokens": computed_tokens,
             "rows": sorted(answers, key=lambda answer: answer["row"])}
 

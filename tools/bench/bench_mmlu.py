@@ -7,7 +7,8 @@ OUT is what compressc wrote: OUT/run is timed against transformers in fp32 on th
 (test/EndToEnd/reference.py) with a cache of each subject's shared prefix, or without one, as harnesses score by
 default (--whole-prompts). Prints one JSON line for each OUT. `seconds` is scoring
 alone on both sides, without start and load; `ratio` is the peer's over ours, so above 1 we are faster;
-`wall_seconds` is the whole process. When the lines of --rows hold log-probabilities (`lp`), ours are
+`wall_seconds` is the whole process. On a busy machine compare `cpu_ratio` with --threads 1: processor time, of our whole
+process and of the peer's scoring alone (with more threads, waiting in a loop counts). When the lines of --rows hold log-probabilities (`lp`), ours are
 compared with those too.
 """
 import argparse
@@ -73,7 +74,8 @@ def result_line(ours, report, peer, rows, stored, options):
             "questions": len(rows), "shots": options.shots, "threads": options.threads,
             "instruction_set": report["instruction_set"], "accuracy": report["accuracy"],
             "seconds": round(seconds, 2), "wall_seconds": round(ours.seconds, 2),
-            "peak_rss_mb": ours.peak_rss_mb, "prompt_tokens": report["prompt_tokens"],
+            "cpu_seconds": round(ours.cpu_seconds, 2), "peak_rss_mb": ours.peak_rss_mb,
+            "prompt_tokens": report["prompt_tokens"],
             "computed_tokens": report["computed_tokens"]}
     if peer:
         their = json.loads(peer.output)
@@ -82,9 +84,11 @@ def result_line(ours, report, peer, rows, stored, options):
                  "peer_prefix_cache": not options.whole_prompts,
                  "peer_accuracy": their["mmlu"]["accuracy"],
                  "peer_seconds": round(their["mmlu"]["seconds"], 2),
+                 "peer_cpu_seconds": round(their["mmlu"]["cpu_seconds"], 2),
                  "peer_wall_seconds": round(peer.seconds, 2), "peer_peak_rss_mb": peer.peak_rss_mb,
                  "peer_computed_tokens": their["mmlu"]["computed_tokens"],
                  "ratio": round(their["mmlu"]["seconds"] / seconds, 3),
+                 "cpu_ratio": round(their["mmlu"]["cpu_seconds"] / ours.cpu_seconds, 3),
                  "answer_agreement": agreement(mine, theirs),
                  "max_logprob_difference": round(largest_difference(mine, theirs), 6)}
     known = {row: mine[row] for row in rows if row in stored}
