@@ -13,14 +13,9 @@ struct Split {
   int64_t columns = 0; // of the result in a task
 };
 
-/// Tries the sensible sizes and takes the one whose slowest thread is done first. Costs are in
-/// register tiles' steps over k: a panel of the weight is expanded once a task, and so is x copied.
-Split chooseSplit(int64_t M, int64_t N, int64_t K, int threads, const TileShape &shape) {
-  constexpr double expandPanel = 14, copyRow = 0.12;
-  // What a second-level cache holds; a few rows only stream the weight, the longer the better.
-  int64_t mostRows = K <= 576 ? 512 : 384;
-  int64_t mostPanels = M <= shape.rows / 2 ? 128 : 8;
-  int64_t panels = divideUp(N, shape.columns), fewest = divideUp(M, mostRows);
+/// Tries the sensible sizes and takes the one whose slowest thread is done first.
+Split chooseSplit(int64_t M, int64_t N, int threads, const TileShape &shape, const TaskLimits &limits) {
+  int64_t panels = divideUp(N, shape.columns), fewest = divideUp(M, limits.rows);
   int64_t lastTotal = -1;
   double best = 0;
   Split split;
@@ -30,9 +25,9 @@ Split chooseSplit(int64_t M, int64_t N, int64_t K, int threads, const TileShape 
     if (rowBlocks == lastTotal)
       continue;
     lastTotal = rowBlocks;
-    for (int64_t group = std::min(panels, mostPanels); group >= 1; --group) {
-      double task = double(group) * (double(std::min(rows, M)) + expandPanel) +
-                    double(rows) * copyRow * 14 / shape.rows;
+    for (int64_t group = std::min(panels, limits.panels); group >= 1; --group) {
+      double task = double(group) * (double(std::min(rows, M)) + limits.expandPanel) +
+                    double(rows) * limits.copyRow;
       double time = double(divideUp(rowBlocks * divideUp(panels, group), threads)) * task;
       if (split.rows == 0 || time < best) {
         best = time;
@@ -48,15 +43,17 @@ Split chooseSplit(int64_t M, int64_t N, int64_t K, int threads, const TileShape 
 void Gemm(KernelContext &context, int64_t M, int64_t K, const float *x, int64_t ldx,
           absl::Span<const GemmProduct> products) {
   int64_t N = 0;
-  bool gated = false;
+  bool gated = false, bf16 = false;
   for (const GemmProduct &product : products) {
     N += product.columns;
     gated |= product.gate != nullptr;
+    bf16 |= product.bf16;
   }
   if (M <= 0 || N <= 0)
     return;
   TileShape shape = COMPRESSC_ISA_CALL(tileShape);
-  Split split = chooseSplit(M, N, K, context.pool.threads(), shape);
+  Split split =
+      chooseSplit(M, N, context.pool.threads(), shape, COMPRESSC_ISA_CALL(taskLimits, M, K, bf16));
   int64_t columnTasks = 0;
   for (const GemmProduct &product : products)
     columnTasks += divideUp(product.columns, split.columns);
@@ -66,7 +63,7 @@ void Gemm(KernelContext &context, int64_t M, int64_t K, const float *x, int64_t 
     floats = std::max(floats, int8 ? COMPRESSC_ISA_CALL(int8ScratchFloats, split.rows, K,
                                                         int8->format.group)
                                    : COMPRESSC_ISA_CALL(gemmScratchFloats, split.rows,
-                                                        split.columns, K));
+                                                        split.columns, K, bf16));
   };
   for (const GemmProduct &product : products) {
     needScratch(product.int8);

@@ -132,7 +132,7 @@ std::string ProgramHelp(absl::string_view program, absl::Span<const Command *con
                     std::string(std::max<int>(2, 14 - int(command->name.size())), ' '),
                     command->summary, "\n");
   absl::StrAppend(&help, "  help        This text, or: ", program, " help COMMAND\n\n",
-                  "The environment variable COMPRESSC_ISA (avx512bf16, avx512vnni, avx512, avx2, portable) asks for a "
+                  "The environment variable COMPRESSC_ISA (amx, avx512bf16, avx512vnni, avx512, avx2, portable) asks for a "
                   "lower instruction set.\n",
                   "Exit code: 0 done, 1 failed, 2 wrong use, 130 interrupted.\n");
   return help;

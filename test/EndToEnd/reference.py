@@ -8,7 +8,7 @@ The protocol is the one that `run` follows, written a second time on other softw
               non-overlapping windows; loss over context - 1 positions of each
   MMLU        description, shots from the dev split in order, question, `Answer:`; log-softmax over the
               whole vocabulary at the last position; " A" to " D". What a subject's prompts share is
-              computed once and kept as a cache.
+              computed once and kept as a cache, but with --whole-prompts.
 
 MODEL may be dense or compressed-tensors `pack-quantized` (`OUT/model` of compressc). Needs
 tools/requirements-reference.txt.
@@ -208,7 +208,7 @@ def letter_tokens(encoder, prompt, prompt_ids):
 
 
 @torch.no_grad()
-def mmlu(model, encoder, data, rows, shots):
+def mmlu(model, encoder, data, rows, shots, whole):
     test = read_lines(data, "mmlu_test")
     examples = {}
     for question in read_lines(data, "mmlu_dev"):
@@ -218,7 +218,7 @@ def mmlu(model, encoder, data, rows, shots):
         if not 0 <= row < len(test):
             sys.exit(f"row {row}: {data} has {len(test)} test rows")
         subjects.setdefault(test[row]["subject"], []).append(row)
-    start = time.perf_counter()
+    start, cpu = time.perf_counter(), time.process_time()
     answers = []
     prompt_tokens = computed_tokens = 0
     for subject, members in subjects.items():
@@ -226,7 +226,7 @@ def mmlu(model, encoder, data, rows, shots):
         prompts = [prefix + render(test[row], False) for row in members]
         ids = [encoder.prompt(prompt) for prompt in prompts]
         # At least one token of each prompt is left to compute.
-        shared = min([common_prefix(ids + [encoder.prompt(prefix)])] + [len(x) - 1 for x in ids])
+        shared = 0 if whole else min([common_prefix(ids + [encoder.prompt(prefix)])] + [len(x) - 1 for x in ids])
         cache = None
         if shared > 0:
             cache = model.model(input_ids=torch.tensor([ids[0][:shared]]), use_cache=True).past_key_values
@@ -245,6 +245,7 @@ def mmlu(model, encoder, data, rows, shots):
     correct = sum(answer["pred"] == answer["gold"] for answer in answers)
     return {"shots": shots, "questions": len(answers), "correct": correct,
             "accuracy": correct / len(answers), "seconds": time.perf_counter() - start,
+            "cpu_seconds": time.process_time() - cpu,
             "prompt_tokens": prompt_tokens, "computed_tokens": computed_tokens,
             "rows": sorted(answers, key=lambda answer: answer["row"])}
 
@@ -268,6 +269,7 @@ def main():
     parser.add_argument("--windows", type=int, default=16, help="0: all of the text")
     parser.add_argument("--mmlu", metavar="DATA", type=Path, help="directory of mmlu_{dev,test}.jsonl[.gz]")
     parser.add_argument("--shots", type=int, default=5)
+    parser.add_argument("--whole-prompts", action="store_true", help="share nothing among a subject's prompts")
     parser.add_argument("--rows", help="JSON lines: row numbers of the test split, or objects with `row`")
     parser.add_argument("--sample", type=int, help="so many rows, drawn with --seed")
     parser.add_argument("--seed", type=int, default=1234)
@@ -291,7 +293,7 @@ def main():
                                           options.windows)
     if options.mmlu:
         rows = choose_rows(options, options.mmlu)
-        result["mmlu"] = mmlu(model, encoder, options.mmlu, rows, options.shots)
+        result["mmlu"] = mmlu(model, encoder, options.mmlu, rows, options.shots, options.whole_prompts)
     result["peak_rss_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     print(json.dumps(result))
 

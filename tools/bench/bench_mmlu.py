@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
-"""MMLU by a deployed model and by transformers on the same questions, one after the other.
+"""MMLU by deployed models and by transformers on the same questions, one after the other.
 
-usage: bench_mmlu.py OUT --data DATA [--rows FILE | --sample N --seed S] [options]
+usage: bench_mmlu.py OUT [OUT ...] --data DATA [--rows FILE | --sample N --seed S] [options]
 
-OUT is what compressc wrote: OUT/run is timed against transformers in fp32 on OUT/model with a cache of
-each subject's shared prefix (test/EndToEnd/reference.py). Prints one JSON line. `seconds` is scoring
+OUT is what compressc wrote: OUT/run is timed against transformers in fp32 on the first OUT/model
+(test/EndToEnd/reference.py) with a cache of each subject's shared prefix, or without one, as harnesses score by
+default (--whole-prompts). Prints one JSON line for each OUT. `seconds` is scoring
 alone on both sides, without start and load; `ratio` is the peer's over ours, so above 1 we are faster;
-`wall_seconds` is the whole process. When the lines of --rows hold log-probabilities (`lp`), ours are
+`wall_seconds` is the whole process. On a busy machine compare `cpu_ratio` with --threads 1: processor time, of our whole
+process and of the peer's scoring alone (with more threads, waiting in a loop counts). When the lines of --rows hold log-probabilities (`lp`), ours are
 compared with those too.
 """
 import argparse
@@ -52,9 +54,53 @@ def agreement(left, right):
     return sum(best(left[row]) == best(right[row]) for row in left) / len(left)
 
 
+def score(out, rows, options, result):
+    """One process of OUT/run and its report."""
+    ours = measure.run(
+        [out.resolve() / "run", "mmlu", "--data", options.data, "--shots", options.shots,
+         "--rows", ",".join(map(str, rows)), "--threads", options.threads, "--quiet",
+         "--json", result], options.threads)
+    report = json.loads(result.read_text())
+    answered = sorted(question["row"] for question in report["questions"])
+    if answered != rows:
+        sys.exit(f"{out}/run answered {len(answered)} of {len(rows)} questions")
+    return ours, report
+
+
+def result_line(ours, report, peer, rows, stored, options):
+    mine = {question["row"]: question["logprobs"] for question in report["questions"]}
+    seconds = report["seconds"] + report["tokenize_seconds"]
+    line = {"benchmark": "mmlu", "model": report["model"], "pipeline": report["pipeline"],
+            "questions": len(rows), "shots": options.shots, "threads": options.threads,
+            "instruction_set": report["instruction_set"], "accuracy": report["accuracy"],
+            "seconds": round(seconds, 2), "wall_seconds": round(ours.seconds, 2),
+            "cpu_seconds": round(ours.cpu_seconds, 2), "peak_rss_mb": ours.peak_rss_mb,
+            "prompt_tokens": report["prompt_tokens"],
+            "computed_tokens": report["computed_tokens"]}
+    if peer:
+        their = json.loads(peer.output)
+        theirs = {answer["row"]: answer["lp"] for answer in their["mmlu"]["rows"]}
+        line |= {"peer": f"transformers {their['transformers']} fp32, {their['loader']}",
+                 "peer_prefix_cache": not options.whole_prompts,
+                 "peer_accuracy": their["mmlu"]["accuracy"],
+                 "peer_seconds": round(their["mmlu"]["seconds"], 2),
+                 "peer_cpu_seconds": round(their["mmlu"]["cpu_seconds"], 2),
+                 "peer_wall_seconds": round(peer.seconds, 2), "peer_peak_rss_mb": peer.peak_rss_mb,
+                 "peer_computed_tokens": their["mmlu"]["computed_tokens"],
+                 "ratio": round(their["mmlu"]["seconds"] / seconds, 3),
+                 "cpu_ratio": round(their["mmlu"]["cpu_seconds"] / ours.cpu_seconds, 3),
+                 "answer_agreement": agreement(mine, theirs),
+                 "max_logprob_difference": round(largest_difference(mine, theirs), 6)}
+    known = {row: mine[row] for row in rows if row in stored}
+    if known:
+        line |= {"stored_questions": len(known), "stored_answer_agreement": agreement(known, stored),
+                 "stored_max_logprob_difference": round(largest_difference(known, stored), 6)}
+    return line
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("out", type=Path)
+    parser.add_argument("outs", metavar="OUT", type=Path, nargs="+")
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--rows", type=Path, help="JSON lines with `row`")
     parser.add_argument("--sample", type=int, default=200)
@@ -62,7 +108,8 @@ def main():
     parser.add_argument("--shots", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--peer-python", default=sys.executable, help="a Python with transformers")
-    parser.add_argument("--peer-model", type=Path, help="default: OUT/model")
+    parser.add_argument("--peer-model", type=Path, help="default: the first OUT/model")
+    parser.add_argument("--whole-prompts", action="store_true", help="the peer shares no prefix")
     parser.add_argument("--no-peer", action="store_true", help="compare with the stored values only")
     options = parser.parse_args()
 
@@ -77,47 +124,17 @@ def main():
         parser.error("no rows to ask")
 
     with tempfile.TemporaryDirectory() as directory:
-        result = Path(directory) / "mmlu.json"
-        ours = measure.run(
-            [options.out.resolve() / "run", "mmlu", "--data", options.data, "--shots", options.shots,
-             "--rows", ",".join(map(str, rows)), "--threads", options.threads, "--quiet",
-             "--json", result], options.threads)
-        report = json.loads(result.read_text())
+        runs = [score(out, rows, options, Path(directory) / "mmlu.json") for out in options.outs]
         row_file = Path(directory) / "rows.jsonl"
         row_file.write_text("".join(f"{row}\n" for row in rows))
         peer = None
         if not options.no_peer:
             peer = measure.run(
-                [options.peer_python, REFERENCE, options.peer_model or options.out / "model",
+                [options.peer_python, REFERENCE, options.peer_model or options.outs[0] / "model",
                  "--mmlu", options.data, "--shots", options.shots, "--rows", row_file,
-                 "--threads", options.threads], options.threads)
-
-    mine = {question["row"]: question["logprobs"] for question in report["questions"]}
-    if sorted(mine) != rows:
-        sys.exit(f"{options.out}/run answered {len(mine)} of {len(rows)} questions")
-    seconds = report["seconds"] + report["tokenize_seconds"]
-    line = {"benchmark": "mmlu", "model": report["model"], "pipeline": report["pipeline"],
-            "questions": len(rows), "shots": options.shots, "threads": options.threads,
-            "instruction_set": report["instruction_set"], "accuracy": report["accuracy"],
-            "seconds": round(seconds, 2), "wall_seconds": round(ours.seconds, 2),
-            "peak_rss_mb": ours.peak_rss_mb, "prompt_tokens": report["prompt_tokens"],
-            "computed_tokens": report["computed_tokens"]}
-    if peer:
-        their = json.loads(peer.output)
-        theirs = {answer["row"]: answer["lp"] for answer in their["mmlu"]["rows"]}
-        line |= {"peer": f"transformers {their['transformers']} fp32, {their['loader']}",
-                 "peer_accuracy": their["mmlu"]["accuracy"],
-                 "peer_seconds": round(their["mmlu"]["seconds"], 2),
-                 "peer_wall_seconds": round(peer.seconds, 2), "peer_peak_rss_mb": peer.peak_rss_mb,
-                 "peer_computed_tokens": their["mmlu"]["computed_tokens"],
-                 "ratio": round(their["mmlu"]["seconds"] / seconds, 3),
-                 "answer_agreement": agreement(mine, theirs),
-                 "max_logprob_difference": round(largest_difference(mine, theirs), 6)}
-    known = {row: mine[row] for row in rows if row in stored}
-    if known:
-        line |= {"stored_questions": len(known), "stored_answer_agreement": agreement(known, stored),
-                 "stored_max_logprob_difference": round(largest_difference(known, stored), 6)}
-    print(json.dumps(line))
+                 "--threads", options.threads] + ["--whole-prompts"] * options.whole_prompts, options.threads)
+    for ours, report in runs:
+        print(json.dumps(result_line(ours, report, peer, rows, stored, options)))
 
 
 if __name__ == "__main__":

@@ -101,36 +101,48 @@ void scoreBlock(const AttentionTile &tile, const Parts &p, int64_t rows, const i
     }
 }
 
-/// Turns the scores of one row into weights; [low, high) are the keys of the block that it sees.
-COMPRESSC_INLINE void softmaxRow(const Parts &p, int64_t row, int64_t count, int64_t low,
-                                 int64_t high) {
-  float *score = p.scores + row * keyBlock;
-  int64_t padded = (count + lanes - 1) / lanes * lanes;
-  if (low >= high) {
-    for (int64_t j = 0; j < padded; j += lanes)
-      store(score + j, zero());
-    p.decay[row] = 1.0f;
-    return;
+/// Turns the scores of a block of keys, which begins at key `first`, into weights.
+void softmaxBlock(const AttentionTile &tile, const Parts &p, int64_t rows, int64_t first, int64_t count) {
+  constexpr float hidden = -__builtin_inff();
+  int64_t padded = roundUp(count, lanes);
+  for (int64_t begin = 0; begin < rows; begin += lanes) {
+    int64_t many = minimum(lanes, rows - begin), ends[lanes];
+    float maxima[lanes], sums[lanes] = {};
+    store(maxima, load(p.maxima + begin));
+    for (int64_t i = 0; i < many; ++i) {
+      float *score = p.scores + (begin + i) * keyBlock;
+      int64_t own = tile.firstPosition + (begin + i) / tile.headsPerGroup - first; // the row's own key
+      int64_t low = tile.window > 0 ? maximum(0, own - tile.window + 1) : 0, high = minimum(count, own + 1);
+      ends[i] = low < high ? roundUp(high, lanes) : 0;
+      if (low >= high)
+        continue;
+      for (int64_t j = 0; j < low; ++j)
+        score[j] = hidden;
+      for (int64_t j = high; j < ends[i]; ++j)
+        score[j] = hidden;
+      Vec most = broadcast(maxima[i]);
+      for (int64_t j = 0; j < ends[i]; j += lanes)
+        most = max(most, load(score + j));
+      maxima[i] = largest(most);
+    }
+    Vec decay = exponential(sub(load(p.maxima + begin), load(maxima)));
+    for (int64_t i = 0; i < many; ++i) {
+      float *score = p.scores + (begin + i) * keyBlock;
+      Vec shift = broadcast(maxima[i]), total = zero();
+      int64_t j = 0;
+      for (; j < ends[i]; j += lanes) {
+        Vec weight = exponential(sub(load(score + j), shift));
+        store(score + j, weight);
+        total = add(total, weight);
+      }
+      for (; j < padded; j += lanes)
+        store(score + j, zero());
+      sums[i] = sum(total);
+    }
+    store(p.maxima + begin, load(maxima));
+    store(p.decay + begin, decay);
+    store(p.totals + begin, fma(load(p.totals + begin), decay, load(sums)));
   }
-  for (int64_t j = 0; j < low; ++j)
-    score[j] = -__builtin_inff();
-  for (int64_t j = high; j < padded; ++j)
-    score[j] = -__builtin_inff();
-  Vec most = broadcast(p.maxima[row]);
-  for (int64_t j = 0; j < padded; j += lanes)
-    most = max(most, load(score + j));
-  float maximum = largest(most);
-  Vec shift = broadcast(maximum), total = zero();
-  for (int64_t j = 0; j < padded; j += lanes) {
-    Vec weight = exponential(sub(load(score + j), shift));
-    store(score + j, weight);
-    total = add(total, weight);
-  }
-  float decay[lanes];
-  store(decay, exponential(sub(broadcast(p.maxima[row]), shift)));
-  p.decay[row] = decay[0];
-  p.totals[row] = p.totals[row] * decay[0] + sum(total);
-  p.maxima[row] = maximum;
 }
 
 void addValues(const AttentionTile &tile, const Parts &p, int64_t rows, const int64_t *slots,
@@ -173,13 +185,17 @@ void attentionTile(const AttentionTile &tile, float *scratch) {
   for (int64_t r = 0; r < rows; ++r) {
     const float *query =
         tile.queries + r / tile.headsPerGroup * tile.rowStride + r % tile.headsPerGroup * dim;
-    for (int64_t d = 0; d < dim; ++d)
-      p.queries[d / blockDepth * rows * stride + r * stride + d % blockDepth] =
-          query[d] * tile.scale;
+    Vec scale = broadcast(tile.scale);
+    for (int64_t d = 0; d < dim; d += lanes) {
+      Vec v = d + lanes <= dim ? load(query + d) : loadFirst(query + d, dim - d);
+      store(p.queries + d / blockDepth * rows * stride + r * stride + d % blockDepth, mul(v, scale));
+    }
     for (int64_t d = 0; d < padded; d += lanes)
       store(p.sums + r * padded + d, zero());
-    p.maxima[r] = lowest;
-    p.totals[r] = 0.0f;
+  }
+  for (int64_t r = 0; r < rows; r += lanes) {
+    store(p.maxima + r, broadcast(lowest));
+    store(p.totals + r, zero());
   }
 
   int64_t keys = tile.firstPosition + tile.queryRows;
@@ -194,19 +210,15 @@ void attentionTile(const AttentionTile &tile, float *scratch) {
       scoreBlock<128>(tile, p, rows, slots, count);
     else
       scoreBlock<blockDepth>(tile, p, rows, slots, count);
-    for (int64_t r = 0; r < rows; ++r) {
-      int64_t position = tile.firstPosition + r / tile.headsPerGroup;
-      int64_t low = tile.window > 0 ? position - tile.window + 1 - j : 0;
-      softmaxRow(p, r, count, maximum(0, low), minimum(count, position + 1 - j));
-    }
+    softmaxBlock(tile, p, rows, j, count);
     addValues(tile, p, rows, slots, count);
   }
 
   for (int64_t r = 0; r < rows; ++r) {
     float *out = tile.out + r / tile.headsPerGroup * tile.rowStride + r % tile.headsPerGroup * dim;
-    Vec total = broadcast(p.totals[r]);
+    Vec inverse = div(broadcast(1.0f), broadcast(p.totals[r]));
     for (int64_t d = 0; d < dim; d += lanes) {
-      Vec v = div(load(p.sums + r * padded + d), total);
+      Vec v = mul(load(p.sums + r * padded + d), inverse);
       if (d + lanes <= dim)
         store(out + d, v);
       else

@@ -68,6 +68,16 @@ struct LaneRows {
   int64_t row[lanes];
 };
 
+/// Rows [row, row + lanes); those past rowEnd repeat the last one.
+COMPRESSC_INLINE LaneRows laneRows(const WeightMatrix &w, int64_t row, int64_t rowEnd) {
+  LaneRows rows;
+  for (int r = 0; r < lanes; ++r) {
+    rows.row[r] = minimum(row + r, rowEnd - 1);
+    rows.data[r] = static_cast<const uint8_t *>(w.data) + rows.row[r] * w.rowBytes;
+  }
+  return rows;
+}
+
 /// words[i * lanes + r] = 32-bit word `first` + i of row r, for `count` words; what lies past the
 /// row's end is zero. Reads in groups of four: where that would pass the end, from a copy.
 COMPRESSC_INLINE void transposeWords(const LaneRows &rows, int64_t first, int64_t count,

@@ -9,8 +9,8 @@ namespace compressc::COMPRESSC_ISA {
 COMPRESSC_INLINE Vec exponential(Vec x) {
   Vec clamped = max(min(x, broadcast(88.0f)), broadcast(-87.0f));
   Vec n = roundEven(mul(clamped, broadcast(1.44269504f)));
-  // n * 0.693359375 is exact, so this is as good without fused multiply-adds.
-  Vec r = sub(clamped, mul(n, broadcast(0.693359375f)));
+  // n * 0.693359375 is exact, so this has the same bits without fused multiply-adds.
+  Vec r = fma(n, broadcast(-0.693359375f), clamped);
   r = fma(n, broadcast(2.12194440e-4f), r);
   Vec p = broadcast(1.0f / 5040);
   p = fma(p, r, broadcast(1.0f / 720));

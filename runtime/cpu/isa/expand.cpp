@@ -347,14 +347,8 @@ COMPRESSC_INLINE void expandLanes(const WeightMatrix &w, const LaneRows &rows, i
 
 void expandPanel(const WeightMatrix &w, int64_t row, int64_t rowEnd, int64_t column, int64_t count,
                  float *scratch, float *panel) {
-  for (int64_t at = 0; at < panelWidth; at += lanes) {
-    LaneRows rows;
-    for (int r = 0; r < lanes; ++r) {
-      rows.row[r] = minimum(row + at + r, rowEnd - 1);
-      rows.data[r] = static_cast<const uint8_t *>(w.data) + rows.row[r] * w.rowBytes;
-    }
-    expandLanes(w, rows, column, count, scratch, panel + at);
-  }
+  for (int64_t at = 0; at < panelWidth; at += lanes)
+    expandLanes(w, laneRows(w, row + at, rowEnd), column, count, scratch, panel + at);
 }
 
 } // namespace compressc::COMPRESSC_ISA

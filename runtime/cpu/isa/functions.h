@@ -50,6 +50,14 @@ struct TileShape {
   int64_t syrkBlock;  // a multiple of both
 };
 
+/// How much of a product one task takes at most, and what it costs beside the product itself, in the time of
+/// one row with one panel of the weight.
+struct TaskLimits {
+  int64_t rows, panels;
+  double expandPanel; // for each panel
+  double copyRow;     // for each row
+};
+
 /// Query rows of one sequence and one key/value head that one task computes. Row r of the tile is
 /// query row r / headsPerGroup and head r % headsPerGroup.
 struct AttentionTile {
@@ -76,6 +84,7 @@ COMPRESSC_PER_ISA(
     /// when it is odd, the panel has room for one k more.
     void expandPanel(const WeightMatrix &w, int64_t row, int64_t rowEnd, int64_t column,
                      int64_t count, float *scratch, float *panel);
+    TileShape tileShape();
     int64_t syrkScratchFloats(int64_t rows);
     void syrkBlock(const SyrkBlock &block, float *scratch);
 
@@ -97,8 +106,8 @@ COMPRESSC_PER_ISA(
     void rotateHead(const float *x, const float *cosines, const float *sines, int64_t half,
                     float *out);)
 
-COMPRESSC_PER_ISA_AND(avx512bf16, TileShape tileShape();
-                      int64_t gemmScratchFloats(int64_t rows, int64_t columns, int64_t depth);
+COMPRESSC_PER_ISA_AND(avx512bf16, TaskLimits taskLimits(int64_t M, int64_t K, bool bf16);
+                      int64_t gemmScratchFloats(int64_t rows, int64_t columns, int64_t depth, bool bf16);
                       void gemmBlock(const GemmBlock &block, float *scratch);)
 
 COMPRESSC_PER_ISA_AND(

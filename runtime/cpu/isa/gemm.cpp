@@ -317,9 +317,12 @@ template <bool pairs> void multiplyBlock(const GemmBlock &block, float *scratch)
 
 } // namespace
 
-TileShape tileShape() { return {tileRows, panelWidth, COMPRESSC_ISA_LEVEL == 1 ? 192 : 224}; }
+TaskLimits taskLimits(int64_t M, int64_t K, bool) {
+  // What a second-level cache holds; a few rows only stream the weight, the longer the better.
+  return {K <= 576 ? 512 : 384, M <= tileRows / 2 ? 128 : 8, 14, 0.12 * 14 / tileRows};
+}
 
-int64_t gemmScratchFloats(int64_t rows, int64_t columns, int64_t depth) {
+int64_t gemmScratchFloats(int64_t rows, int64_t columns, int64_t depth, bool) {
   // The last block of rows may be a small one.
   return maximum(fewRowsFloats(minimum(rows, fewRows), depth),
                  manyRowsFloats(rows, columns, depth));

@@ -4,6 +4,9 @@
 #include "codes.h"
 #include "dot.h"
 #include "tile.h"
+#if COMPRESSC_ISA_LEVEL >= 5
+#include "amx/tiles.h"
+#endif
 
 namespace compressc::COMPRESSC_ISA {
 namespace {
@@ -91,15 +94,6 @@ COMPRESSC_INLINE void unpackLanes(const WeightMatrix &w, const LaneRows &rows, i
   }
 }
 
-COMPRESSC_INLINE LaneRows laneRows(const WeightMatrix &w, int64_t row, int64_t rowEnd) {
-  LaneRows rows;
-  for (int r = 0; r < lanes; ++r) {
-    rows.row[r] = minimum(row + r, rowEnd - 1);
-    rows.data[r] = static_cast<const uint8_t *>(w.data) + rows.row[r] * w.rowBytes;
-  }
-  return rows;
-}
-
 void unpackPanel(const WeightMatrix &w, int64_t row, int64_t rowEnd, int64_t column, int64_t count,
                  float *words, uint8_t *codes) {
   for (int64_t at = 0; at < panelWidth; at += lanes) {
@@ -110,13 +104,16 @@ void unpackPanel(const WeightMatrix &w, int64_t row, int64_t rowEnd, int64_t col
   }
 }
 
+typedef uint32_t Fields2 __attribute__((vector_size(64)));
+typedef uint32_t Fields4 __attribute__((vector_size(32)));
+typedef uint32_t Fields8 __attribute__((vector_size(16)));
+
 /// Zero points that lie in whole words: a panel's are the fields of a few words in each group's
-/// column.
-template <int bits>
+/// column. Fields has a lane for each field of a word.
+template <int bits, typename Fields>
 COMPRESSC_INLINE void unpackZeros(const WeightMatrix &w, int64_t row, int64_t groups,
                                   int32_t *zeros) {
   constexpr int fields = 32 / bits;
-  typedef uint32_t Fields __attribute__((vector_size(fields * 4)));
   Fields shifts;
   for (int i = 0; i < fields; ++i)
     shifts[i] = uint32_t(i * bits);
@@ -162,11 +159,11 @@ void unpackGroups(const WeightMatrix &w, int64_t row, int64_t rowEnd, int64_t gr
     for (int64_t i = 0; i < groups * panelWidth; ++i)
       panel.zeros[i] = zeroPair(1u << (bits - 1));
   } else if (bits == 2 && panelWidth % 16 == 0) {
-    unpackZeros<2>(w, row, groups, panel.zeros);
+    unpackZeros<2, Fields2>(w, row, groups, panel.zeros);
   } else if (bits == 4) {
-    unpackZeros<4>(w, row, groups, panel.zeros);
+    unpackZeros<4, Fields4>(w, row, groups, panel.zeros);
   } else if (bits == 8) {
-    unpackZeros<8>(w, row, groups, panel.zeros);
+    unpackZeros<8, Fields8>(w, row, groups, panel.zeros);
   } else {
     for (int64_t r = 0; r < panelWidth; ++r)
       for (int64_t g = 0; g < groups; ++g)
@@ -182,6 +179,35 @@ struct Tile {
   int64_t count;  // columns of the chunk
   float *sums;    // [rows][panelWidth]
 };
+
+/// What one group adds to a row's sums beside the products of its codes.
+struct GroupColumns {
+  IntVec zeros;
+  Vec scales, minima;
+};
+struct GroupRow {
+  IntVec sum;
+  Vec scale, scaledSum;
+};
+
+template <bool minima> COMPRESSC_INLINE GroupColumns groupColumns(const Panel &panel, int64_t g, int half) {
+  int64_t column = g * panelWidth + half * lanes;
+  return {loadInts(panel.zeros + column), load(panel.scales + column), minima ? load(panel.minima + column) : zero()};
+}
+COMPRESSC_INLINE GroupRow groupRow(const Int8Rows &x, int64_t row, int64_t g) {
+  int64_t at = row * x.groups + g;
+  return {broadcastInt(x.sums[at]), broadcast(x.scales[at]), broadcast(x.scaledSums[at])};
+}
+
+/// A row's sums after one group more, whose codes' products are `dot`.
+template <bool minima>
+COMPRESSC_INLINE Vec addGroup(Vec sums, IntVec dot, const GroupColumns &columns, const GroupRow &row) {
+  dot = dotPairs(dot, columns.zeros, row.sum);
+  Vec value = fusedMultiplyAdd(mul(toFloat(dot), columns.scales), row.scale, sums);
+  if constexpr (minima)
+    value = fusedMultiplyAdd(columns.minima, row.scaledSum, value);
+  return value;
+}
 
 /// sums += x * panelᵀ over a chunk. A few rows sum in several registers, to hide the latency.
 template <int rows, bool wide, bool minima>
@@ -208,31 +234,90 @@ COMPRESSC_INLINE void multiplyChunk(const Tile &tile, const Panel &panel) {
     int64_t g = (tile.column + k) / group;
 #pragma GCC unroll 16
     for (int r = 0; r < rows; ++r) {
-      int64_t at = r * tile.x.groups + g;
-      IntVec sum = broadcastInt(tile.x.sums[at]);
-      Vec scale = broadcast(tile.x.scales[at]), scaled = broadcast(tile.x.scaledSums[at]);
+      GroupRow row = groupRow(tile.x, r, g);
 #pragma GCC unroll 2
       for (int half = 0; half < 2; ++half) {
         IntVec dot = acc[0][r][half];
 #pragma GCC unroll 4
         for (int c = 1; c < chains; ++c)
           dot = dot + acc[c][r][half];
-        int64_t column = g * panelWidth + half * lanes;
-        dot = dotPairs(dot, loadInts(panel.zeros + column), sum);
         float *out = tile.sums + r * panelWidth + half * lanes;
-        Vec value = fusedMultiplyAdd(mul(toFloat(dot), load(panel.scales + column)), scale,
-                                     g == 0 ? zero() : load(out));
-        if constexpr (minima)
-          value = fusedMultiplyAdd(load(panel.minima + column), scaled, value);
-        store(out, value);
+        store(out, addGroup<minima>(g == 0 ? zero() : load(out), dot, groupColumns<minima>(panel, g, half), row));
       }
     }
   }
 }
 
+#if COMPRESSC_ISA_LEVEL >= 5
+/// Bytes of k in a tile register: whole groups are summed.
+int tileDepth(int64_t group) { return group % 64 == 0 ? 64 : group % 48 == 0 ? 48 : group % 32 == 0 ? 32 : 16; }
+
+/// multiplyChunk for 32 rows in tile registers. A group's products are on their way while those of the group
+/// before are scaled.
+template <bool minima> void multiplyChunkTiles(const Tile &tile, const Panel &panel) {
+  constexpr int rows = 2 * tileSide;
+  int64_t group = tile.x.format.group, stride = tile.x.stride, first = tile.column / group, depth = tileDepth(group);
+  alignas(64) int32_t dots[2][rows * panelWidth];
+  constexpr int64_t right = tileSide, below = tileSide * panelWidth;
+  auto multiply = [&](int64_t k, int32_t *to) {
+    const int8_t *x = tile.x.codes + tile.column + k;
+    const uint8_t *codes = panel.codes + k * panelWidth;
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_zero(2);
+    _tile_zero(3);
+    for (int64_t i = 0; i < group; i += depth) {
+      _tile_loadd(4, x + i, stride);
+      _tile_loadd(6, codes + i * panelWidth, panelWidth * 4);
+      _tile_dpbsud(0, 4, 6);
+      _tile_loadd(7, codes + i * panelWidth + tileSide * 4, panelWidth * 4);
+      _tile_dpbsud(1, 4, 7);
+      _tile_loadd(5, x + i + tileSide * stride, stride);
+      _tile_dpbsud(2, 5, 6);
+      _tile_dpbsud(3, 5, 7);
+    }
+    _tile_stored(0, to, panelWidth * 4);
+    _tile_stored(1, to + right, panelWidth * 4);
+    _tile_stored(2, to + below, panelWidth * 4);
+    _tile_stored(3, to + below + right, panelWidth * 4);
+  };
+  auto finish = [&](int64_t g, const int32_t *from) {
+    GroupColumns left = groupColumns<minima>(panel, g, 0), right = groupColumns<minima>(panel, g, 1);
+    for (int r = 0; r < rows; ++r, from += panelWidth) {
+      float *out = tile.sums + r * panelWidth;
+      GroupRow row = groupRow(tile.x, r, g);
+      Vec a = zero(), b = zero();
+      if (g > 0) {
+        a = load(out);
+        b = load(out + lanes);
+      }
+      store(out, addGroup<minima>(a, loadInts(from), left, row));
+      store(out + lanes, addGroup<minima>(b, loadInts(from + lanes), right, row));
+    }
+  };
+  finishStores();
+  int64_t groups = tile.count / group;
+  multiply(0, dots[0]);
+  for (int64_t g = 1; g < groups; ++g) {
+    multiply(g * group, dots[g % 2]);
+    finish(first + g - 1, dots[(g - 1) % 2]);
+  }
+  finish(first + groups - 1, dots[(groups - 1) % 2]);
+}
+#endif
+
 template <bool wide, bool minima>
 __attribute__((noinline)) void multiplyRows(const Tile &first, int64_t rows, const Panel &panel) {
-  for (int64_t r = 0; r < rows; r += int8TileRows) {
+  int64_t r = 0;
+#if COMPRESSC_ISA_LEVEL >= 5
+  for (; r + 2 * tileSide <= rows; r += 2 * tileSide) {
+    Tile tile = first;
+    tile.x = first.x.from(r);
+    tile.sums += r * panelWidth;
+    multiplyChunkTiles<minima>(tile, panel);
+  }
+#endif
+  for (; r < rows; r += int8TileRows) {
     Tile tile = first;
     tile.x = first.x.from(r);
     tile.sums += r * panelWidth;
@@ -335,6 +420,9 @@ void int8Block(const Int8Block &block, float *scratch) {
   panel.minima = panel.scales + groups * panelWidth;
   panel.zeros = reinterpret_cast<int32_t *>(panel.minima + groups * panelWidth);
   float *sums = panel.minima + 2 * groups * panelWidth;
+#if COMPRESSC_ISA_LEVEL >= 5
+  Tiles tiles(tileDepth(group));
+#endif
   bool wide = w.dtype == DType::Q8_0 || (w.dtype == DType::Packed && w.packed.bits == 8);
 
   for (int64_t row = block.columnBegin; row < block.columnEnd; row += panelWidth) {

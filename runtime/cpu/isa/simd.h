@@ -55,9 +55,7 @@ COMPRESSC_INLINE Vec zeroBelow(Vec v, Vec test, Vec limit) {
 }
 /// v * 2^n for a whole n in [-126, 127].
 COMPRESSC_INLINE Vec scalePowerOfTwo(Vec v, Vec n) {
-  __m512i bits =
-      _mm512_slli_epi32(_mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127)), 23);
-  return _mm512_mul_ps(v, _mm512_castsi512_ps(bits));
+  return _mm512_scalef_ps(v, n);
 }
 COMPRESSC_INLINE float sum(Vec v) { return _mm512_reduce_add_ps(v); }
 COMPRESSC_INLINE float largest(Vec v) { return _mm512_reduce_max_ps(v); }

@@ -11,6 +11,8 @@ int64_t roundUp(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; 
 
 } // namespace
 
+TileShape tileShape() { return {tileRows, panelWidth, COMPRESSC_ISA_LEVEL == 1 ? 192 : 224}; }
+
 int64_t syrkScratchFloats(int64_t rows) {
   // The transposed rows, one panel, and a copy of a vector of token rows for ragged widths.
   return roundUp(rows, 4) * blockDepth + panelFloats + lanes * roundUp(rows, 4);

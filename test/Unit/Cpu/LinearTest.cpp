@@ -184,7 +184,7 @@ TEST(LinearInt8, MatchesTheReferenceAndEveryInstructionSetAgrees) {
   for (int64_t K : {32, 48, 80, 320, 640, 2304})
     for (const WeightKind &kind : weightKinds(K)) {
       SCOPED_TRACE(kind.name + " K=" + std::to_string(K));
-      int64_t T = K < 2000 ? 17 : 5, N = 37, group = int8Group(kind);
+      int64_t T = K < 2000 ? 40 : 5, N = 37, group = int8Group(kind);
       Form form{{kind}, {N}, 1, "", "add", "int8"};
       Operands o(form, T, K);
       if (T > 4) // one row without a scale, and one with a large range
@@ -268,6 +268,23 @@ TEST(LinearBFloat16, MatchesTheReferenceAndFusedFormsHaveTheBitsOfTheirParts) {
         std::vector<float> out = fused(two, form, o, 0, T)[0];
         for (size_t i = 0; i < out.size(); ++i)
           ASSERT_NEAR(out[i], expected[i], sizes[i]) << i;
+      });
+    }
+}
+
+TEST(LinearBFloat16, RowsHaveTheSameBitsInEveryBatchAndOnEveryNumberOfThreads) {
+  Machine one(1), three(3);
+  for (int64_t K : {35, 64, 1600})
+    for (const WeightKind &kind : weightKinds(K)) {
+      SCOPED_TRACE(kind.name + " K=" + std::to_string(K));
+      Form form{{kind}, {70}, 1, "", "add", "bf16"};
+      Operands o(form, 45, K);
+      forEachInstructionSet([&](std::string_view) {
+        std::vector<float> whole = fused(one, form, o, 0, 45)[0];
+        for (auto [first, rows] : {std::pair<int64_t, int64_t>{0, 1}, {7, 2}, {10, 16}, {20, 17}, {44, 1}, {3, 37}}) {
+          std::vector<float> expected(whole.begin() + first * 70, whole.begin() + (first + rows) * 70);
+          EXPECT_TRUE(sameBits(expected, fused(three, form, o, first, rows)[0])) << first << ", " << rows;
+        }
       });
     }
 }

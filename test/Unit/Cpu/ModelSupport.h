@@ -254,7 +254,7 @@ struct Machine {
 template <typename F> void forEachInstructionSet(const F &body) {
   std::string before(InstructionSet());
   int ran = 0;
-  for (std::string_view name : {"portable", "avx2", "avx512", "avx512vnni", "avx512bf16"})
+  for (std::string_view name : {"portable", "avx2", "avx512", "avx512vnni", "avx512bf16", "amx"})
     if (SetInstructionSetForTesting(name)) {
       SCOPED_TRACE(std::string(name));
       body(name);

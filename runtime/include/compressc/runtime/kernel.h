@@ -90,7 +90,7 @@ KernelFunction FindKernel(std::string_view name);
 /// All names, sorted.
 std::vector<std::string_view> KernelNames();
 
-/// The instruction set in use: "avx512bf16", "avx512vnni", "avx512", "avx2" or "portable". Chosen from the CPU at start; the
+/// The instruction set in use: "amx", "avx512bf16", "avx512vnni", "avx512", "avx2" or "portable". Chosen from the CPU at start; the
 /// environment variable COMPRESSC_ISA asks for a lower one (tests do).
 std::string_view InstructionSet();
 
