@@ -176,9 +176,9 @@ private:
     materialize.output = staging->path() + "/model/model.safetensors";
     materialize.store = store.get();
     if (options.memoryLimit > 0) {
-      COMPRESSC_ASSIGN_OR_RETURN(MaterializePlan plan, PlanMaterialization(module, materialize));
-      if (plan.peakBytes > options.memoryLimit)
-        return Invalid("this needs about ", plan.peakBytes / 1000000, " MB of memory, --memory-limit allows ",
+      COMPRESSC_ASSIGN_OR_RETURN(PlanRange plan, PlanCompilation(module, materialize));
+      if (plan.most.peakBytes > options.memoryLimit)
+        return Invalid("this needs about ", plan.most.peakBytes / 1000000, " MB of memory, --memory-limit allows ",
                        options.memoryLimit / 1000000, " MB; give fewer --samples or a larger limit");
     }
     std::string checkpointType;
@@ -275,7 +275,7 @@ private:
       store = BlockStore::OpenToRead(directory);
     materialize.store = store.get();
     materialize.quiet = true;
-    COMPRESSC_ASSIGN_OR_RETURN(MaterializePlan plan, PlanMaterialization(module, materialize));
+    COMPRESSC_ASSIGN_OR_RETURN(PlanRange plan, PlanCompilation(module, materialize));
     PrintPlan(out, plan);
     return absl::OkStatus();
   }
