@@ -48,8 +48,8 @@ StatusOr<MaterializePlan> PlanMaterialization(ModuleOp module, const Materialize
     result.stepsStored += int64_t(stored.count());
   }
   result.peakBytes = estimate.peakBytes;
-  result.calibrationFlop = estimate.calibrationFlop;
-  result.weightFlop = estimate.weightFlop;
+  result.calibrationWork = estimate.calibrationWork;
+  result.weightWork = estimate.weightWork;
   result.flopRate = MeasureFlopRate(*options.pool);
   return result;
 }

@@ -66,8 +66,8 @@ StatusOr<MaterializePlan> planExtreme(ModuleOp original, const MaterializeOption
   RenumberLayers(*module); // names count in the size of the file
   COMPRESSC_ASSIGN_OR_RETURN(MaterializePlan plan, PlanMaterialization(*module, options));
   for (const MaterializePlan &choice : choices) {
-    plan.calibrationFlop += choice.calibrationFlop;
-    plan.weightFlop += choice.weightFlop;
+    plan.calibrationWork += choice.calibrationWork;
+    plan.weightWork += choice.weightWork;
     plan.peakBytes = std::max(plan.peakBytes, choice.peakBytes);
     plan.hiddenStateBytes = std::max(plan.hiddenStateBytes, choice.hiddenStateBytes);
   }
@@ -93,7 +93,7 @@ StatusOr<PlanRange> PlanCompilation(ModuleOp module, const MaterializeOptions &o
                       &MaterializePlan::parameters, &MaterializePlan::originalWeightBytes,
                       &MaterializePlan::weightBytes, &MaterializePlan::peakBytes, &MaterializePlan::hiddenStateBytes})
     order(number);
-  for (auto number : {&MaterializePlan::calibrationFlop, &MaterializePlan::weightFlop, &MaterializePlan::flopRate})
+  for (auto number : {&MaterializePlan::calibrationWork, &MaterializePlan::weightWork, &MaterializePlan::flopRate})
     order(number);
   return range;
 }

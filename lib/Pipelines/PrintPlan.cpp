@@ -38,15 +38,16 @@ void PrintPlan(llvm::raw_ostream &out, const PlanRange &plan) {
   // One rate for both sides: the range is the choice's, not the measurement's.
   auto work = [&](double MaterializePlan::*member) {
     return "about " + range([&](const MaterializePlan &side) { return duration(side.*member / plan.most.flopRate); }) +
-           ", " + range([&](const MaterializePlan &side) { return gigaflop(side.*member); });
+           ", as long as " + range([&](const MaterializePlan &side) { return gigaflop(side.*member); }) +
+           " of matrix products";
   };
   line("model") << number(&MaterializePlan::parameters, count) << " parameters, "
                 << number(&MaterializePlan::layers, count) << " layers\n";
   line("steps") << number(&MaterializePlan::steps, count) << ", " << number(&MaterializePlan::stepsStored, count)
                 << " of them from the store\n";
-  line("calibration") << work(&MaterializePlan::calibrationFlop) << ", hidden states "
+  line("calibration") << work(&MaterializePlan::calibrationWork) << ", hidden states "
                       << number(&MaterializePlan::hiddenStateBytes, megabytes) << "\n";
-  line("weights") << work(&MaterializePlan::weightFlop) << "\n";
+  line("weights") << work(&MaterializePlan::weightWork) << "\n";
   line("rate") << llvm::format("%.0f GFLOP/s, measured now\n", plan.most.flopRate / 1e9);
   line("peak memory") << number(&MaterializePlan::peakBytes, megabytes) << ", mapped files not counted\n";
   auto smaller = [](const MaterializePlan &side) {

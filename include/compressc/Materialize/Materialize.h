@@ -58,7 +58,8 @@ struct MaterializePlan {
   /// Anonymous memory at the peak, on top of what the process holds before; mapped files are not counted.
   int64_t peakBytes = 0;
   int64_t hiddenStateBytes = 0; // of the calibration tokens
-  double calibrationFlop = 0, weightFlop = 0, flopRate = 0;
+  /// In operations of a matrix product that take as long; of those flopRate are done a second.
+  double calibrationWork = 0, weightWork = 0, flopRate = 0;
 };
 
 /// Bytes of the file that Materialize() would write, exactly. No choice may be open.
