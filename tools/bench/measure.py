@@ -10,6 +10,7 @@ from dataclasses import dataclass
 @dataclass
 class Measured:
     seconds: float
+    cpu_seconds: float  # user and system, of the command and what it waited for
     peak_rss_mb: int
     output: str
 
@@ -31,7 +32,7 @@ def run(command, threads, environment=None):
     code = process.returncode = os.waitstatus_to_exitcode(status)
     if code != 0:
         sys.exit(f"{command[0]} failed with status {code}\n{output}")
-    return Measured(seconds, usage.ru_maxrss // 1024, output)
+    return Measured(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss // 1024, output)
 
 
 @dataclass
