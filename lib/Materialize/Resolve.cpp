@@ -122,7 +122,9 @@ StatusOr<std::vector<Decision>> Resolve(ModuleOp module, const MaterializeOption
       bool chosen = llvm::is_contained(order, index);
       decisions.push_back({choose.getPass().str(),
                            {candidate.str()},
-                           {{choose.getField().str(), scores[index]}, {"chosen", double(chosen)}}});
+                           {{choose.getField().str(), scores[index]}, {"chosen", double(chosen)}},
+                           choose.getLoc(),
+                           choose->getParentOfType<func::FuncOp>().getSymName().str()});
     }
     COMPRESSC_RETURN_IF_ERROR(Choose(module, order));
   }

@@ -3,6 +3,7 @@
 #include "DeployProgram.h"
 #include "PrintDecisions.h"
 #include "PrintPlan.h"
+#include "RemarkFile.h"
 #include "compressc/Conversion/Passes.h"
 #include "compressc/Conversion/ToSchedule.h"
 #include "compressc/Export/Export.h"
@@ -84,6 +85,9 @@ public:
     bool prints = !options.emit.empty() && options.emit != "bin" && options.emit != "so";
     if (!prints && options.output.empty() && !options.dryRun)
       return Invalid("give an output directory with -o OUT, or --emit=lm|compress|exec|cpp to print the program");
+    if (!options.remarkFile.empty() && (prints || options.dryRun))
+      return Invalid("--remarks=", options.remarkFile, ": decisions are taken by a run with -o OUT, not by ",
+                     options.dryRun ? "--dry-run" : "--emit=" + options.emit);
     for (const std::string &name : options.without)
       if (!llvm::is_contained(OptimizationNames(), name))
         return Invalid("--without=", name, ": there is ", llvm::join(OptimizationNames(), ", "));
@@ -167,6 +171,10 @@ private:
     if (options.splat)
       return Invalid("--splat has no weights to deploy; use it with --emit or --dry-run");
     COMPRESSC_ASSIGN_OR_RETURN(Toolchain toolchain, Toolchain::Find(options));
+    std::unique_ptr<RemarkFile> remarks;
+    if (!options.remarkFile.empty()) {
+      COMPRESSC_ASSIGN_OR_RETURN(remarks, RemarkFile::Create(context, options.remarkFile));
+    }
     COMPRESSC_ASSIGN_OR_RETURN(CalibrationSet calibration, readCalibration());
     COMPRESSC_ASSIGN_OR_RETURN(auto staging, StagingDirectory::Create(options.output));
     ThreadPool pool(options.threads);
@@ -214,6 +222,10 @@ private:
       inputs.tokenDigest = TokenDigest(calibration);
     }
     COMPRESSC_RETURN_IF_ERROR(WriteFileAtomically(staging->path() + "/report.json", Report(inputs, result)));
+    if (remarks) {
+      EmitRemarks(result.decisions);
+      COMPRESSC_RETURN_IF_ERROR(remarks->commit());
+    }
     COMPRESSC_RETURN_IF_ERROR(staging->commit());
     // Its own store served to go on after a kill; one that the user named serves other runs too.
     if (store && options.store.empty())

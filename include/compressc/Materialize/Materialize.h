@@ -34,6 +34,8 @@ struct Decision {
   std::string pass;
   std::vector<std::string> params;
   std::vector<std::pair<std::string, double>> numbers;
+  mlir::Location location; // of the operation that was decided on
+  std::string function;    // that it stands in
 };
 
 struct MaterializeReport {
