@@ -5,12 +5,20 @@
 namespace compressc {
 namespace {
 
-/// Elementwise work counts as this many operations an element: it waits for memory, matrix products don't.
-constexpr double perElement = 16;
-/// awq_scale tries up to 41 points and gives most up early; measured on SmolLM2.
-constexpr double awqPoints = 20;
-/// clip tries 10 lower and 10 upper limits, on groups too small for efficient products.
-constexpr double clipTrials = 40;
+// How long a kernel takes, as operations of a matrix product (the kernel `linear`) that take as long. Counts of
+// operations alone mislead: searches round, compare and give up early, statistics and attention work on less
+// regular blocks, elementwise work waits for memory. Measured kernel by kernel in processor time, in AWQ W4 g64 of
+// SmolLM2 on 8 x 512 tokens; tools/bench/bench_plan.py compares plans with runs.
+
+/// awq_scale, for each element of its weights: the products with the Gram matrix, for each of its columns, and the
+/// rounding. Up to 41 points, most given up early.
+constexpr double awqPerColumn = 54, awqRounding = 11500;
+/// clip tries 10 lower and 10 upper limits for each group: for each element and each column of a group.
+constexpr double clipPerColumn = 72;
+/// Against the plain count of operations.
+constexpr double observeSlowdown = 1.35, attentionSlowdown = 1.6, outputErrorSlowdown = 1.65;
+/// For each element of the results: of kernels between plain and packed values, and of the others.
+constexpr double perConverted = 450, perElement = 100;
 
 struct Shape {
   double elements = 1, columns = 1, rows = 1;
@@ -32,29 +40,30 @@ Shape shapeOf(const Schedule &schedule, Operand operand, double tokens) {
   return shape;
 }
 
-double flopOf(const Schedule &schedule, const Call &call, double tokens, double pairs) {
+double workOf(const Schedule &schedule, const Call &call, double tokens, double pairs) {
   auto input = [&](size_t index) { return shapeOf(schedule, call.inputs[index], tokens); };
   Shape first = input(0);
   if (call.kernel == "linear")
     return 2 * tokens * input(1).elements;
   if (call.kernel == "attention") // scores and sums, each key at or before a query
-    return 4 * pairs * first.columns;
+    return attentionSlowdown * 4 * pairs * first.columns;
   if (call.kernel == "observe") // one half of the Gram matrix
-    return first.elements * first.columns;
+    return observeSlowdown * first.elements * first.columns;
   if (call.kernel == "awq_scale") {
-    double rows = 0;
+    double elements = 0;
     for (size_t index = 1; index < call.inputs.size(); ++index)
-      rows += input(index).rows;
-    return awqPoints * rows * first.columns * first.columns;
+      elements += input(index).elements;
+    return elements * (awqPerColumn * first.columns + awqRounding);
   }
   if (call.kernel == "output_error")
-    return 2 * first.elements * first.columns;
+    return outputErrorSlowdown * 2 * first.elements * first.columns;
   if (call.kernel == "clip")
-    return clipTrials * 2 * first.elements * double(call.attributes.getIntOr("group", 1));
+    return clipPerColumn * first.elements * double(call.attributes.getIntOr("group", 1));
   double elements = 0;
   for (Operand output : call.outputs)
     elements += shapeOf(schedule, output, tokens).elements;
-  return perElement * elements;
+  bool converts = call.kernel == "quantize" || call.kernel == "dequantize";
+  return (converts ? perConverted : perElement) * elements;
 }
 
 int64_t bytesOf(const BufferDecl &decl, int64_t rows) {
@@ -112,14 +121,14 @@ void Estimate::calibrate(const Schedule &schedule, llvm::ArrayRef<Batch> batches
     for (const auto &sequence : batch.sequences)
       pairs += double(sequence.rowCount) * double(sequence.rowCount + 1) / 2;
     for (const Call &call : schedule.entries.front().calls)
-      calibrationFlop += flopOf(schedule, call, double(batch.rows()), pairs);
+      calibrationWork += workOf(schedule, call, double(batch.rows()), pairs);
   }
 }
 
 void Estimate::evaluate(const Schedule &schedule, int64_t liveBytes) {
   hold(schedule, liveBytes);
   for (const Call &call : schedule.entries.front().calls)
-    weightFlop += flopOf(schedule, call, 0, 0);
+    weightWork += workOf(schedule, call, 0, 0);
 }
 
 double MeasureFlopRate(ThreadPool &pool) {

@@ -1,4 +1,4 @@
-// What schedules take, before they are run: floating-point operations, and memory at the peak.
+// What schedules take, before they are run: how long, and memory at the peak.
 #pragma once
 
 #include "compressc/runtime/schedule.h"
@@ -15,7 +15,8 @@ public:
   /// A weight expression.
   void evaluate(const Schedule &schedule, int64_t liveBytes);
 
-  double calibrationFlop = 0, weightFlop = 0;
+  /// In operations of a matrix product that take as long.
+  double calibrationWork = 0, weightWork = 0;
   /// Anonymous memory on top of what the process held before.
   int64_t peakBytes = 0;
 

@@ -115,8 +115,8 @@ private:
   }
 
   void decide(compress::RemarkOp remark, const Tensor &values) {
-    Decision decision;
-    decision.pass = remark.getPass().str();
+    Decision decision{remark.getPass().str(), {}, {}, remark.getLoc(),
+                      remark->getParentOfType<func::FuncOp>().getSymName().str()};
     for (auto param : remark.getParams().getAsRange<StringAttr>())
       decision.params.push_back(param.str());
     for (auto [index, field] : llvm::enumerate(remark.getFields().getAsRange<StringAttr>()))

@@ -1,26 +1,21 @@
 // What a materialisation would do and take.
 #include "CheckpointPlan.h"
 #include "StoredSteps.h"
-#include <fstream>
 
 using namespace mlir;
 
 namespace compressc {
 
-/// Anonymous memory of this process, in bytes.
-static int64_t anonymousBytes() {
-  std::ifstream status("/proc/self/status");
-  std::string word;
-  int64_t kilobytes = 0;
-  while (status >> word)
-    if (word == "RssAnon:" && status >> kilobytes)
-      break;
-  return kilobytes * 1024;
+StatusOr<int64_t> PlanWeightBytes(ModuleOp module) {
+  auto weights = FindBoundWeights(module);
+  if (failed(weights))
+    return Invalid("the pipeline's result can't be stored");
+  COMPRESSC_ASSIGN_OR_RETURN(CheckpointPlan checkpoint, PlanCheckpoint(module, *weights));
+  return checkpoint.fileBytes;
 }
 
 StatusOr<MaterializePlan> PlanMaterialization(ModuleOp module, const MaterializeOptions &options) {
   MaterializePlan result;
-  int64_t held = anonymousBytes();
   auto weights = FindBoundWeights(module);
   if (failed(weights))
     return Invalid("the pipeline's result can't be stored");
@@ -52,9 +47,9 @@ StatusOr<MaterializePlan> PlanMaterialization(ModuleOp module, const Materialize
     result.steps += int64_t(plan.steps.size());
     result.stepsStored += int64_t(stored.count());
   }
-  result.peakBytes = held + estimate.peakBytes;
-  result.calibrationFlop = estimate.calibrationFlop;
-  result.weightFlop = estimate.weightFlop;
+  result.peakBytes = estimate.peakBytes;
+  result.calibrationWork = estimate.calibrationWork;
+  result.weightWork = estimate.weightWork;
   result.flopRate = MeasureFlopRate(*options.pool);
   return result;
 }

@@ -58,13 +58,17 @@ OwningOpRef<ModuleOp> programOfScores(ModuleOp module, compress::ChooseOp origin
   return program;
 }
 
-StatusOr<std::vector<double>> evaluateScores(ModuleOp module, compress::ChooseOp choose,
-                                             const MaterializeOptions &options) {
+MaterializeOptions scoreOptions(const MaterializeOptions &options) {
   MaterializeOptions scores = options;
   scores.output.clear();
   scores.store = nullptr; // the steps of this program are not those of the model
+  return scores;
+}
+
+StatusOr<std::vector<double>> evaluateScores(ModuleOp module, compress::ChooseOp choose,
+                                             const MaterializeOptions &options) {
   OwningOpRef<ModuleOp> program = programOfScores(module, choose);
-  COMPRESSC_ASSIGN_OR_RETURN(MaterializeReport report, Materialize(*program, scores));
+  COMPRESSC_ASSIGN_OR_RETURN(MaterializeReport report, Materialize(*program, scoreOptions(options)));
   std::vector<double> values;
   for (const Decision &decision : report.decisions) {
     values.push_back(decision.numbers.front().second);
@@ -81,10 +85,34 @@ std::string OpenChoice(ModuleOp module) {
   return choose ? choose.getPass().str() : std::string();
 }
 
+size_t CandidatesOfChoice(ModuleOp module) { return firstChoice(module).getCandidates().size(); }
+size_t CountOfChoice(ModuleOp module) { return size_t(firstChoice(module).getCount()); }
+
+Status Choose(ModuleOp module, ArrayRef<size_t> chosen) {
+  compress::ChooseOp choose = firstChoice(module);
+  auto function = choose->getParentOfType<func::FuncOp>();
+  for (auto [index, flag] : llvm::enumerate(choose.getChosen()))
+    for (Operation *user : llvm::make_early_inc_range(flag.getUsers()))
+      if (auto select = dyn_cast<arith::SelectOp>(user)) {
+        bool taken = llvm::is_contained(chosen, index);
+        select.getResult().replaceAllUsesWith(taken ? select.getTrueValue() : select.getFalseValue());
+        select.erase();
+      }
+  if (!choose.use_empty())
+    return Invalid("internal: ", choose.getPass().str(), " uses a choice for something else than a selection");
+  choose.erase();
+  eraseUnread(function);
+  return absl::OkStatus();
+}
+
+StatusOr<MaterializePlan> PlanChoice(ModuleOp module, const MaterializeOptions &options) {
+  OwningOpRef<ModuleOp> program = programOfScores(module, firstChoice(module));
+  return PlanMaterialization(*program, scoreOptions(options));
+}
+
 StatusOr<std::vector<Decision>> Resolve(ModuleOp module, const MaterializeOptions &options) {
   std::vector<Decision> decisions;
   while (compress::ChooseOp choose = firstChoice(module)) {
-    auto function = choose->getParentOfType<func::FuncOp>();
     COMPRESSC_ASSIGN_OR_RETURN(std::vector<double> scores, evaluateScores(module, choose, options));
     std::vector<size_t> order(scores.size());
     std::iota(order.begin(), order.end(), 0);
@@ -94,17 +122,11 @@ StatusOr<std::vector<Decision>> Resolve(ModuleOp module, const MaterializeOption
       bool chosen = llvm::is_contained(order, index);
       decisions.push_back({choose.getPass().str(),
                            {candidate.str()},
-                           {{choose.getField().str(), scores[index]}, {"chosen", double(chosen)}}});
-      for (Operation *user : llvm::make_early_inc_range(choose.getChosen()[index].getUsers()))
-        if (auto select = dyn_cast<arith::SelectOp>(user)) {
-          select.getResult().replaceAllUsesWith(chosen ? select.getTrueValue() : select.getFalseValue());
-          select.erase();
-        }
+                           {{choose.getField().str(), scores[index]}, {"chosen", double(chosen)}},
+                           choose.getLoc(),
+                           choose->getParentOfType<func::FuncOp>().getSymName().str()});
     }
-    if (!choose.use_empty())
-      return Invalid("internal: ", choose.getPass().str(), " uses a choice for something else than a selection");
-    choose.erase();
-    eraseUnread(function);
+    COMPRESSC_RETURN_IF_ERROR(Choose(module, order));
   }
   return decisions;
 }

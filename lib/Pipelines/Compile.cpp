@@ -1,6 +1,9 @@
 // One compilation, from a checkpoint on disk to OUT or to printed IR.
 #include "compressc/Pipelines/Compile.h"
+#include "DeployProgram.h"
+#include "PrintDecisions.h"
 #include "PrintPlan.h"
+#include "RemarkFile.h"
 #include "compressc/Conversion/Passes.h"
 #include "compressc/Conversion/ToSchedule.h"
 #include "compressc/Export/Export.h"
@@ -10,15 +13,12 @@
 #include "compressc/Materialize/Resolve.h"
 #include "compressc/Pipelines/Pipelines.h"
 #include "compressc/Target/EmitCpp.h"
-#include "compressc/Target/HostCompiler.h"
 #include "compressc/Transforms/Dataflow.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/IR/Diagnostics.h"
 #include "mlir/Parser/Parser.h"
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Pass/PassRegistry.h"
-#include "llvm/ADT/ScopeExit.h"
-#include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Format.h"
 #include <chrono>
 #include <filesystem>
@@ -73,51 +73,6 @@ Status lowerModule(ModuleOp module, const CompileOptions &options) {
   return runPasses(module, manager);
 }
 
-StatusOr<std::string> findRuntime(const std::string &given) {
-  std::error_code error;
-  std::filesystem::path path = given;
-  if (given.empty())
-    path = std::filesystem::read_symlink("/proc/self/exe", error).parent_path() / "compressc-runtime";
-  if (!std::filesystem::is_regular_file(path, error))
-    return Invalid("the runtime ", path.string(),
-                   " is missing; build the target compressc-runtime or give --runtime FILE");
-  return path.string();
-}
-
-void printRemark(const Decision &decision) {
-  llvm::errs() << "remark: " << decision.pass << ": ";
-  llvm::interleave(decision.params, llvm::errs(), ", ");
-  for (const auto &[name, value] : decision.numbers)
-    llvm::errs() << ", " << name << " " << llvm::format("%.6g", value);
-  llvm::errs() << "\n";
-}
-
-/// One line for each pass: how many decisions, and the mean of each number.
-void printSummary(const std::vector<Decision> &decisions) {
-  std::vector<std::string> passes;
-  for (const Decision &decision : decisions)
-    if (!llvm::is_contained(passes, decision.pass))
-      passes.push_back(decision.pass);
-  for (const std::string &pass : passes) {
-    std::vector<std::pair<std::string, double>> sums;
-    int64_t count = 0;
-    for (const Decision &decision : decisions) {
-      if (decision.pass != pass)
-        continue;
-      if (++count == 1)
-        for (const auto &[name, value] : decision.numbers)
-          sums.emplace_back(name, 0);
-      for (size_t i = 0; i < decision.numbers.size(); ++i)
-        sums[i].second += decision.numbers[i].second;
-    }
-    llvm::errs() << "  " << pass << ": " << count << " decisions";
-    for (const auto &[name, sum] : sums)
-      if (name != "kind")
-        llvm::errs() << ", mean " << name << " " << llvm::format("%.4g", sum / double(count));
-    llvm::errs() << "\n";
-  }
-}
-
 class Compilation {
 public:
   Compilation(MLIRContext &context, const CompileOptions &options, raw_ostream &out)
@@ -130,6 +85,9 @@ public:
     bool prints = !options.emit.empty() && options.emit != "bin" && options.emit != "so";
     if (!prints && options.output.empty() && !options.dryRun)
       return Invalid("give an output directory with -o OUT, or --emit=lm|compress|exec|cpp to print the program");
+    if (!options.remarkFile.empty() && (prints || options.dryRun))
+      return Invalid("--remarks=", options.remarkFile, ": decisions are taken by a run with -o OUT, not by ",
+                     options.dryRun ? "--dry-run" : "--emit=" + options.emit);
     for (const std::string &name : options.without)
       if (!llvm::is_contained(OptimizationNames(), name))
         return Invalid("--without=", name, ": there is ", llvm::join(OptimizationNames(), ", "));
@@ -208,54 +166,14 @@ private:
     return model.name + (options.passes.empty() ? ", as it was" : ", " + options.passes);
   }
 
-  /// How OUT's program is made: by a compiler of this machine, or from the prebuilt runtime.
-  struct Toolchain {
-    std::string compiler; // "": the prebuilt runtime walks the schedule
-    RuntimeFiles files;
-    std::string note; // why there is no compiler
-  };
-
-  StatusOr<Toolchain> findToolchain() {
-    Toolchain toolchain;
-    auto compiler = FindHostCompiler(options.hostCompiler);
-    bool needed = !options.emit.empty() || !options.hostCompiler.empty();
-    if (absl::IsNotFound(compiler.status()) && (options.emit.empty() || options.hostCompiler == "none")) {
-      if (!options.emit.empty())
-        return Invalid("--emit=", options.emit, " needs a C++ compiler, and --host-compiler=none asks for none");
-      toolchain.note = std::string(compiler.status().message());
-      return toolchain;
-    }
-    COMPRESSC_RETURN_IF_ERROR(compiler.status());
-    auto files = RuntimeFiles::Find(options.runtimeDirectory);
-    if (!files.ok() && !needed && options.runtimeDirectory.empty()) {
-      toolchain.note = std::string(files.status().message());
-      return toolchain;
-    }
-    COMPRESSC_RETURN_IF_ERROR(files.status());
-    toolchain.compiler = *compiler;
-    toolchain.files = *files;
-    return toolchain;
-  }
-
-  /// Emits, compiles and links the program; `directory` gets the source too.
-  Status compileProgram(ModuleOp module, const Toolchain &toolchain, Product product, const std::string &directory,
-                        const std::string &output) {
-    std::string source;
-    llvm::raw_string_ostream stream(source);
-    COMPRESSC_RETURN_IF_ERROR(EmitCpp(programOf(module), title(), stream));
-    std::string path = directory + "/program.cpp";
-    COMPRESSC_RETURN_IF_ERROR(WriteFileAtomically(path, source));
-    return CompileProgram(toolchain.compiler, toolchain.files, product, path, output);
-  }
-
   Status deploy(ModuleOp module) {
     auto start = std::chrono::steady_clock::now();
     if (options.splat)
       return Invalid("--splat has no weights to deploy; use it with --emit or --dry-run");
-    COMPRESSC_ASSIGN_OR_RETURN(Toolchain toolchain, findToolchain());
-    std::string runtime;
-    if (toolchain.compiler.empty()) {
-      COMPRESSC_ASSIGN_OR_RETURN(runtime, findRuntime(options.runtime));
+    COMPRESSC_ASSIGN_OR_RETURN(Toolchain toolchain, Toolchain::Find(options));
+    std::unique_ptr<RemarkFile> remarks;
+    if (!options.remarkFile.empty()) {
+      COMPRESSC_ASSIGN_OR_RETURN(remarks, RemarkFile::Create(context, options.remarkFile));
     }
     COMPRESSC_ASSIGN_OR_RETURN(CalibrationSet calibration, readCalibration());
     COMPRESSC_ASSIGN_OR_RETURN(auto staging, StagingDirectory::Create(options.output));
@@ -266,9 +184,9 @@ private:
     materialize.output = staging->path() + "/model/model.safetensors";
     materialize.store = store.get();
     if (options.memoryLimit > 0) {
-      COMPRESSC_ASSIGN_OR_RETURN(MaterializePlan plan, PlanMaterialization(module, materialize));
-      if (plan.peakBytes > options.memoryLimit)
-        return Invalid("this needs about ", plan.peakBytes / 1000000, " MB of memory, --memory-limit allows ",
+      COMPRESSC_ASSIGN_OR_RETURN(PlanRange plan, PlanCompilation(module, materialize));
+      if (plan.most.peakBytes > options.memoryLimit)
+        return Invalid("this needs about ", plan.most.peakBytes / 1000000, " MB of memory, --memory-limit allows ",
                        options.memoryLimit / 1000000, " MB; give fewer --samples or a larger limit");
     }
     std::string checkpointType;
@@ -289,40 +207,8 @@ private:
     info.addSpecialTokens = true;
 
     COMPRESSC_RETURN_IF_ERROR(lowerModule(module, options));
-    Schedule schedule = ToSchedule(*module.getOps<exec::ProgramOp>().begin());
-    std::string payload = absl::StrCat("{\"model\":", SerializeModelInfo(info), ",\n\"schedule\":",
-                                       SerializeSchedule(schedule), "}\n");
-    double compileSeconds = 0;
-    bool library = options.emit == "so";
-    llvm::SmallString<128> compiled;
-    llvm::scope_exit removeCompiled([&] {
-      if (!compiled.empty())
-        llvm::sys::fs::remove(compiled);
-    });
-    if (!toolchain.compiler.empty()) {
-      auto before = std::chrono::steady_clock::now();
-      // Not in the staging directory: a compiler that outlives us when we are killed would keep that alive.
-      if (std::error_code error = llvm::sys::fs::createTemporaryFile("compressc", "run", compiled))
-        return IOError("no temporary file for the compiler: ", error.message());
-      runtime = std::string(compiled);
-      COMPRESSC_RETURN_IF_ERROR(compileProgram(module, toolchain,
-                                               library ? Product::SharedLibrary : Product::Executable,
-                                               staging->path(), runtime));
-      compileSeconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - before).count();
-    }
-    std::vector<EmbeddedFile> embedded;
-    std::string modelDirectory = staging->path() + "/model";
-    if (options.singleFile)
-      for (const char *name : {"model.safetensors", "tokenizer.json"})
-        embedded.push_back({name, modelDirectory + "/" + name});
-    std::string product = staging->path() + (library ? "/libmodel.so" : "/run");
-    COMPRESSC_RETURN_IF_ERROR(WriteExecutable(runtime, product, payload, embedded));
-    std::error_code ignored; // what stays behind is in the way of nothing
-    if (library)
-      std::filesystem::copy_file(toolchain.files.includes + "/compressc/compressc.h", staging->path() + "/compressc.h",
-                                 ignored);
-    if (options.singleFile)
-      std::filesystem::remove_all(modelDirectory, ignored);
+    COMPRESSC_ASSIGN_OR_RETURN(double compileSeconds,
+                               DeployProgram(programOf(module), info, title(), options, toolchain, staging->path()));
 
     ReportInputs inputs;
     inputs.info = info;
@@ -336,19 +222,22 @@ private:
       inputs.tokenDigest = TokenDigest(calibration);
     }
     COMPRESSC_RETURN_IF_ERROR(WriteFileAtomically(staging->path() + "/report.json", Report(inputs, result)));
+    if (remarks) {
+      EmitRemarks(result.decisions);
+      COMPRESSC_RETURN_IF_ERROR(remarks->commit());
+    }
     COMPRESSC_RETURN_IF_ERROR(staging->commit());
     // Its own store served to go on after a kill; one that the user named serves other runs too.
     if (store && options.store.empty())
       store->discard();
     if (options.remarks)
-      for (const Decision &decision : result.decisions)
-        printRemark(decision);
+      PrintDecisions(llvm::errs(), result.decisions);
     if (!options.quiet)
       summarize(result, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
     if (!options.quiet && toolchain.compiler.empty())
       llvm::errs() << "run walks its schedule (" << toolchain.note << ")\n";
     else if (!options.quiet)
-      llvm::errs() << (library ? "libmodel.so" : "run") << " is program.cpp compiled by " << toolchain.compiler << " in "
+      llvm::errs() << toolchain.productName() << " is program.cpp compiled by " << toolchain.compiler << " in "
                    << llvm::format("%.1f s\n", compileSeconds);
     return absl::OkStatus();
   }
@@ -398,7 +287,7 @@ private:
       store = BlockStore::OpenToRead(directory);
     materialize.store = store.get();
     materialize.quiet = true;
-    COMPRESSC_ASSIGN_OR_RETURN(MaterializePlan plan, PlanMaterialization(module, materialize));
+    COMPRESSC_ASSIGN_OR_RETURN(PlanRange plan, PlanCompilation(module, materialize));
     PrintPlan(out, plan);
     return absl::OkStatus();
   }
@@ -432,7 +321,7 @@ private:
   }
 
   void summarize(const MaterializeReport &result, double seconds) {
-    printSummary(result.decisions);
+    PrintDecisionSummary(llvm::errs(), result.decisions);
     llvm::errs() << options.output << ": " << model.name << ", "
                  << llvm::format("%.1f MB (%.2f times smaller than 16 bits)", double(result.weightBytes) / 1e6,
                                  double(result.originalWeightBytes) / double(result.weightBytes))

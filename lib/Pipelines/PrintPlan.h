@@ -1,11 +1,12 @@
 // The plan of a compilation as text.
 #pragma once
 
-#include "compressc/Materialize/Materialize.h"
+#include "PlanRange.h"
 #include "llvm/Support/raw_ostream.h"
 
 namespace compressc {
 
-void PrintPlan(llvm::raw_ostream &out, const MaterializePlan &plan);
+/// A number that a choice leaves open is printed as "least to most".
+void PrintPlan(llvm::raw_ostream &out, const PlanRange &plan);
 
 } // namespace compressc

@@ -46,7 +46,9 @@ def test_report_may_lack_or_have_more(small: Compressed, tmp_path: Path) -> None
     report = deployed({**known, "new": {"nested": 1}}).report
     assert (report.compute, report.activations, report.calibration) == (None, None, None)
     assert report.raw["new"] == {"nested": 1}
-    for spoiled in ({**known, "weight_bytes": "many"}, {**known, "parameters": True}, {"model": "x"}):
+    broken: list[dict[str, object]] = [
+        {**known, "weight_bytes": "many"}, {**known, "parameters": True}, {"model": "x"}]
+    for spoiled in broken:
         with pytest.raises(ValueError, match=r"report\.json: `\w+` should be"):
             deployed(spoiled).report
     (tmp_path / "report.json").write_text("{")

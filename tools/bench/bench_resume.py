@@ -5,8 +5,10 @@ usage: bench_resume.py COMPRESSC MODEL --calibration FILE [options]
        bench_resume.py --make-model DIR --tokenizer FILE [--layers N ...]
 
 Compresses MODEL without a store, sampling anonymous memory (RssAnon: mapped files are not counted), and asks
---dry-run for its plan. Then, --kills times: an empty store, a run that is killed after a random delay, and
-runs to the end; the bytes must be the same. Prints one JSON line.
+--dry-run for its plan. Then, until --kills times killed: an empty store, --kills-each runs that are killed after
+random delays, and one to the end; the bytes must be the same, and each run must find every step that was finished
+before. Each kill adds a whole run's work divided by --kills-each, so several make a large model affordable. Prints
+one JSON line.
 
 --make-model writes a random checkpoint in the shape of Qwen3-0.6B, of a few layers, to measure memory on.
 """
@@ -73,6 +75,7 @@ def main():
     parser.add_argument("--sequence-length", type=int, default=256)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--kills", type=int, default=10)
+    parser.add_argument("--kills-each", type=int, default=1, help="of one compilation before it runs to its end")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--make-model", type=Path, metavar="DIR")
     parser.add_argument("--tokenizer", type=Path, help="tokenizer.json for --make-model")
@@ -98,19 +101,28 @@ def main():
         store = Path(f"{out}.store")
         whole = measure.run_sampled(command + ["-o", undisturbed, "--no-store"], options.threads)
         kept = measure.run_sampled(command + ["-o", out], options.threads)
-        equal, again, overheads = 0, 0, []
-        for _ in range(options.kills):
+        compilations = equal = kills = again = 0
+        overheads = []
+        while kills < options.kills:
             shutil.rmtree(out)
-            delay = chance.uniform(0, 0.97) * kept.seconds
-            killed = measure.run_sampled(command + ["-o", out], options.threads, kill_after=delay)
-            finished = len(list(store.glob("*.results")))
-            resumed = measure.run_sampled(command + ["-o", out], options.threads)
-            found = re.search(r"(\d+) of \d+ steps are there", resumed.errors)
-            again += finished - (int(found[1]) if found else 0)
+            compilations += 1
+            seconds = finished = 0
+            for turn in range(options.kills_each + 1):
+                last = turn == options.kills_each
+                delay = None if last else chance.uniform(0, 0.97) * kept.seconds / options.kills_each
+                run = measure.run_sampled(command + ["-o", out], options.threads, kill_after=delay)
+                seconds += run.seconds
+                found = re.search(r"(\d+) of \d+ steps are there", run.errors)
+                if last or found:  # else it was killed before it looked
+                    again += finished - (int(found[1]) if found else 0)
+                if out.exists():
+                    break
+                finished = len(list(store.glob("*.results")))
+                kills += 1
+                print(f"killed after {delay:.1f} s with {finished} steps finished", file=sys.stderr, flush=True)
             equal += same(undisturbed, out)
-            overheads.append(killed.seconds + resumed.seconds - kept.seconds)
-            print(f"killed after {delay:.1f} s with {finished} steps finished, then {resumed.seconds:.1f} s",
-                  file=sys.stderr, flush=True)
+            overheads.append(seconds - kept.seconds)
+            print(f"to the end in {run.seconds:.1f} s", file=sys.stderr, flush=True)
         written = (undisturbed / "model" / "model.safetensors").stat().st_size
     print(json.dumps({
         "benchmark": "resume", "model": options.model.name, "passes": options.passes, "samples": options.samples,
@@ -119,7 +131,7 @@ def main():
         "planned_bytes": size, "bytes": written,
         "seconds": round(whole.seconds, 2), "seconds_with_store": round(kept.seconds, 2),
         "peak_anonymous_mb_with_store": round(kept.peak_anonymous_mb, 1),
-        "kills": options.kills, "same_bytes": equal, "finished_steps_computed_again": again,
+        "kills": kills, "compilations": compilations, "same_bytes": equal, "finished_steps_computed_again": again,
         "overhead_seconds_median": round(statistics.median(overheads), 2) if overheads else None,
         "overhead_seconds_most": round(max(overheads), 2) if overheads else None}))
 

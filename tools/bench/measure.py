@@ -10,7 +10,7 @@ from dataclasses import dataclass
 @dataclass
 class Measured:
     seconds: float
-    cpu_seconds: float
+    cpu_seconds: float  # user and system, of the command and what it waited for
     peak_rss_mb: int
     output: str
 

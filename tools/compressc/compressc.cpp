@@ -65,7 +65,8 @@ options
   --activations=TYPE     of linears with packed weights: f32, or int8: rounded to 8 bits with a scale for
                          each row and group, several times faster (f32)
   --threads N            0: one for each hardware thread (0)
-  --remarks              print each decision of each pass
+  --remarks[=FILE]       print each decision of each pass, or write them to FILE as YAML, which
+                         LLVM's remark tools read
   --quiet                no progress, no summary
   --single-file          weights and tokenizer inside OUT/run; no OUT/model
   --host-compiler=CXX    compiles the emitted program ($CXX, c++, clang++ or g++; none: OUT/run walks
@@ -106,7 +107,7 @@ struct Options {
   cl::opt<bool> noStore{"no-store"};
   cl::opt<bool> dryRun{"dry-run"};
   cl::opt<int64_t> memoryLimit{"memory-limit", cl::init(0)};
-  cl::opt<bool> remarks{"remarks"};
+  cl::opt<std::string> remarks{"remarks", cl::ValueOptional};
   cl::opt<bool> quiet{"quiet"};
   cl::opt<std::string> runtimeFile{"runtime"};
   cl::opt<std::string> runtimeDirectory{"runtime-dir"};
@@ -185,7 +186,8 @@ int main(int argc, char **argv) {
   options.runtimeDirectory = flags.runtimeDirectory;
   options.singleFile = flags.singleFile;
   options.hostCompiler = flags.hostCompiler;
-  options.remarks = flags.remarks;
+  options.remarks = flags.remarks.getNumOccurrences() > 0 && flags.remarks.empty();
+  options.remarkFile = flags.remarks;
   options.quiet = flags.quiet;
   mlir::MLIRContext context(mlir::MLIRContext::Threading::DISABLED);
   compressc::LoadDialects(context);

@@ -34,6 +34,8 @@ struct Decision {
   std::string pass;
   std::vector<std::string> params;
   std::vector<std::pair<std::string, double>> numbers;
+  mlir::Location location; // of the operation that was decided on
+  std::string function;    // that it stands in
 };
 
 struct MaterializeReport {
@@ -55,11 +57,15 @@ struct MaterializePlan {
   int64_t layers = 0;                 // of the deployed model
   int64_t parameters = 0, originalWeightBytes = 0;
   int64_t weightBytes = 0; // of the file, exactly
-  /// Anonymous memory at the peak, what the process holds already among it; mapped files are not counted.
+  /// Anonymous memory at the peak, on top of what the process holds before; mapped files are not counted.
   int64_t peakBytes = 0;
   int64_t hiddenStateBytes = 0; // of the calibration tokens
-  double calibrationFlop = 0, weightFlop = 0, flopRate = 0;
+  /// In operations of a matrix product that take as long; of those flopRate are done a second.
+  double calibrationWork = 0, weightWork = 0, flopRate = 0;
 };
+
+/// Bytes of the file that Materialize() would write, exactly. No choice may be open.
+StatusOr<int64_t> PlanWeightBytes(mlir::ModuleOp module);
 
 /// Reads weights only to look them up in the store. `output` of the options is not used.
 StatusOr<MaterializePlan> PlanMaterialization(mlir::ModuleOp module, const MaterializeOptions &options);

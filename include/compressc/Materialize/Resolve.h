@@ -13,4 +13,12 @@ std::string OpenChoice(mlir::ModuleOp module);
 /// chosen. `options.output` is not written. Nothing is done, and nothing needed, when nothing is open.
 StatusOr<std::vector<Decision>> Resolve(mlir::ModuleOp module, const MaterializeOptions &options);
 
+/// Of the first choice, which must exist: what there is to choose from, and how many are chosen.
+size_t CandidatesOfChoice(mlir::ModuleOp module);
+size_t CountOfChoice(mlir::ModuleOp module);
+/// Settles the first choice without evaluating it.
+Status Choose(mlir::ModuleOp module, llvm::ArrayRef<size_t> chosen);
+/// What evaluating the scores of the first choice would take.
+StatusOr<MaterializePlan> PlanChoice(mlir::ModuleOp module, const MaterializeOptions &options);
+
 } // namespace compressc

@@ -35,6 +35,7 @@ struct CompileOptions {
   bool singleFile = false;        // weights and tokenizer inside OUT/run, no OUT/model
   std::string hostCompiler;       // what compiles emitted programs; "": the first found, none: nothing
   bool remarks = false;           // print every decision
+  std::string remarkFile;         // write every decision there, as YAML; "": nowhere
   bool quiet = false;
 };
 

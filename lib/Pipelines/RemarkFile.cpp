@@ -1,0 +1,67 @@
+#include "RemarkFile.h"
+#include "mlir/IR/Remarks.h"
+#include "mlir/Remark/RemarkStreamer.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/Format.h"
+#include "llvm/Support/Process.h"
+
+using namespace mlir;
+
+namespace compressc {
+namespace {
+
+template <typename T> std::string printed(const T &item) {
+  std::string text;
+  llvm::raw_string_ostream(text) << item;
+  return text;
+}
+
+} // namespace
+
+StatusOr<std::unique_ptr<RemarkFile>> RemarkFile::Create(MLIRContext &context, const std::string &path) {
+  std::unique_ptr<RemarkFile> file(new RemarkFile(context));
+  file->path = path;
+  file->temporary = absl::StrCat(path, ".tmp-", llvm::sys::Process::getProcessId());
+  int descriptor;
+  if (std::error_code error = llvm::sys::fs::openFileForWrite(file->temporary, descriptor))
+    return IOError("--remarks=", path, " can't be written: ", error.message());
+  llvm::sys::Process::SafelyCloseFileDescriptor(descriptor);
+  remark::RemarkCategories every;
+  every.all = every.passed = ".*";
+  if (failed(remark::enableOptimizationRemarksWithLLVMStreamer(context, file->temporary, llvm::remarks::Format::YAML,
+                                                               std::make_unique<remark::RemarkEmittingPolicyAll>(),
+                                                               every)))
+    return IOError("--remarks=", path, " can't be written");
+  return file;
+}
+
+RemarkFile::~RemarkFile() {
+  context.setRemarkEngine(nullptr);
+  if (!temporary.empty())
+    llvm::sys::fs::remove(temporary);
+}
+
+Status RemarkFile::commit() {
+  context.setRemarkEngine(nullptr); // writes what is left
+  if (std::error_code error = llvm::sys::fs::rename(temporary, path))
+    return IOError("--remarks=", path, " can't be written: ", error.message());
+  temporary.clear();
+  return absl::OkStatus();
+}
+
+void EmitRemarks(const std::vector<Decision> &decisions) {
+  using Argument = remark::detail::Remark::Arg;
+  for (const Decision &decision : decisions) {
+    auto remark = remark::passed(decision.location, remark::RemarkOpts::name("decision")
+                                                        .category(decision.pass)
+                                                        .function(decision.function));
+    // LLVM's location is a file and a line; ours are names of the model's values.
+    remark << Argument("Location", printed(decision.location));
+    for (const std::string &param : decision.params)
+      remark << Argument("Subject", param);
+    for (const auto &[name, value] : decision.numbers)
+      remark << Argument(name, printed(llvm::format("%.6g", value)));
+  }
+}
+
+} // namespace compressc
