@@ -2,9 +2,9 @@
 # statically, and only into the compiler.
 find_program(COMPRESSC_PROTOC protoc REQUIRED)
 find_library(COMPRESSC_PROTOBUF libprotobuf-lite.a REQUIRED)
+file(GLOB site_packages "${PROJECT_SOURCE_DIR}/.venv/lib/python3*/site-packages")
 find_path(COMPRESSC_ONNX_SCHEMA onnx/onnx.proto REQUIRED
-  PATHS "${PROJECT_SOURCE_DIR}/.venv/lib" NO_DEFAULT_PATH
-  PATH_SUFFIXES python3.11/site-packages python3.12/site-packages python3.13/site-packages
+  PATHS ${site_packages} NO_DEFAULT_PATH
   DOC "Directory that holds onnx/onnx.proto (tools/setup.sh installs it)")
 
 set(generated "${CMAKE_CURRENT_BINARY_DIR}/onnx-schema")
