@@ -289,7 +289,7 @@ Status ONNXReader::addNodes(onnx::GraphProto &proto) {
     COMPRESSC_ASSIGN_OR_RETURN(ONNXNode node, readNode(nodeProto));
     // A constant is an initialiser by another name.
     auto value = node.attributes.find("value");
-    if (node.op == "Constant" && value != node.attributes.end())
+    if (node.op == "Constant" && value != node.attributes.end() && node.outputs.size() == 1)
       if (auto *tensor = std::get_if<std::shared_ptr<const ONNXTensor>>(&value->second)) {
         graph.allValues[node.outputs.front()].producer = -1;
         graph.allValues[node.outputs.front()].initializer = *tensor;

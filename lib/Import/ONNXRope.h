@@ -6,7 +6,7 @@
 
 namespace compressc {
 
-/// The frequencies of a configuration, as the rotary embedding computes them.
+/// The frequencies of a configuration other than yarn's, as the rotary embedding computes them.
 std::vector<double> RopeFrequencies(const RopeConfig &rope, int64_t headDim);
 
 /// Whether two lists of frequencies are the same to 1e-6 of each.
