@@ -25,8 +25,8 @@ StatusOr<ONNXAttention> ONNXPatterns::attention(int value) const {
   COMPRESSC_ASSIGN_OR_RETURN(result.key, heads(unrepeated(found.key), true));
   COMPRESSC_ASSIGN_OR_RETURN(result.value, heads(unrepeated(found.value), false));
   int64_t count = result.query.heads, dim = result.query.dim;
-  if (result.key.dim != dim || result.value.dim != dim ||
-      result.key.heads != result.value.heads || count % result.key.heads)
+  if (result.key.dim != dim || result.value.dim != dim || result.key.heads != result.value.heads ||
+      count % result.key.heads)
     return error(attended, "the heads of q, k and v do not fit together");
   if (!shapeIs(value, {batchSize, sequenceLength, count * dim}))
     return error(value, "attention's output must be [batch, sequence, heads * dim]");
@@ -36,8 +36,8 @@ StatusOr<ONNXAttention> ONNXPatterns::attention(int value) const {
     return error(attended, "q and k are rotated by different angles");
   double expected = 1 / std::sqrt(double(dim));
   if (!(std::fabs(found.scale - expected) <= found.tolerance * expected))
-    return error(attended, "scores are scaled by ", found.scale, "; only 1/sqrt(head size) = ",
-                 expected, " is supported");
+    return error(attended, "scores are scaled by ", found.scale,
+                 "; only 1/sqrt(head size) = ", expected, " is supported");
   COMPRESSC_ASSIGN_OR_RETURN(result.window, window(found));
   return result;
 }

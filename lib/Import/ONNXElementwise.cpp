@@ -95,8 +95,7 @@ std::optional<Known> Evaluator::elementwiseOp() {
   }
   if (op == "Cast" || op == "CastLike") {
     ONNXType type = op == "Cast" ? ONNXType(node->getInt("to", 0)) : in(1).type;
-    Known result =
-        elementwise([type](const double *x) { return roundedTo(type, x[0]); }, 1);
+    Known result = elementwise([type](const double *x) { return roundedTo(type, x[0]); }, 1);
     result.type = type;
     return result;
   }

@@ -33,9 +33,9 @@ std::optional<Shape> Evaluator::axes(size_t i, size_t rank) const {
 }
 
 /// Operations on activations: only the shape is told.
-constexpr std::string_view shapeOfFirst[] = {"Sigmoid", "Softmax",   "Sqrt", "Reciprocal",
-                                             "Gelu",    "Relu",      "RMSNormalization",
-                                             "Swish",   "Attention", "RotaryEmbedding", "Pow"};
+constexpr std::string_view shapeOfFirst[] = {
+    "Sigmoid",          "Softmax", "Sqrt",      "Reciprocal",      "Gelu", "Relu",
+    "RMSNormalization", "Swish",   "Attention", "RotaryEmbedding", "Pow"};
 
 Known Evaluator::evaluate() {
   const std::string &op = node->op;
@@ -52,13 +52,13 @@ Known Evaluator::evaluate() {
     Known (Evaluator::*method)();
   };
   constexpr Method methods[] = {
-      {"Shape", &Evaluator::shapeOp},      {"Reshape", &Evaluator::reshape},
-      {"Expand", &Evaluator::expand},      {"Transpose", &Evaluator::transpose},
-      {"Concat", &Evaluator::concat},      {"Slice", &Evaluator::slice},
-      {"Gather", &Evaluator::gather},      {"GatherND", &Evaluator::gatherND},
-      {"Range", &Evaluator::range},        {"CumSum", &Evaluator::cumulativeSum},
-      {"Trilu", &Evaluator::triangle},     {"ConstantOfShape", &Evaluator::constantOfShape},
-      {"MatMul", &Evaluator::matmul},      {"Gemm", &Evaluator::gemm},
+      {"Shape", &Evaluator::shapeOp},        {"Reshape", &Evaluator::reshape},
+      {"Expand", &Evaluator::expand},        {"Transpose", &Evaluator::transpose},
+      {"Concat", &Evaluator::concat},        {"Slice", &Evaluator::slice},
+      {"Gather", &Evaluator::gather},        {"GatherND", &Evaluator::gatherND},
+      {"Range", &Evaluator::range},          {"CumSum", &Evaluator::cumulativeSum},
+      {"Trilu", &Evaluator::triangle},       {"ConstantOfShape", &Evaluator::constantOfShape},
+      {"MatMul", &Evaluator::matmul},        {"Gemm", &Evaluator::gemm},
       {"ReduceMean", &Evaluator::reduceMean}};
   for (const Method &method : methods)
     if (method.name == op)
@@ -111,9 +111,8 @@ std::vector<Known> Evaluator::run(const std::vector<ONNXInputKind> &kinds, int64
 
 int64_t ONNXKnown::elements() const { return evaluation::product(shape).value_or(0); }
 
-std::vector<ONNXKnown> EvaluateONNX(const ONNXGraph &graph,
-                                    const std::vector<ONNXInputKind> &kinds, int64_t batch,
-                                    int64_t sequence) {
+std::vector<ONNXKnown> EvaluateONNX(const ONNXGraph &graph, const std::vector<ONNXInputKind> &kinds,
+                                    int64_t batch, int64_t sequence) {
   return evaluation::Evaluator(graph).run(kinds, batch, sequence);
 }
 

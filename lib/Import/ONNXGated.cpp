@@ -23,8 +23,8 @@ std::optional<ONNXGated> ONNXPatterns::gated(int value) const {
     }
     std::string approximate = node->getString("approximate", "none");
     result.gate = node->inputs[0];
-    result.activation = node->op == "Relu"  ? "relu"
-                        : node->op != "Gelu" ? ""
+    result.activation = node->op == "Relu"      ? "relu"
+                        : node->op != "Gelu"    ? ""
                         : approximate == "tanh" ? "gelu_tanh"
                         : approximate == "none" ? "gelu"
                                                 : "";

@@ -18,7 +18,7 @@ int64_t largestThreshold(const ONNXGraph &graph) {
   for (size_t i = graph.nodes().size(); i-- > 0;) {
     const ONNXNode &node = graph.nodes()[i];
     bool any = node.isOneOf({"Equal", "Less", "LessOrEqual", "Greater", "GreaterOrEqual", "Trilu",
-                                 "Where", "Max", "Min"});
+                             "Where", "Max", "Min"});
     for (int output : node.outputs)
       any = any || (output >= 0 && leads[size_t(output)]);
     for (int input : node.inputs)
@@ -53,10 +53,11 @@ StatusOr<int64_t> TellingLength(const ONNXGraph &graph) {
   constexpr int64_t margin = 6;
   int64_t threshold = largestThreshold(graph), most = (longestSequence - margin) / 2;
   if (threshold > most)
-    return Invalid(graph.path(), ": the graph compares positions with ", threshold,
-                   ", as a sliding window's attention mask does: masks are checked entry by entry at twice "
-                   "that length, so windows longer than ", most,
-                   " are not supported; export the model with full attention");
+    return Invalid(
+        graph.path(), ": the graph compares positions with ", threshold,
+        ", as a sliding window's attention mask does: masks are checked entry by entry at twice "
+        "that length, so windows longer than ",
+        most, " are not supported; export the model with full attention");
   return 2 * threshold + margin;
 }
 

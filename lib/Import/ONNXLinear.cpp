@@ -3,7 +3,9 @@
 namespace compressc {
 
 std::optional<ONNXWeight> ONNXPatterns::weight(int value) const {
-  auto shapeOf = [&](int parameter) { return graph->values()[size_t(parameter)].initializer->shape; };
+  auto shapeOf = [&](int parameter) {
+    return graph->values()[size_t(parameter)].initializer->shape;
+  };
   if (int stored = parameter(value, 2); stored >= 0)
     return ONNXWeight{stored, true, shapeOf(stored)[1], shapeOf(stored)[0]};
   const ONNXNode *node = producer(value, "Transpose");

@@ -9,10 +9,11 @@ StatusOr<int64_t> ONNXPatterns::window(const Scores &scores) const {
     int64_t length = run.sequence;
     std::vector<int64_t> first(size_t(length), 0); // the first key that each query sees
     if (scores.mask < 0 && !scores.causal)
-      return error(scores.query, "the attention that reads it is not causal, which is not supported");
+      return error(scores.query,
+                   "the attention that reads it is not causal, which is not supported");
     const ONNXKnown *mask = scores.mask < 0 ? nullptr : &run.values[size_t(scores.mask)];
-    if (mask && (!mask->hasData || mask->data.empty() || mask->shape.size() < 2 || mask->shape.back() != length ||
-                 mask->shape[mask->shape.size() - 2] != length))
+    if (mask && (!mask->hasData || mask->data.empty() || mask->shape.size() < 2 ||
+                 mask->shape.back() != length || mask->shape[mask->shape.size() - 2] != length))
       return error(scores.mask, "this attention mask cannot be computed from positions alone, or "
                                 "is no matrix of sequence by sequence");
     int64_t copies = mask ? int64_t(mask->data.size()) / (length * length) : 1;

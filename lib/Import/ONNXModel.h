@@ -17,9 +17,9 @@ struct ONNXModel {
 };
 
 /// Raises a graph from token ids [batch, sequence] to logits [batch, sequence, vocabulary] of a
-/// Llama, Qwen2 or Qwen3. Further inputs may be an attention mask (packed tokens have no padding: it
-/// is all ones) and position ids (0, 1, ...). What is not such a model is an error that names the
-/// node and says what was expected there.
+/// Llama, Qwen2 or Qwen3. Further inputs may be an attention mask (packed tokens have no padding:
+/// it is all ones) and position ids (0, 1, ...). What is not such a model is an error that names
+/// the node and says what was expected there.
 StatusOr<ONNXModel> RaiseONNX(const ONNXGraph &graph);
 
 } // namespace compressc

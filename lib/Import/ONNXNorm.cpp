@@ -9,8 +9,7 @@ std::optional<int> ONNXPatterns::meanSquare(int value) const {
     return std::nullopt;
   std::optional<double> axis = scalar(mean->inputs[1]);
   size_t dimensions = rank(mean->inputs[0]);
-  if (!axis || !known(mean->inputs[0]).hasShape ||
-      (*axis != -1 && *axis != double(dimensions) - 1))
+  if (!axis || !known(mean->inputs[0]).hasShape || (*axis != -1 && *axis != double(dimensions) - 1))
     return std::nullopt;
   if (const ONNXNode *power = producer(mean->inputs[0], "Pow"))
     return scalar(power->inputs[1]) == 2.0 ? std::optional(strip(power->inputs[0])) : std::nullopt;
@@ -57,7 +56,8 @@ std::optional<ONNXNorm> ONNXPatterns::norm(int value) const {
     if (!known(node->inputs[0]).hasShape ||
         (axis != -1 && axis != int64_t(rank(node->inputs[0])) - 1))
       return std::nullopt;
-    result = {rows(node->inputs[0]), parameter(node->inputs[1], 1), node->getFloat("epsilon", 1e-5)};
+    result = {rows(node->inputs[0]), parameter(node->inputs[1], 1),
+              node->getFloat("epsilon", 1e-5)};
   } else {
     auto factors = operands(producer(value, "Mul"), [&](int x) { return parameter(x, 1) >= 0; });
     auto input = factors ? normalised(factors->second) : std::nullopt;

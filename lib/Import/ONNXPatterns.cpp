@@ -82,7 +82,7 @@ const ONNXNode *ONNXPatterns::producer(int value, const char *op) const {
   if (!node || node->op != op)
     return nullptr;
   bool pair = node->isOneOf({"Add", "Mul", "Div", "Pow", "MatMul", "Gemm", "RMSNormalization",
-                                 "RotaryEmbedding", "Concat", "Slice"});
+                             "RotaryEmbedding", "Concat", "Slice"});
   for (size_t i = 0; i < (pair ? 2 : 1); ++i)
     if (i >= node->inputs.size() || node->inputs[i] < 0)
       return nullptr;

@@ -70,8 +70,8 @@ public:
 
 private:
   struct Scores {
-    int query, key, value; // [batch, heads, sequence, dim]
-    int mask = -1;         // booleans, or what is added to the scores
+    int query, key, value;               // [batch, heads, sequence, dim]
+    int mask = -1;                       // booleans, or what is added to the scores
     bool causal = false, chosen = false; // chosen: the mask selects scores, is not added
     double scale = 1, tolerance = 0;
   };
@@ -95,7 +95,8 @@ private:
   int64_t lastSize(int value) const;
   std::optional<double> scalar(int value) const;
   std::optional<ONNXWeight> weight(int value) const;
-  /// The value that a product with (or a quotient by) scalars starts from; their product in `scale`.
+  /// The value that a product with (or a quotient by) scalars starts from; their product in
+  /// `scale`.
   int unscaled(int value, double &scale, double &tolerance) const;
   /// The operand that `test` accepts, and the other one.
   template <typename Test>

@@ -53,7 +53,8 @@ std::optional<int> ONNXPatterns::half(int value, int whole) const {
     return std::nullopt;
   if (*start == 0)
     return 0;
-  return *start == double(width / 2) || *start == -double(width / 2) ? std::optional(1) : std::nullopt;
+  return *start == double(width / 2) || *start == -double(width / 2) ? std::optional(1)
+                                                                     : std::nullopt;
 }
 
 /// (-x2, x1) of x = (x1, x2).
@@ -75,8 +76,9 @@ StatusOr<std::vector<double>> ONNXPatterns::unrotated(int &value, int64_t dim) c
                  (part == 0 || part == dim) && node->inputs[2] >= 0;
     auto found = plain ? frequencies(node->inputs[1], node->inputs[2], dim) : std::nullopt;
     if (!found)
-      return error(value, "only rotary embedding of whole heads in halves, with angles that grow with "
-                          "the position and no factor on cos and sin, is supported");
+      return error(value,
+                   "only rotary embedding of whole heads in halves, with angles that grow with "
+                   "the position and no factor on cos and sin, is supported");
     value = strip(node->inputs[0]);
     return *found;
   }

@@ -46,12 +46,14 @@ std::optional<ONNXPatterns::Scores> ONNXPatterns::scores(int value) const {
   if (axis != -1 && axis != int64_t(rank(scaled)) - 1)
     return std::nullopt;
   if (const ONNXNode *chosen = producer(scaled, "Where")) {
-    if (chosen->inputs.size() != 3 || !scalar(chosen->inputs[2]) || *scalar(chosen->inputs[2]) > -1e4)
+    if (chosen->inputs.size() != 3 || !scalar(chosen->inputs[2]) ||
+        *scalar(chosen->inputs[2]) > -1e4)
       return std::nullopt;
     result.chosen = true;
     result.mask = chosen->inputs[0];
     scaled = strip(chosen->inputs[1]);
-  } else if (auto sum = operands(producer(scaled, "Add"), [&](int x) { return known(x).hasData; })) {
+  } else if (auto sum =
+                 operands(producer(scaled, "Add"), [&](int x) { return known(x).hasData; })) {
     result.mask = sum->first;
     scaled = strip(sum->second);
   }

@@ -15,8 +15,7 @@ Known Evaluator::copied() {
 }
 
 /// Elements of operand 0 at the offsets that the function gives for the result's indices.
-Known Evaluator::gatherIndices(Known result,
-                               const std::function<int64_t(const Shape &)> &offset) {
+Known Evaluator::gatherIndices(Known result, const std::function<int64_t(const Shape &)> &offset) {
   if (!in(0).hasData || !small(result))
     return result;
   result.hasData = true;
@@ -153,7 +152,9 @@ Known Evaluator::gather() {
     if (!(chosen >= 0 && chosen < double(in(0).shape[at])))
       return -1;
     for (size_t d = 0; d < in(0).shape.size(); ++d)
-      offset += (d == at ? int64_t(chosen) : d < at ? index[d] : index[d + indexRank - 1]) *
+      offset += (d == at  ? int64_t(chosen)
+                 : d < at ? index[d]
+                          : index[d + indexRank - 1]) *
                 strides[d];
     return offset;
   });

@@ -9,8 +9,8 @@ Known Evaluator::matmul() {
   if (!b.hasShape || a.shape.size() < 2 || b.shape.size() < 2 ||
       a.shape.back() != b.shape[b.shape.size() - 2])
     return {};
-  std::optional<Shape> outer = broadcast({a.shape.begin(), a.shape.end() - 2},
-                                         {b.shape.begin(), b.shape.end() - 2});
+  std::optional<Shape> outer =
+      broadcast({a.shape.begin(), a.shape.end() - 2}, {b.shape.begin(), b.shape.end() - 2});
   if (!outer)
     return {};
   int64_t rows = a.shape[a.shape.size() - 2], inner = a.shape.back(), columns = b.shape.back();

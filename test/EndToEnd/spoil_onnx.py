@@ -42,6 +42,17 @@ def noncausal(model):
     next(n for n in model.graph.node if n.op_type == "LessOrEqual").op_type = "GreaterOrEqual"
 
 
+def rotatedvalue(model):
+    """Rotates the values of an attention as its queries are."""
+    nodes = model.graph.node
+    at = next(i for i, node in enumerate(nodes) if node.op_type == "Attention")
+    rotation = next(node for node in nodes if node.output[0] == nodes[at].input[0])
+    if rotation.op_type != "RotaryEmbedding":
+        return
+    nodes[at].input[2], value = "rotated", nodes[at].input[2]
+    nodes.insert(at, onnx.helper.make_node("RotaryEmbedding", [value, *rotation.input[1:]], ["rotated"]))
+
+
 def slide(model, length):
     """Limits the causal mask to the last `length` positions, as transformers does: key > query - length."""
     nodes = model.graph.node
@@ -65,7 +76,7 @@ def longwindow(model):
 
 
 def main():
-    for spoil in (operator, version, missing, cycle, huge, outside, noncausal, window, longwindow):
+    for spoil in (operator, version, missing, cycle, huge, outside, noncausal, rotatedvalue, window, longwindow):
         model = onnx.load(sys.argv[1])
         spoil(model)
         (Path(sys.argv[2]) / f"{spoil.__name__}.onnx").write_bytes(model.SerializeToString())

@@ -1,5 +1,5 @@
-// An ONNX file: the graph, the model that it is raised to, and that model's configuration. Weights may lie in the file
-// `weights` beside it, so that the input is what is parsed and not the numbers.
+// An ONNX file: the graph, the model that it is raised to, and that model's configuration. Weights
+// may lie in the file `weights` beside it, so that the input is what is parsed and not the numbers.
 #include "fuzz.h"
 #include "lib/Import/ONNXConfig.h"
 #include "lib/Import/ONNXModel.h"
@@ -33,7 +33,8 @@ struct Folder {
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   static const Folder folder;
   std::string path = (folder.path / "model.onnx").string();
-  std::ofstream(path, std::ios::binary).write(reinterpret_cast<const char *>(data), std::streamsize(size));
+  std::ofstream(path, std::ios::binary)
+      .write(reinterpret_cast<const char *>(data), std::streamsize(size));
   auto graph = compressc::ONNXGraph::Open(path);
   if (!graph.ok())
     return 0;
@@ -46,6 +47,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   if (!model.ok())
     return 0;
   std::string warning;
-  (void)compressc::ONNXConfig(model->config, R"({"max_position_embeddings": 128})", "config.json", warning);
+  (void)compressc::ONNXConfig(model->config, R"({"max_position_embeddings": 128})", "config.json",
+                              warning);
   return 0;
 }

@@ -1,4 +1,5 @@
-// Writes ONNX files field by field, with nothing of the generated schema code: what is read must be what the format says.
+// Writes ONNX files field by field, with nothing of the generated schema code: what is read must be
+// what the format says.
 #pragma once
 
 #include <cstdint>
@@ -69,14 +70,17 @@ public:
     graph.message(5, tensor);
     return *this;
   }
-  ONNXBuilder &ints(const std::string &name, const std::vector<int64_t> &shape, const std::vector<int64_t> &values) {
+  ONNXBuilder &ints(const std::string &name, const std::vector<int64_t> &shape,
+                    const std::vector<int64_t> &values) {
     return initializer(tensor(name, i64, shape).text(9, rawBytes(values)));
   }
-  ONNXBuilder &floats(const std::string &name, const std::vector<int64_t> &shape, const std::vector<float> &values) {
+  ONNXBuilder &floats(const std::string &name, const std::vector<int64_t> &shape,
+                      const std::vector<float> &values) {
     return initializer(tensor(name, f32, shape).text(9, rawBytes(values)));
   }
   ONNXBuilder &node(const std::string &op, std::initializer_list<std::string> inputs,
-                    std::initializer_list<std::string> outputs, std::initializer_list<Message> attributes = {}) {
+                    std::initializer_list<std::string> outputs,
+                    std::initializer_list<Message> attributes = {}) {
     Message node = Message().text(4, op);
     for (const std::string &input : inputs)
       node.text(1, input);
@@ -89,7 +93,8 @@ public:
   }
   /// [batch, sequence], both of any size.
   ONNXBuilder &input(const std::string &name, int type = i64) {
-    Message shape = Message().message(1, Message().text(2, "batch")).message(1, Message().text(2, "sequence"));
+    Message shape =
+        Message().message(1, Message().text(2, "batch")).message(1, Message().text(2, "sequence"));
     graph.message(11, Message().text(1, name).message(
                           2, Message().message(1, Message().number(1, type).message(2, shape))));
     return *this;
@@ -100,7 +105,11 @@ public:
   }
 
   std::string build(int64_t operatorSet = 23) const {
-    return Message().number(1, 10).message(7, graph).message(8, Message().number(2, operatorSet)).bytes;
+    return Message()
+        .number(1, 10)
+        .message(7, graph)
+        .message(8, Message().number(2, operatorSet))
+        .bytes;
   }
 
 private:

@@ -25,7 +25,9 @@ protected:
     EXPECT_EQ(value.shape, shape);
     EXPECT_EQ(value.data, data);
   }
-  void expectUnknown(const ONNXKnown &value) const { EXPECT_FALSE(value.hasShape || value.hasData); }
+  void expectUnknown(const ONNXKnown &value) const {
+    EXPECT_FALSE(value.hasShape || value.hasData);
+  }
 
   /// x holds 0 … 5 in [2, 3].
   static ONNXBuilder table() { return B().input("p").ints("x", {2, 3}, {0, 1, 2, 3, 4, 5}); }
@@ -55,20 +57,23 @@ TEST_F(ONNXEvaluateTest, ACausalMask) {
 
 TEST_F(ONNXEvaluateTest, ShapesAndReshapes) {
   expect(run(table().node("Shape", {"p"}, {"y"}).output("y"), 4, 9), {2}, {4, 9});
-  expect(run(table().node("Shape", {"p"}, {"y"}, {intAttribute("start", -1)}).output("y"), 4, 9), {1}, {9});
-  expect(run(table().ints("s", {3}, {0, -1, 1}).node("Reshape", {"x", "s"}, {"y"}).output("y")), {2, 3, 1},
-         {0, 1, 2, 3, 4, 5});
-  expectUnknown(run(table().ints("s", {2}, {4, -1}).node("Reshape", {"x", "s"}, {"y"}).output("y")));
-  expectUnknown(run(table().ints("s", {2}, {-1, -1}).node("Reshape", {"x", "s"}, {"y"}).output("y")));
-  expect(run(table().ints("a", {2}, {0, -1}).node("Unsqueeze", {"x", "a"}, {"y"}).output("y")), {1, 2, 3, 1},
-         {0, 1, 2, 3, 4, 5});
+  expect(run(table().node("Shape", {"p"}, {"y"}, {intAttribute("start", -1)}).output("y"), 4, 9),
+         {1}, {9});
+  expect(run(table().ints("s", {3}, {0, -1, 1}).node("Reshape", {"x", "s"}, {"y"}).output("y")),
+         {2, 3, 1}, {0, 1, 2, 3, 4, 5});
+  expectUnknown(
+      run(table().ints("s", {2}, {4, -1}).node("Reshape", {"x", "s"}, {"y"}).output("y")));
+  expectUnknown(
+      run(table().ints("s", {2}, {-1, -1}).node("Reshape", {"x", "s"}, {"y"}).output("y")));
+  expect(run(table().ints("a", {2}, {0, -1}).node("Unsqueeze", {"x", "a"}, {"y"}).output("y")),
+         {1, 2, 3, 1}, {0, 1, 2, 3, 4, 5});
   expectUnknown(run(table().ints("a", {1}, {0}).node("Squeeze", {"x", "a"}, {"y"}).output("y")));
 }
 
 TEST_F(ONNXEvaluateTest, MovesElements) {
   expect(run(table().node("Transpose", {"x"}, {"y"}).output("y")), {3, 2}, {0, 3, 1, 4, 2, 5});
-  expect(run(table().node("Concat", {"x", "x"}, {"y"}, {intAttribute("axis", -1)}).output("y")), {2, 6},
-         {0, 1, 2, 0, 1, 2, 3, 4, 5, 3, 4, 5});
+  expect(run(table().node("Concat", {"x", "x"}, {"y"}, {intAttribute("axis", -1)}).output("y")),
+         {2, 6}, {0, 1, 2, 0, 1, 2, 3, 4, 5, 3, 4, 5});
   expect(run(table()
                  .ints("from", {1}, {-2})
                  .ints("to", {1}, {INT64_MAX})
@@ -76,10 +81,19 @@ TEST_F(ONNXEvaluateTest, MovesElements) {
                  .node("Slice", {"x", "from", "to", "axis"}, {"y"})
                  .output("y")),
          {2, 2}, {1, 2, 4, 5});
-  expect(run(table().ints("i", {2}, {-1, 0}).node("Gather", {"x", "i"}, {"y"}, {intAttribute("axis", 1)}).output("y")),
+  expect(run(table()
+                 .ints("i", {2}, {-1, 0})
+                 .node("Gather", {"x", "i"}, {"y"}, {intAttribute("axis", 1)})
+                 .output("y")),
          {2, 2}, {2, 0, 5, 3});
-  expect(run(table().ints("i", {2, 2}, {0, 2, 1, 0}).node("GatherND", {"x", "i"}, {"y"}).output("y")), {2}, {2, 3});
-  expect(run(table().ints("s", {3}, {2, 2, 1}).ints("v", {2, 1}, {7, 8}).node("Expand", {"v", "s"}, {"y"}).output("y")),
+  expect(
+      run(table().ints("i", {2, 2}, {0, 2, 1, 0}).node("GatherND", {"x", "i"}, {"y"}).output("y")),
+      {2}, {2, 3});
+  expect(run(table()
+                 .ints("s", {3}, {2, 2, 1})
+                 .ints("v", {2, 1}, {7, 8})
+                 .node("Expand", {"v", "s"}, {"y"})
+                 .output("y")),
          {2, 2, 1}, {7, 8, 7, 8});
 }
 
@@ -90,15 +104,21 @@ TEST_F(ONNXEvaluateTest, AnIndexThatIsOutsideIsUnknown) {
 }
 
 TEST_F(ONNXEvaluateTest, Arithmetic) {
-  expect(run(table().ints("s", {}, {2}).node("Div", {"x", "s"}, {"y"}).output("y")), {2, 3}, {0, 0, 1, 1, 2, 2});
-  expect(run(table().ints("s", {2, 1}, {1, 4}).node("Where", {"x", "x", "s"}, {"y"}).output("y")), {2, 3},
-         {1, 1, 2, 3, 4, 5});
-  expect(run(table().floats("s", {1}, {1.75f}).node("Cast", {"s"}, {"y"}, {intAttribute("to", B::i64)}).output("y")),
+  expect(run(table().ints("s", {}, {2}).node("Div", {"x", "s"}, {"y"}).output("y")), {2, 3},
+         {0, 0, 1, 1, 2, 2});
+  expect(run(table().ints("s", {2, 1}, {1, 4}).node("Where", {"x", "x", "s"}, {"y"}).output("y")),
+         {2, 3}, {1, 1, 2, 3, 4, 5});
+  expect(run(table()
+                 .floats("s", {1}, {1.75f})
+                 .node("Cast", {"s"}, {"y"}, {intAttribute("to", B::i64)})
+                 .output("y")),
          {1}, {1});
-  expect(run(table().ints("a", {}, {1}).node("CumSum", {"x", "a"}, {"y"}).output("y")), {2, 3}, {0, 1, 3, 3, 7, 12});
-  expect(run(table().node("Trilu", {"x"}, {"y"}, {intAttribute("upper", 0)}).output("y")), {2, 3}, {0, 0, 0, 3, 4, 0});
-  expect(run(table().node("Transpose", {"x"}, {"t"}).node("MatMul", {"x", "t"}, {"y"}).output("y")), {2, 2},
-         {5, 14, 14, 50});
+  expect(run(table().ints("a", {}, {1}).node("CumSum", {"x", "a"}, {"y"}).output("y")), {2, 3},
+         {0, 1, 3, 3, 7, 12});
+  expect(run(table().node("Trilu", {"x"}, {"y"}, {intAttribute("upper", 0)}).output("y")), {2, 3},
+         {0, 0, 0, 3, 4, 0});
+  expect(run(table().node("Transpose", {"x"}, {"t"}).node("MatMul", {"x", "t"}, {"y"}).output("y")),
+         {2, 2}, {5, 14, 14, 50});
   expectUnknown(run(table().ints("s", {2}, {1, 2}).node("Add", {"x", "s"}, {"y"}).output("y")));
   expectUnknown(run(table().node("Add", {"x"}, {"y"}).output("y")));
   expectUnknown(run(table().node("Unheard", {"x"}, {"y"}).output("y")));
@@ -122,7 +142,10 @@ TEST_F(ONNXEvaluateTest, Ranges) {
 }
 
 TEST_F(ONNXEvaluateTest, HugeValuesHaveAShapeOnly) {
-  ONNXKnown huge = run(B().input("p").ints("s", {2}, {1 << 20, 1 << 20}).node("ConstantOfShape", {"s"}, {"y"}).output("y"));
+  ONNXKnown huge = run(B().input("p")
+                           .ints("s", {2}, {1 << 20, 1 << 20})
+                           .node("ConstantOfShape", {"s"}, {"y"})
+                           .output("y"));
   EXPECT_EQ(huge.shape, (Shape{1 << 20, 1 << 20}));
   EXPECT_FALSE(huge.hasData);
   expectUnknown(run(B().input("p")
@@ -143,7 +166,8 @@ TEST_F(ONNXEvaluateTest, AGraphThatAsksForMuchDataGetsNoMore) {
 
 TEST_F(ONNXEvaluateTest, TheLengthThatTellsIsTwiceTheLargestThreshold) {
   auto comparing = [&](int64_t threshold) {
-    return open(B().input("p").ints("t", {}, {threshold}).node("Less", {"p", "t"}, {"y"}).output("y"));
+    return open(
+        B().input("p").ints("t", {}, {threshold}).node("Less", {"p", "t"}, {"y"}).output("y"));
   };
   auto small = comparing(100), large = comparing(298);
   ASSERT_TRUE(small.ok() && large.ok());

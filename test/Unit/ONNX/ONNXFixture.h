@@ -9,7 +9,9 @@ namespace compressc {
 
 class ONNXFixture : public ScratchDirectory {
 protected:
-  StatusOr<ONNXGraph> open(const std::string &bytes) const { return ONNXGraph::Open(put(file, bytes)); }
+  StatusOr<ONNXGraph> open(const std::string &bytes) const {
+    return ONNXGraph::Open(put(file, bytes));
+  }
   StatusOr<ONNXGraph> open(const ONNXBuilder &builder) const { return open(builder.build()); }
 
   /// The message is one line, begins with the file's name and contains `part`.

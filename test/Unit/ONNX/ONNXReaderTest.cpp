@@ -7,8 +7,7 @@ using ONNXReaderTest = ONNXFixture;
 using B = ONNXBuilder;
 
 TEST_F(ONNXReaderTest, ReadsNodesConstantsAndAttributes) {
-  auto graph = open(B()
-                        .ints("shape", {2}, {3, -1})
+  auto graph = open(B().ints("shape", {2}, {3, -1})
                         .initializer(B::tensor("typed", B::f32, {2}).real(4, 0.5f).real(4, -2))
                         .input("tokens")
                         .node("Reshape", {"tokens", "shape"}, {"y"}, {intAttribute("allowzero", 1)})
@@ -36,8 +35,10 @@ TEST_F(ONNXReaderTest, ReadsNodesConstantsAndAttributes) {
 }
 
 TEST_F(ONNXReaderTest, AConstantNodeIsAnInitializer) {
-  Message value = Message().text(1, "value").number(20, 4).message(
-      5, B::tensor("", B::i64, {}).text(9, rawBytes<int64_t>({42})));
+  Message value = Message()
+                      .text(1, "value")
+                      .number(20, 4)
+                      .message(5, B::tensor("", B::i64, {}).text(9, rawBytes<int64_t>({42})));
   auto graph = open(B().input("tokens").node("Constant", {}, {"c"}, {value}).output("c"));
   ASSERT_TRUE(graph.ok()) << graph.status();
   EXPECT_TRUE(graph->nodes().empty());
@@ -45,8 +46,10 @@ TEST_F(ONNXReaderTest, AConstantNodeIsAnInitializer) {
 }
 
 TEST_F(ONNXReaderTest, EveryValueThatAConstantNodeNamesHasItsProducer) {
-  Message value = Message().text(1, "value").number(20, 4).message(
-      5, B::tensor("", B::i64, {}).text(9, rawBytes<int64_t>({42})));
+  Message value = Message()
+                      .text(1, "value")
+                      .number(20, 4)
+                      .message(5, B::tensor("", B::i64, {}).text(9, rawBytes<int64_t>({42})));
   auto graph = open(B().input("tokens").node("Constant", {}, {"c", "d"}, {value}).output("d"));
   ASSERT_TRUE(graph.ok()) << graph.status();
   for (const ONNXValue &each : graph->values())
@@ -54,8 +57,10 @@ TEST_F(ONNXReaderTest, EveryValueThatAConstantNodeNamesHasItsProducer) {
 }
 
 TEST_F(ONNXReaderTest, RefusesGraphsThatDoNotHangTogether) {
-  expectError(open(B().node("Neg", {"x"}, {"y"}).output("y")).status(), "node '' (Neg) reads 'x', which nothing before it makes");
-  expectError(open(B().input("x").node("Neg", {"x"}, {"x"}).output("x")).status(), "'x' is defined twice");
+  expectError(open(B().node("Neg", {"x"}, {"y"}).output("y")).status(),
+              "node '' (Neg) reads 'x', which nothing before it makes");
+  expectError(open(B().input("x").node("Neg", {"x"}, {"x"}).output("x")).status(),
+              "'x' is defined twice");
   expectError(open(B().ints("x", {1}, {1}).ints("x", {1}, {1})).status(), "'x' is defined twice");
   expectError(open(B().input("x").node("Neg", {"x"}, {})).status(), "has no output");
   expectError(open(B().input("x").output("y")).status(), "nothing makes the output 'y'");
@@ -63,21 +68,28 @@ TEST_F(ONNXReaderTest, RefusesGraphsThatDoNotHangTogether) {
 }
 
 TEST_F(ONNXReaderTest, RefusesOtherOperatorSets) {
-  expectError(open(B().build(17)).status(), "operator set 17 is not supported; export with opset_version=23");
+  expectError(open(B().build(17)).status(),
+              "operator set 17 is not supported; export with opset_version=23");
   expectError(open(Message().message(7, Message()).bytes).status(), "names no version");
   expectError(open(Message().number(1, 10).bytes).status(), "it has no graph");
 }
 
 TEST_F(ONNXReaderTest, RefusesTensorsThatAreNotWhatTheySay) {
-  expectError(open(B().initializer(B::tensor("x", B::i64, {3}).text(9, rawBytes<int64_t>({1, 2})))).status(),
+  expectError(open(B().initializer(B::tensor("x", B::i64, {3}).text(9, rawBytes<int64_t>({1, 2}))))
+                  .status(),
               "initialiser 'x': 16 bytes for a tensor of 24");
   expectError(open(B().initializer(B::tensor("x", B::f32, {-1}))).status(), "impossible shape");
-  expectError(open(B().initializer(B::tensor("x", B::f32, {int64_t(1) << 40, 2}))).status(), "impossible shape");
-  expectError(open(B().initializer(B::tensor("x", 8, {1}))).status(), "element type 8 of the schema is not supported");
+  expectError(open(B().initializer(B::tensor("x", B::f32, {int64_t(1) << 40, 2}))).status(),
+              "impossible shape");
+  expectError(open(B().initializer(B::tensor("x", 8, {1}))).status(),
+              "element type 8 of the schema is not supported");
 }
 
-Message external(const std::string &location, const std::string &offset = "0", int64_t elements = 2) {
-  auto entry = [](const std::string &key, const std::string &value) { return Message().text(1, key).text(2, value); };
+Message external(const std::string &location, const std::string &offset = "0",
+                 int64_t elements = 2) {
+  auto entry = [](const std::string &key, const std::string &value) {
+    return Message().text(1, key).text(2, value);
+  };
   return B::tensor("x", B::f32, {elements})
       .number(14, 1)
       .message(13, entry("location", location))
@@ -94,17 +106,25 @@ TEST_F(ONNXReaderTest, ReadsExternalData) {
 
 TEST_F(ONNXReaderTest, RefusesExternalDataOutsideOfItsFile) {
   put("data", rawBytes<float>({1, 2, 3}));
-  expectError(open(B().initializer(external("data", "8"))).status(), "bytes 8 to 16 lie outside of 'data' of 12 bytes");
+  expectError(open(B().initializer(external("data", "8"))).status(),
+              "bytes 8 to 16 lie outside of 'data' of 12 bytes");
   expectError(open(B().initializer(external("data", "2"))).status(), "not aligned: offset 2");
   expectError(open(B().initializer(external("data", "-4"))).status(), "must be numbers");
-  expectError(open(B().initializer(external("gone"))).status(), "there is no external data file 'gone'");
-  expectError(open(B().initializer(external("../data"))).status(), "does not lie in the model's folder");
-  expectError(open(B().initializer(external("/etc/passwd"))).status(), "does not lie in the model's folder");
+  expectError(open(B().initializer(external("gone"))).status(),
+              "there is no external data file 'gone'");
+  expectError(open(B().initializer(external("../data"))).status(),
+              "does not lie in the model's folder");
+  expectError(open(B().initializer(external("/etc/passwd"))).status(),
+              "does not lie in the model's folder");
   expectError(open(B().initializer(external(""))).status(), "does not lie in the model's folder");
 }
 
 TEST_F(ONNXReaderTest, NoPrefixOfAFileIsReadAsTheWhole) {
-  std::string bytes = B().ints("shape", {2}, {3, -1}).input("x").node("Reshape", {"x", "shape"}, {"y"}).output("y").build();
+  std::string bytes = B().ints("shape", {2}, {3, -1})
+                          .input("x")
+                          .node("Reshape", {"x", "shape"}, {"y"})
+                          .output("y")
+                          .build();
   ASSERT_TRUE(open(bytes).ok());
   for (size_t size = 0; size < bytes.size(); ++size)
     EXPECT_FALSE(open(bytes.substr(0, size)).ok()) << size;

@@ -10,7 +10,8 @@ TEST(ONNXRope, FindsTheParametersThatFrequenciesCameFrom) {
   for (int64_t dim : {16, 64, 128})
     for (double theta : {10000.0, 100000.0, 500000.0, 1e6})
       for (double factor : {1.0, 2.0, 2.5, 8.0}) {
-        RopeConfig rope{.theta = theta, .scaling = factor == 1 ? "default" : "linear", .factor = factor};
+        RopeConfig rope{
+            .theta = theta, .scaling = factor == 1 ? "default" : "linear", .factor = factor};
         std::optional<RopeConfig> found = FitRope(RopeFrequencies(rope, dim));
         ASSERT_TRUE(found) << dim << " " << theta << " " << factor;
         EXPECT_EQ(found->theta, theta) << dim << " " << factor;
@@ -20,7 +21,11 @@ TEST(ONNXRope, FindsTheParametersThatFrequenciesCameFrom) {
 }
 
 TEST(ONNXRope, FindsLlama3UpToACommonMultiple) {
-  RopeConfig rope{.theta = 500000, .scaling = "llama3", .factor = 8, .lowFrequency = 1, .highFrequency = 4,
+  RopeConfig rope{.theta = 500000,
+                  .scaling = "llama3",
+                  .factor = 8,
+                  .lowFrequency = 1,
+                  .highFrequency = 4,
                   .originalContext = 8192};
   std::optional<RopeConfig> found = FitRope(RopeFrequencies(rope, 128));
   ASSERT_TRUE(found);
