@@ -1,5 +1,6 @@
 // Verifiers, assembly and canonicalisation of the lm dialect.
 #include "dialects/LM/LM.h"
+#include "dialects/LM/RopeFrequencies.h"
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/DialectImplementation.h"
 #include "mlir/IR/OpImplementation.h"
@@ -174,37 +175,14 @@ static std::pair<double, double> yarnRange(RopeAttr rope, int64_t dim) {
 SmallVector<double> RopeAttr::frequencies(int64_t dim) const {
   double theta = getTheta().convertToDouble(), factor = getFactor().convertToDouble();
   if (getScaling() != "yarn")
-    return ropeFrequencies(theta, getScaling(), factor, getLowFrequency().convertToDouble(),
-                           getHighFrequency().convertToDouble(), getOriginalContext(), dim);
+    return llvm::to_vector(ropeFrequencies(theta, getScaling(), factor, getLowFrequency().convertToDouble(),
+                                           getHighFrequency().convertToDouble(), getOriginalContext(), dim));
   SmallVector<double> result;
   auto [first, last] = yarnRange(*this, dim);
   for (int64_t i = 0; i < dim / 2; ++i) {
     float period = std::pow(float(theta), float(2 * i) / float(dim)), inverse = 1.0f / period;
     float ramp = float(std::clamp((double(i) - first) / (last - first), 0.0, 1.0));
     result.push_back(1.0f / (float(factor) * period) * ramp + inverse * (1 - ramp));
-  }
-  return result;
-}
-
-SmallVector<double> ropeFrequencies(double theta, StringRef scaling, double factor, double low, double high,
-                                    int64_t originalContext, int64_t dim) {
-  SmallVector<double> result;
-  for (int64_t i = 0; i < dim / 2; ++i) {
-    // As checkpoints were trained: the exponent and the power in fp32.
-    float inverse = 1.0f / std::pow(float(theta), float(2 * i) / float(dim));
-    double f = inverse;
-    if (scaling == "linear")
-      f /= factor;
-    if (scaling == "llama3") {
-      double wavelength = 2 * M_PI / f, context = double(originalContext);
-      if (wavelength > context / low)
-        f /= factor;
-      else if (wavelength >= context / high) {
-        double t = (context / wavelength - low) / (high - low);
-        f = (1 - t) * f / factor + t * f;
-      }
-    }
-    result.push_back(float(f));
   }
   return result;
 }

@@ -12,11 +12,6 @@
 
 #include "dialects/LM/LMDialect.h.inc"
 #include "dialects/LM/LMEnums.h.inc"
-namespace compressc::lm {
-/// The dim/2 angular frequencies that RopeAttr's parameters stand for.
-llvm::SmallVector<double> ropeFrequencies(double theta, llvm::StringRef scaling, double factor, double low,
-                                          double high, int64_t originalContext, int64_t dim);
-} // namespace compressc::lm
 
 #define GET_ATTRDEF_CLASSES
 #include "dialects/LM/LMAttributes.h.inc"

@@ -1,6 +1,6 @@
 #include "CheckpointSource.h"
+#include "ONNXBind.h"
 #include "ONNXConfig.h"
-#include "ONNXModel.h"
 #include "absl/strings/match.h"
 #include "compressc/Import/GGUFModel.h"
 #include "compressc/runtime/text.h"

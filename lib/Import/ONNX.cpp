@@ -1,5 +1,6 @@
 #include "compressc/Import/ONNX.h"
 #include "compressc/runtime/text.h"
+#include <algorithm>
 #include <cstring>
 
 namespace compressc {
@@ -67,6 +68,10 @@ double ONNXTensor::at(int64_t index) const {
     return BFloat16ToFloat(load<uint16_t>(data, index));
   }
   return 0;
+}
+
+bool ONNXNode::isOneOf(std::initializer_list<std::string_view> ops) const {
+  return std::find(ops.begin(), ops.end(), op) != ops.end();
 }
 
 int64_t ONNXNode::getInt(const std::string &key, int64_t fallback) const {

@@ -30,7 +30,9 @@ std::vector<std::string> differences(const ModelConfig &a, const ModelConfig &b)
   check(a.mlpBias == b.mlpBias, "mlp_bias");
   check(a.headNorms == b.headNorms, "norms of q and k");
   check(a.tiedHead == b.tiedHead, "tie_word_embeddings");
-  check(SameFrequencies(RopeFrequencies(a.rope, b.headDim), RopeFrequencies(b.rope, b.headDim)),
+  // No graph says yarn: its factor on cosines and sines is refused.
+  check(a.rope.scaling != "yarn" &&
+            SameFrequencies(RopeFrequencies(a.rope, b.headDim), RopeFrequencies(b.rope, b.headDim)),
         "rope_parameters");
   check(a.windows == b.windows, "sliding_window");
   return result;
@@ -73,17 +75,15 @@ StatusOr<std::string> ONNXConfig(const ModelConfig &graph, const std::string &te
     std::vector<std::string> different = differences(*config, graph);
     if (different.empty())
       return text;
-    warning = absl::StrCat(where, " says otherwise than the graph, which counts: ",
-                           absl::StrJoin(different, ", "));
+    warning = absl::StrCat(
+        where, " says otherwise than the graph, which counts: ", absl::StrJoin(different, ", "));
   } else if (described) {
     warning = absl::StrCat(std::string(config.status().message()), "; the graph counts");
   }
 
   bool llama = graph.architecture == "LlamaForCausalLM";
   json["architectures"] = ConfigJson::array({graph.architecture});
-  json["model_type"] = llama             ? "llama"
-                       : graph.headNorms ? "qwen3"
-                                         : "qwen2";
+  json["model_type"] = llama ? "llama" : graph.headNorms ? "qwen3" : "qwen2";
   json["vocab_size"] = graph.vocabularySize;
   json["hidden_size"] = graph.hiddenSize;
   json["intermediate_size"] = graph.intermediateSize;

@@ -20,12 +20,12 @@ struct ONNXKnown {
 /// What a graph input holds: unknown values, or the same row in each sequence.
 enum class ONNXInputKind { Unknown, Ones, Positions };
 
-/// Runs the graph in doubles, node by node, for inputs of `sequence` tokens each; all data that does
-/// not depend on inputs of unknown values comes out, of everything else the shape as far as it can
-/// be told. `kinds` are of graph.inputs(), which are [batch, sequence].
-/// What a node makes of operands that do not fit is unknown: a pattern that needs it will not match.
-std::vector<ONNXKnown> EvaluateONNX(const ONNXGraph &graph,
-                                    const std::vector<ONNXInputKind> &kinds, int64_t batch,
-                                    int64_t sequence);
+/// Runs the graph in doubles, node by node, for inputs of `sequence` tokens each; all data that
+/// does not depend on inputs of unknown values comes out, of everything else the shape as far as it
+/// can be told. `kinds` are of graph.inputs(), which are [batch, sequence]. What a node makes of
+/// operands that do not fit is unknown, and so is data beyond what masks need (32 million numbers in
+/// all): a pattern that needs it will not match.
+std::vector<ONNXKnown> EvaluateONNX(const ONNXGraph &graph, const std::vector<ONNXInputKind> &kinds,
+                                    int64_t batch, int64_t sequence);
 
 } // namespace compressc

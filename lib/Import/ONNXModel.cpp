@@ -127,22 +127,22 @@ StatusOr<Layer> Raiser::layer(int &hidden) {
 
 Status Raiser::checkUniform(const Layer &layer, const Layer &first) {
   auto biases = [](const Layer &l) {
-    return std::array<bool, 7>{l.query.bias >= 0, l.key.bias >= 0,  l.value.bias >= 0,
-                               l.attentionOutput.bias >= 0,         l.gate.bias >= 0,
-                               l.up.bias >= 0,    l.down.bias >= 0};
+    return std::array<bool, 7>{
+        l.query.bias >= 0, l.key.bias >= 0, l.value.bias >= 0, l.attentionOutput.bias >= 0,
+        l.gate.bias >= 0,  l.up.bias >= 0,  l.down.bias >= 0};
   };
   auto sizes = [](const Layer &l) {
     return std::array<int64_t, 4>{l.attention.query.heads, l.attention.key.heads,
                                   l.attention.query.dim, l.gate.weight.rows};
   };
   if (sizes(layer) != sizes(first))
-    return error(layer.output, "this layer's sizes differ from other layers', which is not supported");
+    return error(layer.output,
+                 "this layer's sizes differ from other layers', which is not supported");
   auto b = biases(layer);
   if (b != biases(first) || b[0] != b[1] || b[1] != b[2] || b[4] != b[5] || b[5] != b[6])
     return error(layer.output, "biases on some of the linears of a kind only are not supported");
   const std::optional<ONNXNorm> &q = layer.attention.query.norm, &k = layer.attention.key.norm;
-  if (q.has_value() != k.has_value() ||
-      q.has_value() != first.attention.query.norm.has_value())
+  if (q.has_value() != k.has_value() || q.has_value() != first.attention.query.norm.has_value())
     return error(layer.output, "norms of q or k that not every layer has are not supported");
   double epsilon = first.attentionNorm.epsilon;
   if (layer.attentionNorm.epsilon != epsilon || layer.mlpNorm.epsilon != epsilon ||
@@ -284,14 +284,16 @@ StatusOr<ONNXModel> RaiseONNX(const ONNXGraph &graph) {
     std::string name = Quoted(graph.values()[size_t(input.value)].name);
     if (input.shape.size() != 2 || (input.type != ONNXType::I64 && input.type != ONNXType::I32 &&
                                     input.type != ONNXType::Bool))
-      return Invalid(graph.path(), ": input ", name, " is neither token ids nor an attention mask nor "
+      return Invalid(graph.path(), ": input ", name,
+                     " is neither token ids nor an attention mask nor "
                      "position ids of shape [batch, sequence]: export with use_cache=False");
     if (input.shape[1] >= 0)
       return Invalid(graph.path(), ": input ", name, " has a fixed length of ", input.shape[1],
                      ": export with a dynamic sequence dimension");
   }
   if (graph.inputs().size() > mostInputs)
-    return Invalid(graph.path(), ": ", graph.inputs().size(), " inputs; token ids, an attention mask "
+    return Invalid(graph.path(), ": ", graph.inputs().size(),
+                   " inputs; token ids, an attention mask "
                    "and position ids are supported");
   COMPRESSC_ASSIGN_OR_RETURN(size_t tokens, tokenInput(graph));
 
@@ -302,9 +304,9 @@ StatusOr<ONNXModel> RaiseONNX(const ONNXGraph &graph) {
       continue;
     std::vector<ONNXInputKind> kinds;
     for (size_t i = 0; i < graph.inputs().size(); ++i)
-      kinds.push_back(i == tokens              ? ONNXInputKind::Unknown
+      kinds.push_back(i == tokens           ? ONNXInputKind::Unknown
                       : reading & (1u << i) ? ONNXInputKind::Positions
-                                               : ONNXInputKind::Ones);
+                                            : ONNXInputKind::Ones);
     COMPRESSC_ASSIGN_OR_RETURN(ONNXPatterns patterns, ONNXPatterns::Evaluate(graph, kinds));
     StatusOr<ONNXModel> model = Raiser(graph, patterns).raise();
     if (model.ok())
@@ -313,28 +315,6 @@ StatusOr<ONNXModel> RaiseONNX(const ONNXGraph &graph) {
       failure = model.status();
   }
   return *failure;
-}
-
-Status BindONNX(std::vector<Parameter> &parameters, const ONNXModel &model, const ONNXGraph &graph,
-                const WeightStore &store) {
-  for (Parameter &parameter : parameters) {
-    auto matrix = model.matrices.find(parameter.name);
-    auto vector = model.vectors.find(parameter.name);
-    if (matrix == model.matrices.end() && vector == model.vectors.end())
-      return Invalid(graph.path(), ": the graph has no ", parameter.name);
-    bool isMatrix = matrix != model.matrices.end();
-    int value = isMatrix ? matrix->second.value : vector->second;
-    parameter.key = graph.values()[size_t(value)].name;
-    parameter.transposed = isMatrix && matrix->second.transposed;
-    COMPRESSC_ASSIGN_OR_RETURN(parameter.stored, store.get(parameter.key));
-    std::vector<int64_t> shape = parameter.stored->shape;
-    if (parameter.transposed)
-      std::reverse(shape.begin(), shape.end());
-    if (shape != parameter.shape)
-      return Invalid(graph.path(), ": initialiser ", Quoted(parameter.key), ", which is ",
-                     parameter.name, ", does not have the shape that the model needs");
-  }
-  return absl::OkStatus();
 }
 
 } // namespace compressc

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "ONNXPatterns.h"
-#include "Parameters.h"
+#include "compressc/Import/ModelConfig.h"
 #include <map>
 
 namespace compressc {
@@ -17,13 +17,9 @@ struct ONNXModel {
 };
 
 /// Raises a graph from token ids [batch, sequence] to logits [batch, sequence, vocabulary] of a
-/// Llama, Qwen2 or Qwen3. Further inputs may be an attention mask (packed tokens have no padding: it
-/// is all ones) and position ids (0, 1, ...). What is not such a model is an error that names the
-/// node and says what was expected there.
+/// Llama, Qwen2 or Qwen3. Further inputs may be an attention mask (packed tokens have no padding:
+/// it is all ones) and position ids (0, 1, ...). What is not such a model is an error that names
+/// the node and says what was expected there.
 StatusOr<ONNXModel> RaiseONNX(const ONNXGraph &graph);
-
-/// Binds the parameters of the raised configuration to the tensors of the graph's store.
-Status BindONNX(std::vector<Parameter> &parameters, const ONNXModel &model, const ONNXGraph &graph,
-                const WeightStore &store);
 
 } // namespace compressc

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "ONNXEvaluate.h"
+#include "compressc/runtime/text.h"
 #include <optional>
 
 namespace compressc {
@@ -49,8 +50,7 @@ struct ONNXAttention {
 /// that is not there gives nullopt; something that is there but cannot be expressed, an error.
 class ONNXPatterns {
 public:
-  /// Sizes that patterns are checked at: no constant that is compared with a position reaches the
-  /// sequence's half, so a mask that is causal here is causal at any length.
+  /// Runs the graph at two sizes that patterns are checked at.
   static StatusOr<ONNXPatterns> Evaluate(const ONNXGraph &graph,
                                          const std::vector<ONNXInputKind> &kinds);
 
@@ -70,8 +70,8 @@ public:
 
 private:
   struct Scores {
-    int query, key, value; // [batch, heads, sequence, dim]
-    int mask = -1;         // booleans, or what is added to the scores
+    int query, key, value;               // [batch, heads, sequence, dim]
+    int mask = -1;                       // booleans, or what is added to the scores
     bool causal = false, chosen = false; // chosen: the mask selects scores, is not added
     double scale = 1, tolerance = 0;
   };
@@ -83,7 +83,9 @@ private:
   };
 
   explicit ONNXPatterns(const ONNXGraph &graph) : graph(&graph) {}
-  template <typename... Args> Status error(int value, const Args &...args) const;
+  template <typename... Args> Status error(int value, const Args &...args) const {
+    return Invalid(graph->path(), ": ", graph->describe(value), ": ", args...);
+  }
   /// strip, and leading dimensions that are folded or unfolded: operations on rows don't care.
   int rows(int value) const;
   const ONNXKnown &known(int value) const { return runs[0].values[size_t(value)]; }
@@ -93,11 +95,19 @@ private:
   int64_t lastSize(int value) const;
   std::optional<double> scalar(int value) const;
   std::optional<ONNXWeight> weight(int value) const;
-  /// The value that a product with (or a quotient by) scalars starts from; their product in `scale`.
+  /// The value that a product with (or a quotient by) scalars starts from; their product in
+  /// `scale`.
   int unscaled(int value, double &scale, double &tolerance) const;
   /// The operand that `test` accepts, and the other one.
   template <typename Test>
-  std::optional<std::pair<int, int>> operands(const ONNXNode *node, const Test &test) const;
+  std::optional<std::pair<int, int>> operands(const ONNXNode *node, const Test &test) const {
+    if (!node || node->inputs.size() != 2)
+      return std::nullopt;
+    for (size_t which : {0, 1})
+      if (test(node->inputs[which]))
+        return std::pair(node->inputs[which], node->inputs[1 - which]);
+    return std::nullopt;
+  }
 
   std::optional<int> meanSquare(int value) const;
   std::optional<std::pair<int, double>> inverseRoot(int value) const;
@@ -105,6 +115,7 @@ private:
   std::optional<int> half(int value, int whole) const;
   bool rotatedHalf(int value, int whole) const;
   std::optional<std::vector<double>> frequencies(int cosines, int sines, int64_t dim) const;
+  StatusOr<std::vector<double>> unrotated(int &value, int64_t dim) const;
   StatusOr<ONNXHeads> heads(int value, bool rotates) const;
   int unrepeated(int value) const;
   std::optional<Scores> scores(int value) const;

@@ -32,8 +32,7 @@ std::optional<ONNXType> typeOf(int32_t number) {
 
 /// A decimal number of an external-data entry.
 std::optional<int64_t> parseCount(const std::string &text) {
-  if (text.empty() || text.size() > 18 ||
-      text.find_first_not_of("0123456789") != std::string::npos)
+  if (text.empty() || text.size() > 18 || text.find_first_not_of("0123456789") != std::string::npos)
     return std::nullopt;
   return std::stoll(text);
 }
@@ -113,8 +112,8 @@ Status ONNXReader::checkVersions(const onnx::ModelProto &model) {
   for (const onnx::OperatorSetIdProto &set : model.opset_import())
     if (set.domain().empty() || set.domain() == "ai.onnx") {
       if (set.version() != operatorSet)
-        return error("operator set ", set.version(), " is not supported; export with opset_version=",
-                     operatorSet);
+        return error("operator set ", set.version(),
+                     " is not supported; export with opset_version=", operatorSet);
       return absl::OkStatus();
     }
   return error("the model names no version of the default operator set");
@@ -127,8 +126,8 @@ Status ONNXReader::readExternal(const onnx::TensorProto &proto, const std::strin
     entries[entry.key()] = entry.value();
   const std::string &location = entries["location"];
   std::optional<int64_t> offset = parseCount(entries.count("offset") ? entries["offset"] : "0");
-  std::optional<int64_t> length = parseCount(
-      entries.count("length") ? entries["length"] : std::to_string(bytes));
+  std::optional<int64_t> length =
+      parseCount(entries.count("length") ? entries["length"] : std::to_string(bytes));
   if (!offset || !length)
     return error(what, ": offset and length of its external data must be numbers");
   if (*length != bytes)
@@ -137,17 +136,17 @@ Status ONNXReader::readExternal(const onnx::TensorProto &proto, const std::strin
     return error(what, ": its external data is not aligned: offset ", *offset);
 
   fs::path relative(location);
-  bool inside = !location.empty() && location.find('\0') == std::string::npos &&
-                relative.is_relative();
+  bool inside =
+      !location.empty() && location.find('\0') == std::string::npos && relative.is_relative();
   for (const fs::path &part : relative)
     inside = inside && part != "..";
   std::error_code failure;
   fs::path folder = fs::weakly_canonical(fs::absolute(graph.file).parent_path(), failure);
   fs::path whole = fs::weakly_canonical(folder / relative, failure);
   // A link may lead out of the folder too.
-  inside = inside && !failure &&
-           std::mismatch(folder.begin(), folder.end(), whole.begin(), whole.end()).first ==
-               folder.end();
+  inside =
+      inside && !failure &&
+      std::mismatch(folder.begin(), folder.end(), whole.begin(), whole.end()).first == folder.end();
   if (!inside)
     return error(what, ": its external data ", Quoted(location),
                  " does not lie in the model's folder");
@@ -237,8 +236,7 @@ StatusOr<ONNXAttribute> ONNXReader::readAttribute(onnx::AttributeProto &attribut
   case onnx::AttributeProto::INTS:
     return ONNXAttribute(std::vector<int64_t>(attribute.ints().begin(), attribute.ints().end()));
   case onnx::AttributeProto::FLOATS:
-    return ONNXAttribute(
-        std::vector<double>(attribute.floats().begin(), attribute.floats().end()));
+    return ONNXAttribute(std::vector<double>(attribute.floats().begin(), attribute.floats().end()));
   case onnx::AttributeProto::TENSOR: {
     COMPRESSC_ASSIGN_OR_RETURN(
         auto tensor, readTensor(*attribute.mutable_t(), "attribute " + Quoted(attribute.name()) +
@@ -289,7 +287,7 @@ Status ONNXReader::addNodes(onnx::GraphProto &proto) {
     COMPRESSC_ASSIGN_OR_RETURN(ONNXNode node, readNode(nodeProto));
     // A constant is an initialiser by another name.
     auto value = node.attributes.find("value");
-    if (node.op == "Constant" && value != node.attributes.end())
+    if (node.op == "Constant" && value != node.attributes.end() && node.outputs.size() == 1)
       if (auto *tensor = std::get_if<std::shared_ptr<const ONNXTensor>>(&value->second)) {
         graph.allValues[node.outputs.front()].producer = -1;
         graph.allValues[node.outputs.front()].initializer = *tensor;

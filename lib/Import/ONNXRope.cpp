@@ -1,14 +1,13 @@
 #include "ONNXRope.h"
-#include "dialects/LM/LM.h"
+#include "dialects/LM/RopeFrequencies.h"
 #include <cmath>
 #include <numbers>
 
 namespace compressc {
 
 std::vector<double> RopeFrequencies(const RopeConfig &rope, int64_t headDim) {
-  auto list = lm::ropeFrequencies(rope.theta, rope.scaling, rope.factor, rope.lowFrequency,
-                                  rope.highFrequency, rope.originalContext, headDim);
-  return {list.begin(), list.end()};
+  return lm::ropeFrequencies(rope.theta, rope.scaling, rope.factor, rope.lowFrequency,
+                             rope.highFrequency, rope.originalContext, headDim);
 }
 
 bool SameFrequencies(const std::vector<double> &a, const std::vector<double> &b) {

@@ -2,9 +2,9 @@
 # statically, and only into the compiler.
 find_program(COMPRESSC_PROTOC protoc REQUIRED)
 find_library(COMPRESSC_PROTOBUF libprotobuf-lite.a REQUIRED)
+file(GLOB site_packages "${PROJECT_SOURCE_DIR}/.venv/lib/python3*/site-packages")
 find_path(COMPRESSC_ONNX_SCHEMA onnx/onnx.proto REQUIRED
-  PATHS "${PROJECT_SOURCE_DIR}/.venv/lib" NO_DEFAULT_PATH
-  PATH_SUFFIXES python3.11/site-packages python3.12/site-packages python3.13/site-packages
+  PATHS ${site_packages} NO_DEFAULT_PATH
   DOC "Directory that holds onnx/onnx.proto (tools/setup.sh installs it)")
 
 set(generated "${CMAKE_CURRENT_BINARY_DIR}/onnx-schema")
@@ -18,10 +18,29 @@ set_source_files_properties("${generated}/onnx.pb.cc" PROPERTIES COMPILE_OPTIONS
 
 add_library(CompresscONNX STATIC
   ${CMAKE_CURRENT_LIST_DIR}/ONNX.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/ONNXAttention.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/ONNXConfig.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/ONNXConstants.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/ONNXElementwise.cpp
   ${CMAKE_CURRENT_LIST_DIR}/ONNXEvaluate.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/ONNXGated.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/ONNXHeads.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/ONNXLength.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/ONNXLinear.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/ONNXMask.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/ONNXModel.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/ONNXNorm.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/ONNXPatterns.cpp
   ${CMAKE_CURRENT_LIST_DIR}/ONNXReader.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/ONNXReshape.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/ONNXRope.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/ONNXRotary.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/ONNXScores.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/ONNXSelect.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/ONNXShape.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/ONNXSums.cpp
   "${generated}/onnx.pb.cc")
-target_include_directories(CompresscONNX PUBLIC ${PROJECT_SOURCE_DIR}/include)
+target_include_directories(CompresscONNX PUBLIC ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR})
 target_include_directories(CompresscONNX SYSTEM PRIVATE "${generated}")
-target_link_libraries(CompresscONNX PUBLIC CompresscCore CompresscHeaders
+target_link_libraries(CompresscONNX PUBLIC CompresscConfig CompresscCore CompresscHeaders
                                     PRIVATE "${COMPRESSC_PROTOBUF}")

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes broken copies of an ONNX model into a directory, each named after what is wrong with it.
+"""Writes changed copies of an ONNX model into a directory, each named after what was changed: broken but for `window`.
 
 usage: spoil_onnx.py MODEL.onnx DIRECTORY
 """
@@ -42,8 +42,41 @@ def noncausal(model):
     next(n for n in model.graph.node if n.op_type == "LessOrEqual").op_type = "GreaterOrEqual"
 
 
+def rotatedvalue(model):
+    """Rotates the values of an attention as its queries are."""
+    nodes = model.graph.node
+    at = next(i for i, node in enumerate(nodes) if node.op_type == "Attention")
+    rotation = next(node for node in nodes if node.output[0] == nodes[at].input[0])
+    if rotation.op_type != "RotaryEmbedding":
+        return
+    nodes[at].input[2], value = "rotated", nodes[at].input[2]
+    nodes.insert(at, onnx.helper.make_node("RotaryEmbedding", [value, *rotation.input[1:]], ["rotated"]))
+
+
+def slide(model, length):
+    """Limits the causal mask to the last `length` positions, as transformers does: key > query - length."""
+    nodes = model.graph.node
+    at = next(i for i, node in enumerate(nodes) if node.op_type == "LessOrEqual")
+    key, query = nodes[at].input
+    masked = nodes[at].output[0]
+    nodes[at].output[0] = "causal"
+    model.graph.initializer.append(onnx.helper.make_tensor("length", onnx.TensorProto.INT64, [], [length]))
+    for node in (onnx.helper.make_node("And", ["causal", "near"], [masked]),
+                 onnx.helper.make_node("Less", ["limit", key], ["near"]),
+                 onnx.helper.make_node("Sub", [query, "length"], ["limit"])):
+        nodes.insert(at + 1, node)
+
+
+def window(model):
+    slide(model, 5)
+
+
+def longwindow(model):
+    slide(model, 4096)
+
+
 def main():
-    for spoil in (operator, version, missing, cycle, huge, outside, noncausal):
+    for spoil in (operator, version, missing, cycle, huge, outside, noncausal, rotatedvalue, window, longwindow):
         model = onnx.load(sys.argv[1])
         spoil(model)
         (Path(sys.argv[2]) / f"{spoil.__name__}.onnx").write_bytes(model.SerializeToString())

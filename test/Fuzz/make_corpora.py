@@ -10,6 +10,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+import onnx
+
 INPUTS = Path(__file__).resolve().parents[1] / "Inputs" / "models"
 
 
@@ -44,6 +46,18 @@ def schedules(compressc):
                 yield f"{model}-{label}.json", json.dumps(payload["schedule"]).encode()
 
 
+def without_weights(path):
+    """The graph with its weights outside, in the file of zeros that the fuzz target lays beside it."""
+    model = onnx.load(path, load_external_data=False)
+    for tensor in model.graph.initializer:
+        if tensor.data_location == onnx.TensorProto.EXTERNAL or len(tensor.raw_data) > 256:
+            tensor.raw_data = b""
+            onnx.external_data_helper.set_external_data(tensor, location="weights")
+            tensor.ClearField("raw_data")
+            tensor.data_location = onnx.TensorProto.EXTERNAL
+    return model.SerializeToString()
+
+
 def main():
     if len(sys.argv) != 3:
         sys.exit(__doc__)
@@ -57,6 +71,8 @@ def main():
             add(directory / "tokenizer", label, path.read_bytes() + b"\0The quick brown fox, 12 \xc3\xa9t\xc3\xa9s.")
         if path.suffix == ".gguf":
             add(directory / "gguf", label, path.read_bytes())
+        if path.suffix == ".onnx":
+            add(directory / "onnx", label, without_weights(path))
         if path.suffix == ".safetensors" and path.stat().st_size < 300000:
             add(directory / "safetensors", label, path.read_bytes())
     for name, text in schedules(compressc):

@@ -97,16 +97,21 @@ def compare(path, module, inputs):
     return (torch.from_numpy(session.run(None, feed)[0]).float() - expected).abs().max().item()
 
 
+def export(module, fuse=True):
+    """The exported program of a Logits module: any batch, any length."""
+    names = module.names
+    sizes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("sequence")}
+    return torch.onnx.export(
+        module, example(names, 2, 7), dynamo=True, opset_version=23, optimize=fuse,
+        dynamic_shapes=((sizes,) * len(names),), input_names=names, output_names=["logits"], verbose=False)
+
+
 def make(name, out):
     checkpoint, dtype, attention, names, fuse, external = EXPORTS[name]
     model = transformers.AutoModelForCausalLM.from_pretrained(HERE / checkpoint, dtype=dtype,
                                                               attn_implementation=attention)
     module = Logits(model, names).eval()
-    sizes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("sequence")}
-    program = torch.onnx.export(
-        module, example(names, 2, 7), dynamo=True, opset_version=23, optimize=fuse,
-        dynamic_shapes=((sizes,) * len(names),), input_names=names, output_names=["logits"], verbose=False)
-    made = program.model_proto
+    made = export(module, fuse).model_proto
     shuffle(made, zlib.crc32(name.encode()))
     path = out / f"{name}.onnx"
     data = f"{name}.onnx.data"

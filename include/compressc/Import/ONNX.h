@@ -2,9 +2,11 @@
 #pragma once
 
 #include "compressc/runtime/safetensors.h"
+#include <initializer_list>
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -40,6 +42,7 @@ struct ONNXNode {
   std::vector<int> outputs;
   std::map<std::string, ONNXAttribute> attributes;
 
+  bool isOneOf(std::initializer_list<std::string_view> ops) const;
   int64_t getInt(const std::string &key, int64_t fallback) const;
   double getFloat(const std::string &key, double fallback) const;
   std::string getString(const std::string &key, const std::string &fallback) const;
