@@ -38,8 +38,13 @@ namespace {
 Status runPasses(ModuleOp module, PassManager &manager) {
   std::string message;
   ScopedDiagnosticHandler handler(module.getContext(), [&](Diagnostic &diagnostic) {
-    if (diagnostic.getSeverity() == DiagnosticSeverity::Error && message.empty())
-      message = diagnostic.str();
+    if (diagnostic.getSeverity() == DiagnosticSeverity::Error) {
+      if (message.empty())
+        message = diagnostic.str();
+    } else if (diagnostic.getSeverity() != DiagnosticSeverity::Note) {
+      bool warns = diagnostic.getSeverity() == DiagnosticSeverity::Warning;
+      llvm::errs() << "compressc: " << (warns ? "warning: " : "remark: ") << diagnostic.str() << "\n";
+    }
     return success();
   });
   module.getContext()->printOpOnDiagnostic(false);
@@ -274,7 +279,10 @@ private:
     std::string checkpointType;
     llvm::raw_string_ostream(checkpointType) << CheckpointType(module);
     COMPRESSC_ASSIGN_OR_RETURN(MaterializeReport result, materializeModule(module, materialize));
-    ConfigChanges changes{QuantizationConfig(module), layers};
+    ConfigChanges changes{QuantizationConfig(module), layers, FindHeadLayout(module)};
+    if (changes.head.rank)
+      llvm::errs() << "compressc: remark: " << options.output << "/model has a head of two linears, lm_head.0 and lm_head.1: run "
+                   << "and compressc read it, transformers does not unless its lm_head is replaced by such a sequence\n";
     COMPRESSC_RETURN_IF_ERROR(WriteModelFiles(staging->path() + "/model", model.files, changes));
 
     ModelInfo info;
