@@ -264,7 +264,7 @@ StatusOr<ModelConfig> ParseModelConfig(const std::string &text, const std::strin
   COMPRESSC_ASSIGN_OR_RETURN(bool mlpBias, fields.boolean("mlp_bias", false));
   COMPRESSC_ASSIGN_OR_RETURN(config.tiedHead, fields.boolean("tie_word_embeddings", false));
   // Ours: other readers know one linear only.
-  if (!fields.isNull("lm_head_rank")) {
+  if (fields.find("lm_head_rank")) {
     COMPRESSC_ASSIGN_OR_RETURN(config.headRank,
                                fields.integer("lm_head_rank", 1, std::min(config.vocabularySize, config.hiddenSize)));
     if (config.tiedHead)

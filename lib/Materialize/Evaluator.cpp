@@ -105,7 +105,8 @@ Status Evaluator::computeResults(Operation *op, const Step &step, std::vector<Ow
   }
   // What several top-level operations read results of (svd's factors and its choice) is evaluated once.
   llvm::SetVector<Value> shared;
-  for (Operation *inner : Slice(values, [&](Value value) { return evaluated.contains(value); }).ops())
+  Slice needed(values, [&](Value value) { return evaluated.contains(value); });
+  for (Operation *inner : needed.ops())
     if (isa<func::FuncOp>(inner->getParentOp()) && inner->getNumResults() > 1)
       for (Value result : inner->getResults())
         if (!result.use_empty())
