@@ -51,6 +51,10 @@ struct SVDFactorize : impl::SVDFactorizeBase<SVDFactorize> {
       head.emitRemark() << "svd-factorize: " << name
                         << " is quantised; its dequantised values are factorised, and the factors are not quantised";
 
+    if (isTied(function, weight))
+      head.emitRemark() << "svd-factorize: " << name << " is the embedding, which stays: the factors come on top, "
+                        << rank * (rows + columns) << " elements";
+
     OpBuilder builder(head);
     Location loc = head.getLoc();
     Type f32 = builder.getF32Type();
@@ -66,6 +70,15 @@ struct SVDFactorize : impl::SVDFactorizeBase<SVDFactorize> {
     head.getInputMutable().assign(inner);
     head.getWeightMutable().assign(svd.getLeft());
     return success();
+  }
+
+  /// Whether an embedding reads the weight's parameter.
+  static bool isTied(func::FuncOp function, Value weight) {
+    auto param = RootParam(weight);
+    return llvm::any_of(function.getOps<lm::EmbeddingOp>(), [&](lm::EmbeddingOp embedding) {
+      auto table = RootParam(embedding.getTable());
+      return param && table && table.getParam() == param.getParam();
+    });
   }
 
   /// Statistics of what the deployed head reads, of every token: what the batch selects is for the request to say.

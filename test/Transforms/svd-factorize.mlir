@@ -43,6 +43,12 @@
 // AFTER: %[[VALUES:.*]] = compress.dequantize %[[CODES]]
 // AFTER: compress.svd %[[VALUES]],
 
+// A tied head is untied.
+// RUN: compressc-opt %S/Inputs/llama.mlir --svd-factorize=rank=8 2>&1 | FileCheck %s --check-prefix=TIED
+// TIED: remark: svd-factorize: basalt.weight is the embedding, which stays: the factors come on top, 1280 elements
+// RUN: compressc-opt %s --svd-factorize=rank=2 2>&1 | FileCheck %s --check-prefix=UNTIED
+// UNTIED-NOT: remark:
+
 // Factors that are larger than the weight: a warning.
 // RUN: compressc-opt %S/Inputs/llama.mlir --svd-factorize=rank=40 2>&1 | FileCheck %s --check-prefix=LARGER
 // LARGER: warning: svd-factorize: at rank 40 the factors of basalt.weight have 6400 elements, the weight itself 6144
