@@ -280,9 +280,10 @@ private:
     llvm::raw_string_ostream(checkpointType) << CheckpointType(module);
     COMPRESSC_ASSIGN_OR_RETURN(MaterializeReport result, materializeModule(module, materialize));
     ConfigChanges changes{QuantizationConfig(module), layers, FindHeadLayout(module)};
-    if (changes.head.rank)
-      llvm::errs() << "compressc: remark: " << options.output << "/model has a head of two linears, lm_head.0 and lm_head.1: run "
-                   << "and compressc read it, transformers does not unless its lm_head is replaced by such a sequence\n";
+    if (changes.head.rank && !options.singleFile)
+      llvm::errs() << "compressc: remark: " << options.output
+                   << "/model has a head of two linears, lm_head.0 and lm_head.1; transformers knows one and fills it with "
+                      "random numbers: give its lm_head a torch.nn.Sequential of the two\n";
     COMPRESSC_RETURN_IF_ERROR(WriteModelFiles(staging->path() + "/model", model.files, changes));
 
     ModelInfo info;
