@@ -9,6 +9,7 @@ packages=(
   clang-22 lld-22 libclang-rt-22-dev llvm-22-dev llvm-22-tools libmlir-22-dev mlir-22-tools
   libzstd-dev zlib1g-dev libedit-dev
   libabsl-dev nlohmann-json3-dev libxxhash-dev libprotobuf-dev protobuf-compiler
+  liblapack-dev libblas-dev
   libgtest-dev
   python3 python3-venv python3-pip unzip
 )

@@ -256,6 +256,24 @@ LogicalResult ClipOp::verify() {
 
 LogicalResult QuantizeOp::verify() { return verifySameShape(*this, getWeight(), getResult()); }
 
+LogicalResult SVDOp::verify() {
+  SmallVector<int64_t> shape = shapeOf(getWeight()), left = shapeOf(getLeft()), right = shapeOf(getRight());
+  if (shape.size() != 2)
+    return emitOpError() << "needs weights of rank 2, not " << getWeight().getType();
+  if (getStatistics() && failed(verifyWeight(*this, getWeight(), getStatistics().getType())))
+    return failure();
+  int64_t rank = right[0];
+  if (left != SmallVector<int64_t>{shape[0], rank} || right[1] != shape[1])
+    return emitOpError() << "can't write " << getWeight().getType() << " as " << getLeft().getType() << " times "
+                         << getRight().getType();
+  if (rank < 1 || rank > std::min(shape[0], shape[1]))
+    return emitOpError() << "has rank " << rank << "; a weight of " << shape[0] << "x" << shape[1] << " has 1 to "
+                         << std::min(shape[0], shape[1]);
+  if (double damping = getDamping().convertToDouble(); !(damping >= 0 && damping <= 1))
+    return emitOpError() << "needs a damping from 0 to 1, not " << damping;
+  return verifyExtent(*this, shapeOf(getChoice())[0], 4, "makes a choice of");
+}
+
 LogicalResult OutputErrorOp::verify() {
   if (failed(verifyWeight(*this, getWeight(), getStatistics().getType())) ||
       failed(verifySameShape(*this, getWeight(), getApproximation())))

@@ -253,6 +253,28 @@ def Compress_QuantizeOp : Compress_KernelOp<"quantize"> {
   let hasVerifier = 1;
 }
 
+def Compress_SVDOp : Compress_KernelOp<"svd"> {
+  let summary = "a weight as the product of two of lower rank";
+  let description = [{
+    `W ≈ left · right`, left [N, R] and right [R, K]: of all products of rank R the one with the least
+    error of the output, tr(D H Dᵀ) with D = left · right - W and H = G + damping · mean(diag G) · I. With
+    L Lᵀ = H and U S Vᵀ the singular value decomposition of W L: left = U_R S_R E⁻¹, right = E V_Rᵀ L⁻¹,
+    the error the sum of the squares of the singular values left out (Wang et al., SVD-LLM, 2024). The
+    diagonal E gives column r of left and row r of right one length; each singular vector's largest
+    element is positive. Where H has no L, damping grows tenfold until it has. Without statistics H = I.
+
+    `choice` [4]: R, tr(D H Dᵀ) / tr(W H Wᵀ), 1 minus that, the damping used.
+
+    `%a, %b, %c = compress.svd %w, %s damping 1.0e-6 : (tensor<96x64xf16>, !compress.statistics<64>) -> (tensor<96x8xf32>, tensor<8x64xf32>, tensor<4xf32>)`
+  }];
+  let arguments = (ins Compress_Plain:$weight, Optional<Compress_StatisticsType>:$statistics, F64Attr:$damping);
+  let results = (outs Compress_Rows:$left, Compress_Rows:$right, Compress_Vector:$choice);
+  let assemblyFormat = [{
+    $weight (`,` $statistics^)? `damping` $damping attr-dict `:` functional-type(operands, results)
+  }];
+  let hasVerifier = 1;
+}
+
 def Compress_OutputErrorOp : Compress_KernelOp<"output_error", [], ["readsPacked"]> {
   let summary = "relative error of a linear's output on the calibration tokens";
   let description = "tr(D G Dᵀ) / tr(W G Wᵀ), D = approximation - weight; result [1].";

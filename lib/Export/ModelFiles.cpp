@@ -24,12 +24,40 @@ json group(compress::PackedType type, json targets) {
             {"dynamic", false}}}};
 }
 
+/// The embedding tables, as parameters.
+llvm::DenseSet<StringAttr> embeddings(ModuleOp module) {
+  llvm::DenseSet<StringAttr> tables;
+  module.walk([&](lm::EmbeddingOp embedding) {
+    if (auto load = RootParam(embedding.getTable()))
+      tables.insert(load.getParamAttr().getAttr());
+  });
+  return tables;
+}
+
+bool readsAny(Value weight, const llvm::DenseSet<StringAttr> &parameters) {
+  auto load = RootParam(weight);
+  return load && parameters.contains(load.getParamAttr().getAttr());
+}
+
 } // namespace
+
+HeadLayout FindHeadLayout(ModuleOp module) {
+  HeadLayout layout;
+  auto tables = embeddings(module);
+  for (func::FuncOp function : ModelFunctions(module))
+    for (lm::LinearOp head : HeadLinears(function)) {
+      layout.tied |= readsAny(head.getWeight(), tables);
+      if (head.getInput().getDefiningOp<lm::LinearOp>())
+        layout.rank = cast<RankedTensorType>(head.getWeight().getType()).getDimSize(1);
+    }
+  return layout;
+}
 
 std::optional<json> QuantizationConfig(ModuleOp module) {
   // Formats without the shape, and the modules of each.
   llvm::MapVector<Type, std::vector<std::string>> formats;
   std::vector<std::string> plain;
+  llvm::DenseSet<StringAttr> tables = embeddings(module);
   llvm::DenseSet<Operation *> deployed;
   for (func::FuncOp function : ModelFunctions(module))
     for (Operation *op : DeployedOps(function))
@@ -39,7 +67,7 @@ std::optional<json> QuantizationConfig(ModuleOp module) {
       return;
     std::string name = ModuleName(linear.getWeight());
     // A tied head reads the embedding's parameter; readers know it as lm_head.
-    if (!isa<lm::BlockOp>(linear->getParentOp()))
+    if (readsAny(linear.getWeight(), tables))
       name = "lm_head";
     auto dequantize = linear.getWeight().getDefiningOp<compress::DequantizeOp>();
     if (!dequantize) {
@@ -101,6 +129,10 @@ Status WriteModelFiles(const std::string &directory, const std::map<std::string,
         return Invalid("config.json is not a JSON object");
       json original = config;
       keepLayers(config, changes.layers);
+      if (!changes.head.tied && config.value("tie_word_embeddings", false))
+        config["tie_word_embeddings"] = false;
+      if (changes.head.rank)
+        config["lm_head_rank"] = changes.head.rank;
       if (changes.quantization)
         config["quantization_config"] = *changes.quantization;
       if (config != original)

@@ -182,6 +182,9 @@ Value ModuleBuilder::head(Value hidden) {
   Value selected =
       lm::SelectRowsOp::create(builder, named("selected"), hidden.getType(), hidden, batch);
   Value normed = norm("model.norm", "norm", selected, "normed");
+  if (config.headRank)
+    return linear("lm_head.1", "lm_head_1", linear("lm_head.0", "lm_head_0", normed, false, "projected"), false,
+                  "logits");
   Value matrix = config.tiedHead ? weight("model.embed_tokens.weight", "lm_head", "lm_head.weight")
                                  : weight("lm_head.weight", "lm_head");
   return lm::LinearOp::create(builder, named("logits"), rows(config.vocabularySize), normed, matrix,

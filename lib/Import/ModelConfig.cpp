@@ -263,6 +263,14 @@ StatusOr<ModelConfig> ParseModelConfig(const std::string &text, const std::strin
   COMPRESSC_ASSIGN_OR_RETURN(bool attentionBias, fields.boolean("attention_bias", false));
   COMPRESSC_ASSIGN_OR_RETURN(bool mlpBias, fields.boolean("mlp_bias", false));
   COMPRESSC_ASSIGN_OR_RETURN(config.tiedHead, fields.boolean("tie_word_embeddings", false));
+  // Ours: other readers know one linear only.
+  if (fields.find("lm_head_rank")) {
+    COMPRESSC_ASSIGN_OR_RETURN(config.headRank,
+                               fields.integer("lm_head_rank", 1, std::min(config.vocabularySize, config.hiddenSize)));
+    if (config.tiedHead)
+      return fields.error("lm_head_rank", "a head of two linears is not tied to the embedding; set tie_word_embeddings "
+                                          "to false");
+  }
   config.inputBias = qwen2 || attentionBias;
   config.outputBias = !qwen2 && attentionBias;
   config.mlpBias = llama && mlpBias;

@@ -41,7 +41,10 @@ std::vector<Parameter> ListParameters(const ModelConfig &config) {
     addLinear(mlp + "down_proj", hidden, inner, config.mlpBias);
   }
   add("model.norm.weight", {hidden});
-  if (!config.tiedHead)
+  if (config.headRank) {
+    add("lm_head.0.weight", {config.headRank, hidden});
+    add("lm_head.1.weight", {config.vocabularySize, config.headRank});
+  } else if (!config.tiedHead)
     add("lm_head.weight", {config.vocabularySize, hidden});
   return result;
 }

@@ -55,6 +55,10 @@ double workOf(const Schedule &schedule, const Call &call, double tokens, double 
       elements += input(index).elements;
     return elements * (awqPerColumn * first.columns + awqRounding);
   }
+  if (call.kernel == "svd") { // two Gram-like products, and some 15 n^3 of LAPACK, fp64 and ten times slower each
+    double rank = shapeOf(schedule, call.outputs[1], tokens).rows;
+    return (10 * first.rows + 150 * first.columns) * first.columns * first.columns + 2 * first.elements * rank;
+  }
   if (call.kernel == "output_error")
     return outputErrorSlowdown * 2 * first.elements * first.columns;
   if (call.kernel == "clip")
@@ -94,6 +98,10 @@ int64_t scratchBytes(const Schedule &schedule, int threads) {
   constexpr int64_t worker = int64_t(1) << 20, gramForm = int64_t(16) << 20;
   int64_t shared = 0;
   for (const Call &call : schedule.entries.front().calls) {
+    if (call.kernel == "svd") { // squares and LAPACK's workspace in fp64, blocks of rows
+      Shape weight = shapeOf(schedule, call.inputs[0], 0), right = shapeOf(schedule, call.outputs[1], 0);
+      shared = std::max(shared, int64_t(40 * weight.columns * weight.columns + 8 * 1024 * weight.columns + 20 * right.elements));
+    }
     if (call.kernel != "awq_scale" && call.kernel != "output_error")
       continue;
     // Blocks of an error and of its product with the Gram matrix.

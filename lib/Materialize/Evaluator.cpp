@@ -103,6 +103,15 @@ Status Evaluator::computeResults(Operation *op, const Step &step, std::vector<Ow
     values.push_back(step.results[place].value);
     types.push_back(step.results[place].type);
   }
+  // What several top-level operations read results of (svd's factors and its choice) is evaluated once.
+  llvm::SetVector<Value> shared;
+  Slice needed(values, [&](Value value) { return evaluated.contains(value); });
+  for (Operation *inner : needed.ops())
+    if (isa<func::FuncOp>(inner->getParentOp()) && inner->getNumResults() > 1)
+      for (Value result : inner->getResults())
+        if (!result.use_empty())
+          shared.insert(result);
+  COMPRESSC_RETURN_IF_ERROR(evaluateValues(shared.getArrayRef()));
   auto start = Clock::now();
   COMPRESSC_ASSIGN_OR_RETURN(std::vector<OwnedTensor> computed, compute(values, types));
   for (auto [index, place] : llvm::enumerate(places)) {

@@ -38,8 +38,13 @@ namespace {
 Status runPasses(ModuleOp module, PassManager &manager) {
   std::string message;
   ScopedDiagnosticHandler handler(module.getContext(), [&](Diagnostic &diagnostic) {
-    if (diagnostic.getSeverity() == DiagnosticSeverity::Error && message.empty())
-      message = diagnostic.str();
+    if (diagnostic.getSeverity() == DiagnosticSeverity::Error) {
+      if (message.empty())
+        message = diagnostic.str();
+    } else if (diagnostic.getSeverity() != DiagnosticSeverity::Note) {
+      bool warns = diagnostic.getSeverity() == DiagnosticSeverity::Warning;
+      llvm::errs() << "compressc: " << (warns ? "warning: " : "remark: ") << diagnostic.str() << "\n";
+    }
     return success();
   });
   module.getContext()->printOpOnDiagnostic(false);
@@ -91,6 +96,10 @@ public:
     for (const std::string &name : options.without)
       if (!llvm::is_contained(OptimizationNames(), name))
         return Invalid("--without=", name, ": there is ", llvm::join(OptimizationNames(), ", "));
+    if (options.target != "cpu" && options.target != "cuda")
+      return Invalid("--target=", options.target, ": cpu or cuda");
+    if (options.target == "cuda" && options.activations == "int8")
+      return Invalid("--activations=int8: the CPU's; with --target=cuda leave it out");
     if (options.compute != "f32" && options.compute != "bf16")
       return Invalid("--compute=", options.compute, ": f32 or bf16");
     if (options.activations != "f32" && options.activations != "int8")
@@ -192,7 +201,11 @@ private:
     std::string checkpointType;
     llvm::raw_string_ostream(checkpointType) << CheckpointType(module);
     COMPRESSC_ASSIGN_OR_RETURN(MaterializeReport result, materializeModule(module, materialize));
-    ConfigChanges changes{QuantizationConfig(module), layers};
+    ConfigChanges changes{QuantizationConfig(module), layers, FindHeadLayout(module)};
+    if (changes.head.rank && !options.singleFile)
+      llvm::errs() << "compressc: remark: " << options.output
+                   << "/model has a head of two linears, lm_head.0 and lm_head.1; transformers knows one and fills it with "
+                      "random numbers: give its lm_head a torch.nn.Sequential of the two\n";
     COMPRESSC_RETURN_IF_ERROR(WriteModelFiles(staging->path() + "/model", model.files, changes));
 
     ModelInfo info;
@@ -205,6 +218,7 @@ private:
     info.weightBytes = result.weightBytes;
     info.endTokens = model.config.endTokens;
     info.addSpecialTokens = true;
+    info.device = options.target;
 
     COMPRESSC_RETURN_IF_ERROR(lowerModule(module, options));
     COMPRESSC_ASSIGN_OR_RETURN(double compileSeconds,

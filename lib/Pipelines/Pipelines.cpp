@@ -23,6 +23,8 @@ struct AWQOptions : PassPipelineOptions<AWQOptions> {
                                   llvm::cl::desc("What later layers see in calibration: original or quantized"),
                                   llvm::cl::init("original")};
   Option<bool> clipQueryKey{*this, "clip-query-key", llvm::cl::desc("Clip q and k too"), llvm::cl::init(false)};
+  Option<bool> head{*this, "head", llvm::cl::desc("Quantise the head too, or both of its factors"),
+                    llvm::cl::init(false)};
   ListOption<std::string> ignore{*this, "ignore",
                                  llvm::cl::desc("Weights to leave alone: exact module names or re:REGEX")};
 };
@@ -44,6 +46,7 @@ void buildAWQ(OpPassManager &manager, const AWQOptions &options) {
   QuantizeOptions quantize;
   quantize.bits = options.bits, quantize.groupSize = options.groupSize;
   quantize.symmetric = options.symmetric;
+  quantize.head = options.head;
   quantize.ignore = ignore;
 
   manager.addPass(createInsertCalibration(calibration));

@@ -80,6 +80,14 @@ std::vector<lm::BlockOp> DeployedBlocks(func::FuncOp function) {
   return blocks;
 }
 
+std::vector<lm::LinearOp> HeadLinears(func::FuncOp function) {
+  std::vector<lm::LinearOp> heads;
+  for (Value result : function.getBody().front().getTerminator()->getOperands())
+    if (auto head = result.getDefiningOp<lm::LinearOp>(); head && !llvm::is_contained(heads, head))
+      heads.push_back(head);
+  return heads;
+}
+
 std::vector<func::FuncOp> ModelFunctions(ModuleOp module) {
   std::vector<func::FuncOp> functions;
   for (auto function : module.getOps<func::FuncOp>())
@@ -101,7 +109,17 @@ lm::LoadParamOp RootParam(Value weight) {
 
 std::string ExportName(Value weight) {
   auto load = RootParam(weight);
-  return load ? load.exportName().str() : std::string();
+  if (!load)
+    return {};
+  StringRef module = load.exportName();
+  StringRef extension = module.consume_back(".weight") ? ".weight" : "";
+  std::string factors;
+  for (Operation *op = weight.getDefiningOp(); op != load; op = weight.getDefiningOp()) {
+    if (auto svd = dyn_cast<compress::SVDOp>(op))
+      factors = (weight == svd.getRight() ? ".0" : ".1") + factors;
+    weight = op->getOperand(0);
+  }
+  return (module + factors + extension).str();
 }
 
 std::string ModuleName(Value weight) {

@@ -21,8 +21,8 @@ struct Quantize : impl::QuantizeBase<Quantize> {
     for (func::FuncOp function : ModelFunctions(getOperation()))
       for (Operation *op : DeployedOps(function)) {
         auto linear = dyn_cast<lm::LinearOp>(op);
-        // Outside the layers stands the head, which is kept.
-        if (!failedAny && linear && isa<lm::BlockOp>(linear->getParentOp()) &&
+        // Outside the layers stands the head.
+        if (!failedAny && linear && (head || isa<lm::BlockOp>(linear->getParentOp())) &&
             !IsQuantized(linear.getWeight()) && !ignored->matches(ModuleName(linear.getWeight())))
           failedAny = failed(quantize(linear));
       }

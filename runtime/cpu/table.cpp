@@ -34,6 +34,7 @@ constexpr Row table[] = {
     {"scale_rows", &ScaleRowsKernel},
     {"scale_statistics", &ScaleStatisticsKernel},
     {"select_rows", &SelectRowsKernel},
+    {"svd", &SvdKernel},
     {"transpose", &TransposeKernel},
     {"unpermute_rows", &UnpermuteRowsKernel},
 };
@@ -58,7 +59,8 @@ KernelFunction FindKernel(std::string_view name) {
 std::vector<std::string_view> KernelNames() {
   std::vector<std::string_view> names;
   for (const Row &row : table)
-    names.push_back(row.name);
+    if (row.function)
+      names.push_back(row.name);
   return names;
 }
 

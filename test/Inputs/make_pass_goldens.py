@@ -2,12 +2,14 @@
 """Makes goldens/: what transformers and peft say of a model after a structural pass, worked out on other software.
 
   pruned.json   `qwen2-bf16` without the layer of least block influence on the calibration tokens, and the influences
+  factorised.json  the same model, the head replaced by its product of rank 16 by SVD-LLM's formula, and the error
 
 usage: make_pass_goldens.py (needs tools/requirements-reference.txt)
 """
 import json
 from pathlib import Path
 
+import numpy as np
 import torch
 from tokenizers import Tokenizer
 from transformers import AutoModelForCausalLM
@@ -78,5 +80,27 @@ def pruned():
     write("pruned", mean_loss(model, name), influence=[round(i, 6) for i in influence], dropped=least)
 
 
+@torch.no_grad()
+def factorised():
+    name, rank = "qwen2-bf16", 16
+    model = load(name)
+    head = model.lm_head
+    model.config.tie_word_embeddings = False
+    inputs = []
+    hook = head.register_forward_pre_hook(lambda module, args: inputs.append(args[0].double().flatten(0, -2).numpy()))
+    model(calibration_tokens(name))
+    hook.remove()
+    (x,) = inputs
+    gram = x.T @ x
+    gram += 1e-6 * np.diag(gram).mean() * np.eye(len(gram))
+    whitener = np.linalg.cholesky(gram)
+    weight = head.weight.double().numpy()
+    u, sigma, vt = np.linalg.svd(weight @ whitener, full_matrices=False)
+    product = (u[:, :rank] * sigma[:rank]) @ np.linalg.solve(whitener.T, vt[:rank].T).T
+    head.weight = torch.nn.Parameter(torch.tensor(product, dtype=torch.float32))
+    write("factorised", mean_loss(model, name), rank=rank, error=float((sigma[rank:] ** 2).sum() / (sigma**2).sum()))
+
+
 if __name__ == "__main__":
     pruned()
+    factorised()

@@ -61,7 +61,9 @@ options
   --max-tokens N         rows of the largest batch that OUT/run computes at once (8192)
   --without=NAME,...     optimisations of the program to leave out: sink-selection, answer-head,
                          merge-linears, fuse-epilogues, reuse-buffers, outline-blocks
-  --compute=TYPE         arithmetic of OUT/run's linears: f32 or bf16 (f32)
+  --target=TARGET        where OUT/run runs unless --device says otherwise: cpu or cuda (cpu). Calibration and
+                         weights are computed on the CPU
+  --compute=TYPE         arithmetic of OUT/run's linears: f32 or bf16 (f32; with --target=cuda bf16)
   --activations=TYPE     of linears with packed weights: f32, or int8: rounded to 8 bits with a scale for
                          each row and group, several times faster (f32)
   --threads N            0: one for each hardware thread (0)
@@ -79,7 +81,7 @@ options
 
 /// A shared LLVM registers options of its own; ours go first where a name is the same.
 static bool makeRoom() {
-  for (const char *name : {"threads", "passes", "emit", "samples", "runtime", "quiet", "remarks", "compute",
+  for (const char *name : {"threads", "passes", "emit", "samples", "runtime", "quiet", "remarks", "target", "compute",
                            "activations"})
     if (auto found = cl::getRegisteredOptions().find(name); found != cl::getRegisteredOptions().end())
       found->second->removeArgument();
@@ -100,7 +102,8 @@ struct Options {
   cl::opt<int64_t> sequenceLength{"sequence-length", cl::init(512)};
   cl::opt<int64_t> maxTokens{"max-tokens", cl::init(8192)};
   cl::list<std::string> without{"without", cl::CommaSeparated};
-  cl::opt<std::string> compute{"compute", cl::init("f32")};
+  cl::opt<std::string> target{"target", cl::init("cpu")};
+  cl::opt<std::string> compute{"compute", cl::init("")};
   cl::opt<std::string> activations{"activations", cl::init("f32")};
   cl::opt<int> threads{"threads", cl::init(0)};
   cl::opt<std::string> store{"store"};
@@ -175,7 +178,8 @@ int main(int argc, char **argv) {
   options.sequenceLength = flags.sequenceLength;
   options.maxTokens = flags.maxTokens;
   options.without = flags.without;
-  options.compute = flags.compute;
+  options.target = flags.target;
+  options.compute = !flags.compute.empty() ? flags.compute : options.target == "cuda" ? "bf16" : "f32";
   options.activations = flags.activations;
   options.threads = flags.threads;
   options.dryRun = flags.dryRun;

@@ -40,10 +40,18 @@ std::optional<nlohmann::json> QuantizationConfig(mlir::ModuleOp module);
 /// layer is used twice, so that its weights can't have two numbers.
 std::vector<int64_t> RenumberLayers(mlir::ModuleOp module);
 
+/// The head of a module bound to its checkpoint.
+struct HeadLayout {
+  bool tied = false; // its weight is the embedding table
+  int64_t rank = 0;  // the width between the two linears that it is; 0: it is one
+};
+HeadLayout FindHeadLayout(mlir::ModuleOp module);
+
 /// What a compilation changes in config.json.
 struct ConfigChanges {
   std::optional<nlohmann::json> quantization; // quantization_config
   std::vector<int64_t> layers;                // of RenumberLayers
+  HeadLayout head;                            // tie_word_embeddings, lm_head_rank
 };
 
 /// Writes the small files of OUT/model, config.json with the changes.

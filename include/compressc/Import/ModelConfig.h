@@ -43,6 +43,7 @@ struct ModelConfig {
   bool mlpBias = false;
   bool headNorms = false; // RMS norms of each head's q and k
   bool tiedHead = false;  // the head's weight is the embedding table
+  int64_t headRank = 0;   // the head is two linears with this width between them (svd-factorize); 0: one
 
   RopeConfig rope;
   std::vector<int64_t> windows; // of each layer's attention; 0: the whole context

@@ -24,6 +24,7 @@ struct CompileOptions {
   int64_t maxTokens = 8192;       // rows of a batch that the deployed schedule is planned for
   std::vector<std::string> without; // optimisations to leave out
   int threads = 0;                // 0: one for each hardware thread
+  std::string target = "cpu";      // where OUT/run runs unless it is asked otherwise: cpu or cuda
   std::string compute = "f32";     // of deployed linears: f32 or bf16
   std::string activations = "f32"; // of deployed linears with packed weights: f32 or int8
   std::string store;              // where finished work is kept; "": OUT.store until the end

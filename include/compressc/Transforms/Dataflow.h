@@ -43,6 +43,9 @@ llvm::SetVector<mlir::Operation *> DeployedOps(mlir::func::FuncOp function);
 /// The decoder layers among them, in order.
 std::vector<lm::BlockOp> DeployedBlocks(mlir::func::FuncOp function);
 
+/// The linears whose results the function returns.
+std::vector<lm::LinearOp> HeadLinears(mlir::func::FuncOp function);
+
 /// The functions of a module that compression concerns: every one that has a body and layers.
 std::vector<mlir::func::FuncOp> ModelFunctions(mlir::ModuleOp module);
 
@@ -50,9 +53,10 @@ std::vector<mlir::func::FuncOp> ModelFunctions(mlir::ModuleOp module);
 /// expression does not start at one.
 lm::LoadParamOp RootParam(mlir::Value weight);
 
-/// RootParam's export name without ".weight", or "" (for reports and `ignore`).
+/// ExportName without ".weight", or "" (for reports and `ignore`).
 std::string ModuleName(mlir::Value weight);
-/// RootParam's export name, or "".
+/// RootParam's export name, or "". The factors of a weight NAME.weight are NAME.0.weight, which the input meets first,
+/// and NAME.1.weight, as torch names the two linears of a sequence.
 std::string ExportName(mlir::Value weight);
 
 /// True when packed codes are what the value stands for.

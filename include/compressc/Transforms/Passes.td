@@ -83,7 +83,8 @@ def Clip : Pass<"clip", "::mlir::ModuleOp"> {
 def Quantize : Pass<"quantize", "::mlir::ModuleOp"> {
   let summary = "Round the decoder layers' linear weights to integers with group scales";
   let description = [{
-    Round to nearest. The head and the embedding are kept. Linears that are quantised already are left.
+    Round to nearest. The embedding is kept, the head too unless `head` says otherwise; a tied one is untied
+    then. Linears that are quantised already are left.
 
     ```mlir
     lm.linear %x, %w  =>  lm.linear %x, (compress.dequantize (compress.quantize %w))
@@ -94,6 +95,7 @@ def Quantize : Pass<"quantize", "::mlir::ModuleOp"> {
     Option<"groupSize", "group-size", "int64_t", "128",
            "Columns that share one scale; must divide every weight's columns">,
     Option<"symmetric", "symmetric", "bool", "false", "Fixed zero point, no zeros stored">,
+    Option<"head", "head", "bool", "false", "Quantise the head too, or both of its factors">,
     ListOption<"ignore", "ignore", "std::string",
                "Weights to leave alone: exact module names or re:REGEX, matched without .weight">,
   ];
@@ -124,6 +126,36 @@ def PruneLayers : Pass<"prune-layers", "::mlir::ModuleOp"> {
     Option<"count", "count", "int64_t", "0", "Layers to drop; 0: none">,
   ];
   let dependentDialects = ["::compressc::compress::CompressDialect", "::mlir::arith::ArithDialect"];
+}
+
+def SVDFactorize : Pass<"svd-factorize", "::mlir::ModuleOp"> {
+  let summary = "Replace the head by two linears of lower rank";
+  let description = [{
+    The head is the linear whose result the model's function returns. Its weight W [N, K] becomes the product
+    of [N, rank] and [rank, K] that changes the logits of the calibration tokens least (see `compress.svd`):
+    rank * (N + K) elements for N * K. A tied head is untied, the embedding stays as it is. The head's
+    input is observed in the deployed model, so that passes before and after this one are seen alike. Of a
+    quantised head the dequantised values are factorised; a later `quantize{head=true}` quantises the factors.
+
+    ```mlir
+    %l = lm.linear %x, %w
+    =>
+    %s = compress.observe %x
+    %a, %b, %c = compress.svd %w, %s
+    %p = lm.linear %x, %b
+    %l = lm.linear %p, %a
+    ```
+    Wang et al., SVD-LLM, 2024. Needs calibration data, unless `whiten` is false.
+  }];
+  let options = [
+    Option<"target", "target", "std::string", "\"lm_head\"", "What to factorise: lm_head">,
+    Option<"rank", "rank", "int64_t", "0", "Width between the two linears; 1 to the smaller side of the weight">,
+    Option<"whiten", "whiten", "bool", "true",
+           "Least error on the calibration tokens; false: least error of the weight, no calibration">,
+    Option<"damping", "damping", "double", "1e-6",
+           "Added to the Gram matrix's diagonal, in parts of its mean, 0 to 1">,
+  ];
+  let dependentDialects = ["::compressc::compress::CompressDialect", "::compressc::lm::LMDialect"];
 }
 
 def DropCalibration : Pass<"drop-calibration", "::mlir::ModuleOp"> {

@@ -203,3 +203,45 @@ func.func @remark(%c: tensor<4xf32>) {
   compress.remark "awq-scale" ["w"] ["kind", "ratio"] %c : tensor<4xf32>
   return
 }
+
+// -----
+func.func @svd_vector(%w: tensor<64xf16>, %s: !compress.statistics<32>) {
+  // expected-error@+1 {{needs weights of rank 2, not 'tensor<64xf16>'}}
+  %0:3 = compress.svd %w damping 0.0 : (tensor<64xf16>) -> (tensor<96x8xf32>, tensor<8x64xf32>, tensor<4xf32>)
+  return
+}
+
+// -----
+func.func @svd_statistics(%w: tensor<96x64xf16>, %s: !compress.statistics<32>) {
+  // expected-error@+1 {{needs statistics of 64 elements, not 32}}
+  %0:3 = compress.svd %w, %s damping 0.0 : (tensor<96x64xf16>, !compress.statistics<32>) -> (tensor<96x8xf32>, tensor<8x64xf32>, tensor<4xf32>)
+  return
+}
+
+// -----
+func.func @svd_shape(%w: tensor<96x64xf16>, %s: !compress.statistics<32>) {
+  // expected-error@+1 {{can't write 'tensor<96x64xf16>' as 'tensor<96x8xf32>' times 'tensor<9x64xf32>'}}
+  %0:3 = compress.svd %w damping 0.0 : (tensor<96x64xf16>) -> (tensor<96x8xf32>, tensor<9x64xf32>, tensor<4xf32>)
+  return
+}
+
+// -----
+func.func @svd_rank(%w: tensor<96x64xf16>, %s: !compress.statistics<32>) {
+  // expected-error@+1 {{has rank 65; a weight of 96x64 has 1 to 64}}
+  %0:3 = compress.svd %w damping 0.0 : (tensor<96x64xf16>) -> (tensor<96x65xf32>, tensor<65x64xf32>, tensor<4xf32>)
+  return
+}
+
+// -----
+func.func @svd_damping(%w: tensor<96x64xf16>, %s: !compress.statistics<32>) {
+  // expected-error@+1 {{needs a damping from 0 to 1, not 2.000000e+00}}
+  %0:3 = compress.svd %w damping 2.0 : (tensor<96x64xf16>) -> (tensor<96x8xf32>, tensor<8x64xf32>, tensor<4xf32>)
+  return
+}
+
+// -----
+func.func @svd_choice(%w: tensor<96x64xf16>, %s: !compress.statistics<32>) {
+  // expected-error@+1 {{makes a choice of 4 elements, not 3}}
+  %0:3 = compress.svd %w damping 0.0 : (tensor<96x64xf16>) -> (tensor<96x8xf32>, tensor<8x64xf32>, tensor<3xf32>)
+  return
+}

@@ -77,6 +77,15 @@ func.func @searches(%w: tensor<8x64xf16>, %v: tensor<4x64xf16>, %s: !compress.st
   return
 }
 
+// CHECK-LABEL: func.func @factors
+func.func @factors(%w: tensor<96x64xf16>, %s: !compress.statistics<64>) {
+  // CHECK: compress.svd %{{.*}}, %{{.*}} damping 2.500000e-01 : (tensor<96x64xf16>, !compress.statistics<64>) -> (tensor<96x8xf32>, tensor<8x64xf32>, tensor<4xf32>)
+  %0:3 = compress.svd %w, %s damping 0.25 : (tensor<96x64xf16>, !compress.statistics<64>) -> (tensor<96x8xf32>, tensor<8x64xf32>, tensor<4xf32>)
+  // CHECK: compress.svd %{{.*}} damping 0.000000e+00 : (tensor<96x64xf16>) -> (tensor<96x64xf32>, tensor<64x64xf32>, tensor<4xf32>)
+  %1:3 = compress.svd %w damping 0.0 : (tensor<96x64xf16>) -> (tensor<96x64xf32>, tensor<64x64xf32>, tensor<4xf32>)
+  return
+}
+
 // CHECK-LABEL: func.func @rounding
 func.func @rounding(%w: tensor<8x64xf16>, %s: !compress.statistics<64>) {
   // CHECK: %[[CODES:.*]] = compress.quantize %[[W:.*]] : tensor<8x64xf16> -> !compress.packed<8x64, bits = 4, group = 32, symmetric, f16>

@@ -92,6 +92,18 @@ TEST(ModelConfig, BiasesFollowTheArchitecture) {
   EXPECT_FALSE(parse(qwen3).mlpBias);
 }
 
+TEST(ModelConfig, HeadOfTwoLinears) {
+  json object = small("llama");
+  EXPECT_EQ(parse(object).headRank, 0);
+  object["lm_head_rank"] = 24;
+  EXPECT_EQ(parse(object).headRank, 24);
+  object["tie_word_embeddings"] = true;
+  StatusOr<ModelConfig> tied = ParseModelConfig(object.dump());
+  ASSERT_FALSE(tied.ok());
+  EXPECT_NE(std::string(tied.status().message()).find("a head of two linears is not tied to the embedding"),
+            std::string::npos);
+}
+
 TEST(ModelConfig, OtherFields) {
   json object = small("llama");
   object.update({{"hidden_act", "gelu_pytorch_tanh"},
@@ -230,6 +242,8 @@ const Hostile hostiles[] = {
      "hidden_act: 'mish' is not supported; supported: silu, gelu, gelu_pytorch_tanh, relu"},
     {"llama", "hidden_act", "3", "hidden_act: must be a string, not 3"},
     {"llama", "tie_word_embeddings", "1", "tie_word_embeddings: must be true or false, not 1"},
+    {"llama", "lm_head_rank", "65", "lm_head_rank: must be an integer in 1..64, not 65"},
+    {"llama", "lm_head_rank", "0", "lm_head_rank: must be an integer in 1..64, not 0"},
     {"llama", "architectures", "[\"MistralForCausalLM\"]",
      "architectures: 'MistralForCausalLM' is not supported; supported: LlamaForCausalLM, "
      "Qwen2ForCausalLM, Qwen3ForCausalLM"},

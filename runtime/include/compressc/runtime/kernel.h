@@ -85,7 +85,7 @@ struct KernelCall {
 
 using KernelFunction = Status (*)(KernelContext &, const KernelCall &);
 
-/// The kernel of this name, or null.
+/// The kernel of this name, or null: deployed programs lack svd, which only compression needs.
 KernelFunction FindKernel(std::string_view name);
 /// All names, sorted.
 std::vector<std::string_view> KernelNames();
