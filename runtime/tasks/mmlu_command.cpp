@@ -158,6 +158,10 @@ Status runMmlu() {
                    answers.empty() ? Normalise::Vocabulary : Normalise::Answers, encoded, onAnswer));
   progress.finish();
   run.seconds = secondsSince(start);
+  if (const Device *device = model.device()) {
+    run.device = device->name();
+    run.gpuMemoryBytes = device->peakBytes();
+  }
   run.computedTokens = scored.computedTokens;
   for (size_t i = 0; i < work.questions.size(); ++i) {
     const Question &question = work.questions[i];

@@ -53,7 +53,8 @@ std::string MmluJson(const MmluRun &run, const SubjectGroups &groups) {
   json["accuracy_stderr"] = NumberOrNull(tallies.overall.standardError());
   json["weight_bytes"] = run.model.weightBytes;
   json["original_weight_bytes"] = run.model.originalWeightBytes;
-  json["gpu_memory_bytes"] = 0; // this runtime computes on the CPU only
+  json["device"] = run.device;
+  json["gpu_memory_bytes"] = run.gpuMemoryBytes;
   json["split"] = run.split;
   json["shots"] = run.shots;
   json["normalised_over"] = run.normalised;

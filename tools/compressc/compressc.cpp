@@ -179,7 +179,9 @@ int main(int argc, char **argv) {
   options.maxTokens = flags.maxTokens;
   options.without = flags.without;
   options.target = flags.target;
-  options.compute = !flags.compute.empty() ? flags.compute : options.target == "cuda" ? "bf16" : "f32";
+  options.compute = flags.compute;
+  if (options.compute.empty())
+    options.compute = options.target == "cuda" ? "bf16" : "f32";
   options.activations = flags.activations;
   options.threads = flags.threads;
   options.dryRun = flags.dryRun;

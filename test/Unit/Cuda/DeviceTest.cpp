@@ -1,0 +1,256 @@
+// Every kernel on the GPU against the CPU's, over shapes, types of weights and batches. Skipped without a GPU.
+#include "../Cpu/ModelSupport.h"
+#include "compressc/runtime/device.h"
+
+namespace compressc::test {
+namespace {
+
+constexpr std::string_view cacheTypes[] = {"f32", "bf16"};
+
+class CudaTest : public ::testing::Test {
+protected:
+  void SetUp() override {
+    StatusOr<std::unique_ptr<Device>> opened = OpenCudaDevice();
+    if (!opened.ok())
+      GTEST_SKIP() << opened.status().message();
+    device = *std::move(opened);
+  }
+
+  /// The kernel's outputs [rows, columns], from the CPU and from the device.
+  struct Both {
+    std::vector<std::vector<float>> cpu, gpu;
+  };
+
+  /// Outputs begin with `before`, if given.
+  Both run(std::string_view kernel, const std::vector<Tensor> &inputs, const std::vector<std::vector<int64_t>> &shapes,
+           const Attributes &attributes = {}, const Batch *batch = nullptr) {
+    Both both;
+    std::vector<Tensor> outputs, deviceInputs, deviceOutputs;
+    for (const std::vector<int64_t> &shape : shapes) {
+      both.cpu.emplace_back(size_t(shape[0] * shape[1]), 0.0f);
+      both.gpu.emplace_back(size_t(shape[0] * shape[1]), 0.0f);
+    }
+    for (size_t i = 0; i < shapes.size(); ++i) {
+      outputs.push_back(floatTensor(both.cpu[i], shapes[i]));
+      deviceOutputs.push_back(outputs.back());
+      deviceOutputs.back().data = device->allocate(outputs.back().bytes(), "an output").value();
+    }
+    for (const Tensor &input : inputs)
+      deviceInputs.push_back(input.dtype == DType::I32 ? input : device->upload(input, "an input").value());
+    machine.context.device = nullptr;
+    ok(machine.run(kernel, inputs, outputs, attributes, batch, cpuCaches));
+    machine.context.device = device.get();
+    Batch none;
+    device->beginBatch(batch ? *batch : none);
+    ok(machine.run(kernel, deviceInputs, deviceOutputs, attributes, batch, gpuCaches));
+    ok(device->finishBatch());
+    for (size_t i = 0; i < shapes.size(); ++i) {
+      int64_t pitch = shapes[i][1] * 4;
+      ok(device->download(both.gpu[i].data(), deviceOutputs[i].data, pitch, pitch, shapes[i][0]));
+    }
+    return both;
+  }
+
+  static void ok(const Status &status) { ASSERT_TRUE(status.ok()) << status.message(); }
+
+  /// Differences are at most `tolerance` of the largest value.
+  static void expectNear(const Both &both, double tolerance) {
+    for (size_t i = 0; i < both.cpu.size(); ++i) {
+      double largest = 1e-20, worst = 0;
+      for (float value : both.cpu[i])
+        largest = std::max(largest, std::abs(double(value)));
+      for (size_t j = 0; j < both.cpu[i].size(); ++j) {
+        double difference = std::abs(double(both.cpu[i][j]) - double(both.gpu[i][j]));
+        worst = std::max(worst, std::isnan(difference) ? INFINITY : difference);
+      }
+      EXPECT_LE(worst / largest, tolerance) << "output " << i;
+    }
+  }
+
+  std::unique_ptr<Device> device;
+  Machine machine;
+  std::vector<CacheView> cpuCaches, gpuCaches;
+};
+
+Batch oneSequence(int32_t rows, int32_t context = 0) {
+  Batch batch;
+  batch.tokens.resize(size_t(rows));
+  Sequence sequence{0, rows, context, context, {}};
+  if (context)
+    sequence.context.push_back({0, context});
+  batch.sequences.push_back(sequence);
+  return batch;
+}
+
+TEST_F(CudaTest, EmbeddingReadsEveryType) {
+  for (const WeightKind &kind : weightKinds(256)) {
+    SCOPED_TRACE(kind.name);
+    Weight table = kind.make(40, 256, 3);
+    Batch batch = oneSequence(9);
+    batch.tokens = {0, 39, 7, 7, 12, 33, 1, 2, 38};
+    Tensor tokens;
+    tokens.dtype = DType::I32;
+    tokens.shape = {9};
+    tokens.data = batch.tokens.data();
+    expectNear(run("embedding", {tokens, table.tensor}, {{9, 256}}, {}, &batch), 1e-6);
+  }
+}
+
+TEST_F(CudaTest, LinearOfEveryType) {
+  for (int64_t columns : {256, 320, 35})
+    for (const WeightKind &kind : weightKinds(columns))
+      for (int64_t rows : {1, 3, 16, 17, 70})
+        for (const char *compute : {"f32", "bf16"}) {
+          SCOPED_TRACE(kind.name + " " + std::to_string(rows) + " x " + std::to_string(columns) + " " + compute);
+          Weight w = kind.make(48, columns, 5);
+          std::vector<float> x = randomFloats(rows * columns, 6);
+          Attributes attributes;
+          attributes.set("compute", std::string(compute));
+          // Few rows are computed in fp32 on the GPU, whatever is asked.
+          expectNear(run("linear", {floatTensor(x, {rows, columns}), w.tensor}, {{rows, 48}}, attributes),
+                     compute[0] == 'f' ? 2e-5 : 1e-2);
+        }
+}
+
+TEST_F(CudaTest, LinearFused) {
+  int64_t depth = 128;
+  Weight gate = weightKinds(depth)[5].make(96, depth, 1), up = weightKinds(depth)[2].make(96, depth, 2);
+  Weight norm = vectorWeight(DType::BF16, depth, 3), bias = vectorWeight(DType::F16, 96, 4);
+  for (int64_t rows : {2, 50}) {
+    SCOPED_TRACE(rows);
+    std::vector<float> x = randomFloats(rows * depth, 7), residual = randomFloats(rows * 96, 8);
+    Tensor xs = floatTensor(x, {rows, depth}), added = floatTensor(residual, {rows, 96});
+    for (const char *kind : {"silu_mul", "gelu_mul", "gelu_tanh_mul", "relu_mul"}) {
+      Attributes gated;
+      gated.set("weights", int64_t(2));
+      gated.set("biases", int64_t(3));
+      gated.set("prologue", std::string("rms_norm"));
+      gated.set("epsilon", 1e-5);
+      gated.set("epilogue", std::string(kind));
+      expectNear(run("linear", {xs, norm.tensor, gate.tensor, up.tensor, bias.tensor, bias.tensor}, {{rows, 96}}, gated), 5e-5);
+    }
+    Attributes add;
+    add.set("epilogue", std::string("add"));
+    expectNear(run("linear", {xs, up.tensor, bias.tensor, added}, {{rows, 96}}, add), 2e-5);
+    expectNear(run("linear", {xs, up.tensor, added}, {{rows, 96}}, add), 2e-5);
+    Attributes several;
+    several.set("weights", int64_t(2));
+    several.set("biases", int64_t(2));
+    expectNear(run("linear", {xs, gate.tensor, up.tensor, bias.tensor}, {{rows, 96}, {rows, 96}}, several), 2e-5);
+    Attributes answers;
+    answers.set("answers", int64_t(1));
+    Batch batch = oneSequence(int32_t(rows));
+    batch.answers = {90, 3, 4, 71};
+    expectNear(run("linear", {xs, gate.tensor, bias.tensor}, {{rows, 96}}, answers, &batch), 2e-5);
+  }
+}
+
+TEST_F(CudaTest, RowKernels) {
+  for (int64_t width : {64, 640, 1000}) {
+    SCOPED_TRACE(width);
+    int64_t rows = 37;
+    std::vector<float> x = randomFloats(rows * width, 1), y = randomFloats(rows * width, 2);
+    Tensor xs = floatTensor(x, {rows, width}), ys = floatTensor(y, {rows, width});
+    Weight weight = vectorWeight(DType::F16, width, 3), bias = vectorWeight(DType::F32, width, 4);
+    Attributes norm;
+    norm.set("epsilon", 1e-6);
+    expectNear(run("rms_norm", {xs, weight.tensor}, {{rows, width}}, norm), 1e-5);
+    expectNear(run("layer_norm", {xs, weight.tensor, bias.tensor}, {{rows, width}}, norm), 1e-5);
+    expectNear(run("layer_norm", {xs, weight.tensor}, {{rows, width}}, norm), 1e-5);
+    if (width % 16 == 0) {
+      Weight head = vectorWeight(DType::BF16, 16, 5);
+      expectNear(run("rms_norm", {xs, head.tensor}, {{rows, width}}, norm), 1e-5);
+    }
+    expectNear(run("add", {xs, ys}, {{rows, width}}), 0);
+    expectNear(run("mul", {xs, ys}, {{rows, width}}), 0);
+    for (const char *kind : {"silu", "gelu", "gelu_tanh", "relu"}) {
+      Attributes gated;
+      gated.set("kind", std::string(kind));
+      expectNear(run("gated_activation", {xs, ys}, {{rows, width}}, gated), 1e-5);
+    }
+    Batch batch = oneSequence(int32_t(rows), 20);
+    batch.selectedRows = {0, 5, 6, 36};
+    expectNear(run("select_rows", {xs}, {{4, width}}, {}, &batch), 0);
+  }
+}
+
+TEST_F(CudaTest, RotaryEmbedding) {
+  for (int64_t dim : {8, 64, 128}) {
+    std::vector<double> frequencies;
+    for (int64_t i = 0; i < dim / 2; ++i)
+      frequencies.push_back(std::pow(10000.0, -2.0 * double(i) / double(dim)));
+    Attributes attributes;
+    attributes.set("head_dim", dim);
+    attributes.set("frequencies", frequencies);
+    attributes.set("attention_factor", 1.25);
+    Batch batch = oneSequence(30, 2000);
+    batch.selectedRows = {3, 4, 29};
+    std::vector<float> x = randomFloats(30 * dim * 3, 1);
+    expectNear(run("rotary_embedding", {floatTensor(x, {30, dim * 3})}, {{30, dim * 3}}, attributes, &batch), 1e-4);
+    attributes.set("selected", int64_t(1));
+    expectNear(run("rotary_embedding", {floatTensor(x, {3, dim * 3})}, {{3, dim * 3}}, attributes, &batch), 1e-4);
+  }
+}
+
+/// A prefix of 150 that three sequences share, one of them with a child in the same batch, and a decode step.
+std::vector<Batch> batches() {
+  Batch trie;
+  trie.tokens.resize(70 + 1 + 130 + 9);
+  trie.sequences = {{0, 70, 150, 400, {{0, 150}}},
+                    {70, 1, 150, 500, {{0, 150}}},
+                    {71, 130, 220, 600, {{0, 150}, {400, 70}}}, // the first one's child
+                    {201, 9, 33, 800, {{17, 33}}}};
+  trie.selectedRows = {0, 1, 2, 69, 70, 100, 101, 102, 103, 200, 209};
+  Batch step;
+  step.tokens.resize(3);
+  step.sequences = {{0, 1, 150, 910, {{0, 150}}}, {1, 1, 50, 911, {{100, 50}}}, {2, 1, 0, 912, {}}};
+  step.selectedRows = {0, 2};
+  Batch prefix = oneSequence(150);
+  prefix.selectedRows = {148, 149};
+  return {prefix, trie, step};
+}
+
+TEST_F(CudaTest, Attention) {
+  struct Shape {
+    int64_t heads, groups, dim, window;
+  };
+  for (std::string_view type : cacheTypes)
+    for (Shape shape : {Shape{4, 2, 64, 0}, {8, 2, 128, 0}, {3, 3, 128, 40}, {4, 1, 64, 100}, {2, 1, 24, 0}, {2, 2, 256, 0}})
+      for (bool selected : {false, true}) {
+        SCOPED_TRACE(std::string(type) + " " + std::to_string(shape.heads) + "/" + std::to_string(shape.groups) + " heads of " +
+                     std::to_string(shape.dim) + ", window " + std::to_string(shape.window) + (selected ? ", selected rows" : ""));
+        int64_t slots = 1000, width = shape.groups * shape.dim, queryWidth = shape.heads * shape.dim;
+        std::vector<float> keys(size_t(slots * width)), values(keys.size());
+        CacheView cpu{DType::F32, keys.data(), values.data(), slots, shape.groups, shape.dim}, gpu = cpu;
+        gpu.dtype = type == "f32" ? DType::F32 : DType::BF16;
+        int64_t bytes = slots * width * int64_t(DTypeSize(gpu.dtype));
+        gpu.keys = static_cast<float *>(device->allocate(bytes, "keys").value());
+        gpu.values = static_cast<float *>(device->allocate(bytes, "values").value());
+        cpuCaches = {cpu}, gpuCaches = {gpu};
+        for (const Batch &batch : batches()) {
+          if (selected && batch.selectedRows.empty())
+            continue;
+          int64_t rows = batch.rows(), queries = selected ? int64_t(batch.selectedRows.size()) : rows;
+          std::vector<float> q = randomFloats(queries * queryWidth, 1), k = randomFloats(rows * width, 2),
+                             v = randomFloats(rows * width, 3);
+          Attributes attributes;
+          attributes.set("num_heads", shape.heads);
+          attributes.set("num_kv_heads", shape.groups);
+          attributes.set("scale", 3.0 / std::sqrt(double(shape.dim)));
+          attributes.set("sliding_window", shape.window);
+          attributes.set("selected", int64_t(selected));
+          expectNear(run("attention", {floatTensor(q, {queries, queryWidth}), floatTensor(k, {rows, width}), floatTensor(v, {rows, width})},
+                         {{queries, queryWidth}}, attributes, &batch),
+                     type == "f32" ? 2e-5 : 1.5e-2);
+        }
+        cpuCaches.clear(), gpuCaches.clear();
+      }
+}
+
+TEST_F(CudaTest, TooMuchMemoryIsAnError) {
+  StatusOr<void *> memory = device->allocate(int64_t(1) << 50, "a test");
+  expectRefused(memory.status(), "a test needs 1073741824 MiB of GPU memory");
+}
+
+} // namespace
+} // namespace compressc::test
