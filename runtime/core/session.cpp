@@ -188,7 +188,7 @@ Status Session::Impl::mapMemory(int64_t slots) {
   if (cacheSlots > std::numeric_limits<int32_t>::max())
     return Invalid("session: ", cacheSlots, " cache slots are more than 32 bits can number");
   for (const CacheDecl &decl : schedule.caches) {
-    CacheView view{cacheType(), nullptr, nullptr, cacheSlots, decl.heads, decl.dim};
+    CacheView view{nullptr, nullptr, cacheSlots, decl.heads, decl.dim, cacheType()};
     for (float **part : {&view.keys, &view.values}) {
       int64_t bytes = cacheSlots * decl.heads * decl.dim * int64_t(DTypeSize(view.dtype));
       COMPRESSC_ASSIGN_OR_RETURN(uint8_t * memory, map(bytes, "the KV cache", cacheMemory));

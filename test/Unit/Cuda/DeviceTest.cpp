@@ -221,7 +221,7 @@ TEST_F(CudaTest, Attention) {
                      std::to_string(shape.dim) + ", window " + std::to_string(shape.window) + (selected ? ", selected rows" : ""));
         int64_t slots = 1000, width = shape.groups * shape.dim, queryWidth = shape.heads * shape.dim;
         std::vector<float> keys(size_t(slots * width)), values(keys.size());
-        CacheView cpu{DType::F32, keys.data(), values.data(), slots, shape.groups, shape.dim}, gpu = cpu;
+        CacheView cpu{keys.data(), values.data(), slots, shape.groups, shape.dim}, gpu = cpu;
         gpu.dtype = type == "f32" ? DType::F32 : DType::BF16;
         int64_t bytes = slots * width * int64_t(DTypeSize(gpu.dtype));
         gpu.keys = static_cast<float *>(device->allocate(bytes, "keys").value());

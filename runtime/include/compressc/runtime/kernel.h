@@ -38,12 +38,12 @@ private:
 
 /// Keys and values of one attention: [slots, heads * dim] each.
 struct CacheView {
-  DType dtype = DType::F32; // a device's may be BF16; `keys` and `values` are then its memory
   float *keys = nullptr;
   float *values = nullptr;
   int64_t slots = 0;
   int64_t heads = 0;
   int64_t dim = 0;
+  DType dtype = DType::F32; // a device's may be BF16
 };
 
 /// Scratch memory that kernels reuse from call to call, one arena for each worker and one shared.
