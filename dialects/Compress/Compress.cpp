@@ -5,6 +5,7 @@
 #include "mlir/IR/OpImplementation.h"
 #include "llvm/ADT/StringSwitch.h"
 #include "llvm/ADT/TypeSwitch.h"
+#include <cmath>
 
 using namespace mlir;
 
@@ -214,6 +215,18 @@ LogicalResult ScaleRowsOp::verify() {
   if (failed(verifyRows(*this, getWeight())) || failed(verifySameShape(*this, getWeight(), getResult())))
     return failure();
   return verifyExtent(*this, shapeOf(getScale())[0], shapeOf(getWeight())[0], "needs a scale of");
+}
+
+LogicalResult LoraMergeOp::verify() {
+  SmallVector<int64_t> weight = shapeOf(getWeight()), a = shapeOf(getA()), b = shapeOf(getB());
+  if (weight.size() != 2 || a.size() != 2 || b.size() != 2 || a[1] != weight[1] || b[0] != weight[0] || a[0] != b[1])
+    return emitOpError() << "can't add the product of " << getB().getType() << " and " << getA().getType() << " to "
+                         << getWeight().getType();
+  if (!std::isfinite(getScale().convertToDouble()))
+    return emitOpError() << "needs a finite scale";
+  if (failed(verifySameShape(*this, getWeight(), getResult())))
+    return failure();
+  return verifyExtent(*this, shapeOf(getChange())[0], 1, "makes a change of");
 }
 
 LogicalResult ExpandHeadsOp::verify() {

@@ -192,6 +192,18 @@ def Compress_ScaleRowsOp : Compress_KernelOp<"scale_rows", [], ["getKernelAttrib
   let hasVerifier = 1;
 }
 
+def Compress_LoraMergeOp : Compress_KernelOp<"lora_merge"> {
+  let summary = "W + scale * B A: a weight with a low-rank update";
+  let description = [{
+    W [N, K], A [r, K], B [N, r]; the product is accumulated in fp32. `change` [1] is |scale B A| / |W|
+    (Frobenius). Hu et al., LoRA, 2021.
+  }];
+  let arguments = (ins Compress_Plain:$weight, Compress_Plain:$a, Compress_Plain:$b, F64Attr:$scale);
+  let results = (outs Compress_Plain:$result, Compress_Vector:$change);
+  let assemblyFormat = "$weight `,` $a `,` $b `scale` $scale attr-dict `:` functional-type(operands, results)";
+  let hasVerifier = 1;
+}
+
 def Compress_ExpandHeadsOp : Compress_KernelOp<"expand_heads"> {
   let summary = "repeats each key/value head's run for the query heads that share it";
   let description = "[G*D] -> [G*repeat*D]: run g of D elements comes `repeat` times in a row.";

@@ -119,23 +119,28 @@ def LM_ParamOp : LM_Op<"param", [Symbol]> {
   let summary = "a parameter, bound by key to the weight store";
   let description = [{
     The symbol is the name under which a checkpoint exports the parameter; `key` is its name in the weight
-    store when that differs (a GGUF file). The type may be a tensor, GGUF blocks or a packed weight.
+    store when that differs (a GGUF file). `file` is a safetensors file beside the model's own checkpoint (an
+    adapter's); its tensors are no parameters of the original model. The type may be a tensor, GGUF blocks or
+    a packed weight.
     `splat` gives every element one value instead, for tests and for planning without weights.
 
     ```mlir
     lm.param @model.norm.weight : tensor<64xf16>
     lm.param @model.embed_tokens.weight key "token_embd.weight" : !compress.blocks<320x64, q8_0>
+    lm.param @a file "adapter/adapter_model.safetensors" key "base_model.model.a.lora_A.weight" : tensor<8x64xf32>
     lm.param @w splat 1.000000e+00 : tensor<64x64xf32>
     ```
   }];
-  let arguments = (ins SymbolNameAttr:$sym_name, OptionalAttr<StrAttr>:$key, OptionalAttr<F64Attr>:$splat,
-                       TypeAttr:$type);
+  let arguments = (ins SymbolNameAttr:$sym_name, OptionalAttr<StrAttr>:$file, OptionalAttr<StrAttr>:$key,
+                       OptionalAttr<F64Attr>:$splat, TypeAttr:$type);
   let assemblyFormat = [{
-    $sym_name (`key` $key^)? (`splat` $splat^)? `:` $type attr-dict
+    $sym_name (`file` $file^)? (`key` $key^)? (`splat` $splat^)? `:` $type attr-dict
   }];
   let extraClassDeclaration = [{
-    /// The name in the weight store.
-    ::llvm::StringRef storeKey() { return getKey() ? *getKey() : getSymName(); }
+    /// The name in the weight store: of another file's tensor, FILE:KEY.
+    std::string storeKey() {
+      return ((getFile() ? *getFile() + ":" : ::llvm::Twine()) + (getKey() ? *getKey() : getSymName())).str();
+    }
   }];
 }
 

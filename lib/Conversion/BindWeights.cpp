@@ -127,7 +127,7 @@ void BindWeights(ModuleOp module, ArrayRef<BoundWeight> weights) {
   }
   for (const BoundWeight &weight : weights) {
     builder.setInsertionPoint(firstFunction);
-    auto param = lm::ParamOp::create(builder, weight.value.getLoc(), weight.name, StringAttr(),
+    auto param = lm::ParamOp::create(builder, weight.value.getLoc(), weight.name, StringAttr(), StringAttr(),
                                      FloatAttr(), weight.storedType);
     symbols.insert(param);
     for (OpOperand *use : weight.uses) {

@@ -168,7 +168,8 @@ private:
     if (!ToStorageType(param.getType()))
       return load.emitError() << "a parameter of type " << param.getType() << " can't be loaded";
     if (!weights.contains(param)) {
-      StringRef key = param.storeKey();
+      std::string stored = param.storeKey();
+      StringRef key = stored;
       if (isa<compress::PackedType>(param.getType()))
         key.consume_back(".weight");
       exec::WeightOp::create(declarations, param.getLoc(), param.getSymName(), key, param.getType());

@@ -81,7 +81,7 @@ void ModuleBuilder::addParam(const Parameter &parameter) {
   } else {
     splat = builder.getF64FloatAttr(0);
   }
-  auto op = lm::ParamOp::create(builder, builder.getUnknownLoc(), parameter.name, key, splat, type);
+  auto op = lm::ParamOp::create(builder, builder.getUnknownLoc(), parameter.name, StringAttr(), key, splat, type);
   params.try_emplace(parameter.name, Bound{&parameter, op});
 }
 

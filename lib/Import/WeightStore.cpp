@@ -20,8 +20,21 @@ StatusOr<std::shared_ptr<WeightStore>> WeightStore::OpenDirectory(const std::str
   auto store = std::make_shared<WeightStore>();
   store->source = directory;
   store->totalFileBytes = reader.fileBytes();
+  store->add(reader, "");
+  return store;
+}
+
+Status WeightStore::addFile(const std::string &path) {
+  if (!files.insert(path).second)
+    return absl::OkStatus();
+  COMPRESSC_ASSIGN_OR_RETURN(SafetensorsReader reader, SafetensorsReader::OpenFile(path));
+  add(reader, path + ":");
+  return absl::OkStatus();
+}
+
+void WeightStore::add(const SafetensorsReader &reader, const std::string &prefix) {
   for (const auto &[name, stored] : reader.tensors()) {
-    Entry &entry = store->entries[name];
+    Entry &entry = entries[prefix + name];
     entry.owner = stored.file;
     std::optional<DType> dtype = DTypeFromSafetensors(stored.dtype);
     if (dtype == DType::F32 || dtype == DType::F16 || dtype == DType::BF16)
@@ -30,7 +43,6 @@ StatusOr<std::shared_ptr<WeightStore>> WeightStore::OpenDirectory(const std::str
       entry.status = Invalid(stored.file->path(), ": tensor ", Quoted(name), " has type ",
                              Quoted(stored.dtype), "; weights must be F32, F16 or BF16");
   }
-  return store;
 }
 
 std::shared_ptr<WeightStore> WeightStore::FromGGUF(const GGUFFile &file) {

@@ -64,6 +64,8 @@ StatusOr<CheckpointPlan> PlanCheckpoint(ModuleOp module, ArrayRef<BoundWeight> w
   }
   std::vector<SafetensorsWriter::Entry> original;
   for (auto param : module.getOps<lm::ParamOp>()) {
+    if (param.getFile())
+      continue;
     StorageType storage = *ToStorageType(param.getType());
     int64_t elements = 1;
     for (int64_t dim : storage.shape)

@@ -72,7 +72,7 @@ private:
     if (!options.weights)
       return Invalid("parameter ", param.getSymName().str(),
                      " has no weights: the model was imported without them");
-    return options.weights->get(param.storeKey().str());
+    return options.weights->get(param.storeKey());
   }
 
   Status evaluate(func::FuncOp function) {

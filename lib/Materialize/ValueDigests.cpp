@@ -40,7 +40,7 @@ StatusOr<Digest> ValueDigests::parameter(StringRef symbol) {
     return parameters[symbol] = hasher.add(printed(Attribute(splat))).finish();
   if (!weights)
     return Invalid("parameter ", symbol.str(), " has no weights: the model was imported without them");
-  COMPRESSC_ASSIGN_OR_RETURN(const Tensor *tensor, weights->get(param.storeKey().str()));
+  COMPRESSC_ASSIGN_OR_RETURN(const Tensor *tensor, weights->get(param.storeKey()));
   return parameters[symbol] =
              hasher.add(std::string_view(tensor->as<char>(), size_t(tensor->bytes()))).finish();
 }

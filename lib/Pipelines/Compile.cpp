@@ -147,18 +147,27 @@ private:
     auto module = parseSourceFile<ModuleOp>(options.ir, ParserConfig(&context));
     if (!module)
       return Invalid("--ir ", message.empty() ? options.ir + " can't be read" : message);
+    COMPRESSC_RETURN_IF_ERROR(openFiles(*module));
     for (auto param : module->getOps<lm::ParamOp>()) {
       if (!model.weights)
         break;
       auto expected = ToStorageType(param.getType());
-      COMPRESSC_ASSIGN_OR_RETURN(const Tensor *tensor, model.weights->get(param.storeKey().str()));
+      COMPRESSC_ASSIGN_OR_RETURN(const Tensor *tensor, model.weights->get(param.storeKey()));
       if (!expected || expected->dtype != tensor->dtype || expected->shape != tensor->shape)
         return Invalid("--ir ", options.ir, ": @", param.getSymName().str(),
-                       " differs in type from the checkpoint's tensor ", param.storeKey().str());
+                       " differs in type from the checkpoint's tensor ", param.storeKey());
     }
     if (ModelFunctions(*module).empty())
       return Invalid("--ir ", options.ir, " has no function with layers");
     model.module = std::move(module);
+    return absl::OkStatus();
+  }
+
+  /// Files beside the checkpoint that parameters are in.
+  Status openFiles(ModuleOp module) {
+    for (auto param : module.getOps<lm::ParamOp>())
+      if (param.getFile() && model.weights)
+        COMPRESSC_RETURN_IF_ERROR(model.weights->addFile(param.getFile()->str()));
     return absl::OkStatus();
   }
 
@@ -184,6 +193,7 @@ private:
     if (!options.remarkFile.empty()) {
       COMPRESSC_ASSIGN_OR_RETURN(remarks, RemarkFile::Create(context, options.remarkFile));
     }
+    COMPRESSC_RETURN_IF_ERROR(openFiles(module));
     COMPRESSC_ASSIGN_OR_RETURN(CalibrationSet calibration, readCalibration());
     COMPRESSC_ASSIGN_OR_RETURN(auto staging, StagingDirectory::Create(options.output));
     ThreadPool pool(options.threads);
@@ -291,6 +301,7 @@ private:
     if (options.splat) { // shapes are all there is
       calibration.samples.assign(size_t(options.samples), std::vector<int32_t>(size_t(options.sequenceLength)));
     } else {
+      COMPRESSC_RETURN_IF_ERROR(openFiles(module));
       COMPRESSC_ASSIGN_OR_RETURN(calibration, readCalibration());
     }
     ThreadPool pool(options.threads);

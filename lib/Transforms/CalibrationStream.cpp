@@ -8,6 +8,10 @@ namespace compressc {
 lm::BlockOp CalibrationStream::copyLayer(lm::BlockOp block, IRMapping &inside) {
   inside = mapping;
   auto copy = cast<lm::BlockOp>(OpBuilder(block).clone(*block, inside));
+  // What is decided for the layer is reported once.
+  SmallVector<compress::RemarkOp> remarks(copy.getBody().getOps<compress::RemarkOp>());
+  for (compress::RemarkOp remark : remarks)
+    remark.erase();
   for (auto [result, mapped] : llvm::zip(block.getResults(), copy.getResults()))
     mapping.map(result, mapped);
   return copy;

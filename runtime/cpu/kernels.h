@@ -23,6 +23,7 @@ Status ClipKernel(KernelContext &context, const KernelCall &call);
 Status ConvertKernel(KernelContext &context, const KernelCall &call);
 Status DequantizeKernel(KernelContext &context, const KernelCall &call);
 Status ExpandHeadsKernel(KernelContext &context, const KernelCall &call);
+Status LoraMergeKernel(KernelContext &context, const KernelCall &call);
 Status ObserveCosineKernel(KernelContext &context, const KernelCall &call);
 Status ObserveKernel(KernelContext &context, const KernelCall &call);
 Status OutputErrorKernel(KernelContext &context, const KernelCall &call);

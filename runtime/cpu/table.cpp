@@ -23,6 +23,7 @@ constexpr Row table[] = {
     {"gated_activation", &GatedActivationKernel},
     {"layer_norm", &LayerNormKernel},
     {"linear", &LinearKernel},
+    {"lora_merge", &LoraMergeKernel},
     {"mul", &MulKernel},
     {"observe", &ObserveKernel},
     {"observe_cosine", &ObserveCosineKernel},

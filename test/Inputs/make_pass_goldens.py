@@ -3,14 +3,18 @@
 
   pruned.json   `qwen2-bf16` without the layer of least block influence on the calibration tokens, and the influences
   factorised.json  the same model, the head replaced by its product of rank 16 by SVD-LLM's formula, and the error
+  lora.json     `qwen2-bf16` with the adapter adapters/lora merged (also written here), ranks and alphas by pattern
+  rslora.json   the same of adapters/rslora, which is rank-stabilised
 
 usage: make_pass_goldens.py (needs tools/requirements-reference.txt)
 """
 import json
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import torch
+from peft import LoraConfig, PeftModel, get_peft_model
 from tokenizers import Tokenizer
 from transformers import AutoModelForCausalLM
 
@@ -101,6 +105,32 @@ def factorised():
     write("factorised", mean_loss(model, name), rank=rank, error=float((sigma[rank:] ** 2).sum() / (sigma**2).sum()))
 
 
+@torch.no_grad()
+def adapted(name, **config):
+    """A random update, saved as a trained one would be, and merged by peft."""
+    base = "qwen2-bf16"
+    torch.manual_seed(11)
+    model = get_peft_model(load(base), LoraConfig(base_model_name_or_path=base, **config))
+    for parameter, value in model.named_parameters():
+        if "lora_" in parameter:
+            value.copy_(torch.randn_like(value) * 0.1)
+    directory = HERE / "adapters" / name
+    with tempfile.TemporaryDirectory() as saved:
+        model.save_pretrained(saved)
+        directory.mkdir(parents=True, exist_ok=True)
+        settings = json.loads((Path(saved) / "adapter_config.json").read_text())
+        settings["base_model_name_or_path"] = base
+        settings["target_modules"].sort()
+        (directory / "adapter_config.json").write_text(json.dumps(settings, indent=2) + "\n")
+        weights = (Path(saved) / "adapter_model.safetensors").read_bytes()
+        (directory / "adapter_model.safetensors").write_bytes(weights)
+    merged = PeftModel.from_pretrained(load(base), directory).merge_and_unload()
+    write(name, mean_loss(merged, base))
+
+
 if __name__ == "__main__":
     pruned()
     factorised()
+    adapted("lora", r=4, lora_alpha=8, target_modules=["q_proj", "v_proj", "down_proj"],
+            rank_pattern={"v_proj": 2}, alpha_pattern={"layers.1.self_attn.v_proj": 3})
+    adapted("rslora", r=4, lora_alpha=2, use_rslora=True, target_modules=["k_proj", "o_proj", "gate_proj", "up_proj"])

@@ -4,6 +4,7 @@
 #include "compressc/runtime/safetensors.h"
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,9 @@ public:
   static std::shared_ptr<WeightStore> FromGGUF(const GGUFFile &file);
   /// The initialisers of a graph; external data stays mapped.
   static std::shared_ptr<WeightStore> FromONNX(const ONNXGraph &graph);
+
+  /// Adds the tensors of a safetensors file under PATH:NAME; nothing if they are there already.
+  Status addFile(const std::string &path);
 
   /// The tensor; an error that names file and tensor when there is none or its type is not
   /// supported.
@@ -43,7 +47,10 @@ private:
     std::shared_ptr<const void> owner; // a mapped file, or memory
   };
 
+  void add(const SafetensorsReader &reader, const std::string &prefix);
+
   std::string source;
+  std::set<std::string> files; // of addFile
   int64_t totalFileBytes = 0;
   std::map<std::string, Entry> entries;
 };

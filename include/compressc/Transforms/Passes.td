@@ -158,6 +158,30 @@ def SVDFactorize : Pass<"svd-factorize", "::mlir::ModuleOp"> {
   let dependentDialects = ["::compressc::compress::CompressDialect", "::compressc::lm::LMDialect"];
 }
 
+def LoraMerge : Pass<"lora-merge", "::mlir::ModuleOp"> {
+  let summary = "Add a LoRA adapter's updates to the weights";
+  let description = [{
+    `adapter` is a directory that PEFT saved: adapter_config.json and adapter_model.safetensors. Each update
+    goes to the linear that the adapter names. With `trained-on=base` (the default) the adapter was trained on
+    the original model: its update is added to the original weight, beneath the scales, clips and roundings
+    that other passes put there, so that AWQ's column scales apply to it too. With `trained-on=current` it was
+    trained on the model as it stands here, and is added on top; a weight that is quantised already is
+    dequantised, merged and quantised again, with a warning. Layers have the original model's numbers either
+    way. An update that fits no linear of the model is an error.
+
+    ```mlir
+    lm.linear %x, %w  =>  lm.linear %x, (compress.lora_merge %w, %a, %b scale 2.0)
+    ```
+    LoRA and rank-stabilised LoRA (Hu et al., 2021; Kalajdzievski, 2023). DoRA, trained biases, embeddings
+    and replaced modules are refused.
+  }];
+  let options = [
+    Option<"adapter", "adapter", "std::string", "", "The adapter's directory">,
+    Option<"trainedOn", "trained-on", "std::string", "\"base\"", "What the adapter was trained on: base or current">,
+  ];
+  let dependentDialects = ["::compressc::compress::CompressDialect", "::compressc::lm::LMDialect"];
+}
+
 def DropCalibration : Pass<"drop-calibration", "::mlir::ModuleOp"> {
   let summary = "Forget statistics: what is left computes the same";
   let description = [{

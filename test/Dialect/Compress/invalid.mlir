@@ -149,6 +149,46 @@ func.func @scale_rows_scalar(%w: tensor<f16>, %s: tensor<1xf32>) {
 }
 
 // -----
+func.func @lora_merge_rank(%w: tensor<8x64xf16>, %a: tensor<4x64xf32>, %b: tensor<8x3xf32>) {
+  // expected-error@+1 {{can't add the product of 'tensor<8x3xf32>' and 'tensor<4x64xf32>' to 'tensor<8x64xf16>'}}
+  %0:2 = compress.lora_merge %w, %a, %b scale 2.0
+    : (tensor<8x64xf16>, tensor<4x64xf32>, tensor<8x3xf32>) -> (tensor<8x64xf32>, tensor<1xf32>)
+  return
+}
+
+// -----
+func.func @lora_merge_vector(%w: tensor<64xf16>, %a: tensor<4x64xf32>, %b: tensor<8x4xf32>) {
+  // expected-error@+1 {{can't add the product of 'tensor<8x4xf32>' and 'tensor<4x64xf32>' to 'tensor<64xf16>'}}
+  %0:2 = compress.lora_merge %w, %a, %b scale 2.0
+    : (tensor<64xf16>, tensor<4x64xf32>, tensor<8x4xf32>) -> (tensor<64xf32>, tensor<1xf32>)
+  return
+}
+
+// -----
+func.func @lora_merge_scale(%w: tensor<8x64xf16>, %a: tensor<4x64xf32>, %b: tensor<8x4xf32>) {
+  // expected-error@+1 {{needs a finite scale}}
+  %0:2 = compress.lora_merge %w, %a, %b scale 0x7FF0000000000000
+    : (tensor<8x64xf16>, tensor<4x64xf32>, tensor<8x4xf32>) -> (tensor<8x64xf32>, tensor<1xf32>)
+  return
+}
+
+// -----
+func.func @lora_merge_result(%w: tensor<8x64xf16>, %a: tensor<4x64xf32>, %b: tensor<8x4xf32>) {
+  // expected-error@+1 {{changes the shape from 'tensor<8x64xf16>' to 'tensor<8x32xf32>'}}
+  %0:2 = compress.lora_merge %w, %a, %b scale 2.0
+    : (tensor<8x64xf16>, tensor<4x64xf32>, tensor<8x4xf32>) -> (tensor<8x32xf32>, tensor<1xf32>)
+  return
+}
+
+// -----
+func.func @lora_merge_change(%w: tensor<8x64xf16>, %a: tensor<4x64xf32>, %b: tensor<8x4xf32>) {
+  // expected-error@+1 {{makes a change of 1 elements, not 2}}
+  %0:2 = compress.lora_merge %w, %a, %b scale 2.0
+    : (tensor<8x64xf16>, tensor<4x64xf32>, tensor<8x4xf32>) -> (tensor<8x64xf32>, tensor<2xf32>)
+  return
+}
+
+// -----
 func.func @expand_heads_dim(%s: tensor<8xf32>) {
   // expected-error@+1 {{heads of 3 columns don't divide 8}}
   %0 = compress.expand_heads %s repeat 2 head_dim 3 : tensor<8xf32> -> tensor<16xf32>

@@ -50,6 +50,14 @@ func.func @decoding(%p: !compress.packed<8x64, bits = 4, group = 32, asymmetric,
   return
 }
 
+// CHECK-LABEL: func.func @lora_merge
+func.func @lora_merge(%w: tensor<8x64xf16>, %a: tensor<4x64xf32>, %b: tensor<8x4xf32>) {
+  // CHECK: compress.lora_merge %{{.*}}, %{{.*}}, %{{.*}} scale 2.000000e+00 : (tensor<8x64xf16>, tensor<4x64xf32>, tensor<8x4xf32>) -> (tensor<8x64xf32>, tensor<1xf32>)
+  %0:2 = compress.lora_merge %w, %a, %b scale 2.0
+    : (tensor<8x64xf16>, tensor<4x64xf32>, tensor<8x4xf32>) -> (tensor<8x64xf32>, tensor<1xf32>)
+  return
+}
+
 // CHECK-LABEL: func.func @scaling
 func.func @scaling(%w: tensor<8x64xf16>, %bias: tensor<8xf16>, %n: tensor<8xf32>, %k: tensor<64xf32>) {
   // CHECK: compress.scale_columns %{{.*}} by %{{.*}} : tensor<8x64xf16>, tensor<64xf32> -> tensor<8x64xf32>

@@ -7,6 +7,8 @@ lm.param @plain : tensor<8xf16>
 lm.param @renamed key "token_embd.weight" : !compress.blocks<16x32, q8_0>
 // CHECK: lm.param @same splat 1.000000e+00 : tensor<16x8xf32>
 lm.param @same splat 1.0 : tensor<16x8xf32>
+// CHECK: lm.param @beside file "adapter/adapter_model.safetensors" key "a" : tensor<8x64xf32>
+lm.param @beside file "adapter/adapter_model.safetensors" key "a" : tensor<8x64xf32>
 // CHECK: lm.param @both key "k" splat 2.500000e-01 : tensor<8xbf16> {note = "kept"}
 lm.param @both key "k" splat 0.25 : tensor<8xbf16> {note = "kept"}
 

@@ -185,6 +185,48 @@ TEST(CompressWeights, ScalesColumnsAndRows) {
   EXPECT_TRUE(Fails(kernels.run("scale_rows", {in, Owned({6}, columns)}, {out}), "f32 [4]"));
 }
 
+TEST(CompressWeights, MergesALowRankUpdate) {
+  constexpr int64_t rows = 9, columns = 70, rank = 5;
+  std::vector<float> w = RandomMatrix(rows, columns, 1), a = RandomMatrix(rank, columns, 2),
+                     b = RandomMatrix(rows, rank, 3);
+  const double scale = 0.375;
+  Attributes attributes;
+  attributes.set("scale", scale);
+  Owned a32({rank, columns}, a), b32({rows, rank}, b), w32({rows, columns}, w);
+  std::vector<float> first;
+  for (DType type : {DType::F32, DType::F16})
+    for (int threads : {1, 3}) {
+      Kernels kernels(threads);
+      Owned weight(type, {rows, columns}), out(DType::F32, {rows, columns}), change(DType::F32, {1});
+      ASSERT_STATUS_OK(kernels.run("convert", {w32}, {weight}));
+      ASSERT_STATUS_OK(kernels.run("lora_merge", {weight, a32, b32}, {out, change}, attributes));
+      double before = 0, delta = 0;
+      for (int64_t n = 0; n < rows; ++n)
+        for (int64_t k = 0; k < columns; ++k) {
+          double update = 0, size = 0, original = RoundToDType(w[n * columns + k], type);
+          for (int64_t j = 0; j < rank; ++j) {
+            update += scale * b[n * rank + j] * a[j * columns + k];
+            size += std::fabs(scale * b[n * rank + j] * a[j * columns + k]);
+          }
+          before += original * original, delta += update * update;
+          EXPECT_NEAR(out.floats()[n * columns + k], original + update, 1e-6 * (size + std::fabs(original)));
+        }
+      EXPECT_NEAR(change.floats()[0], std::sqrt(delta / before), 1e-5 * std::sqrt(delta / before));
+      if (threads == 1)
+        first = out.values();
+      EXPECT_EQ(out.values(), first);
+    }
+  Kernels kernels;
+  Owned out(DType::F32, {rows, columns}), change(DType::F32, {1}), zero(DType::F32, {rows, columns});
+  ASSERT_STATUS_OK(kernels.run("lora_merge", {zero, a32, b32}, {out, change}, attributes));
+  EXPECT_EQ(change.floats()[0], 0); // relative to nothing
+  EXPECT_TRUE(Fails(kernels.run("lora_merge", {w32, b32, a32}, {out, change}, attributes), "does not have the weight's shape"));
+  EXPECT_TRUE(Fails(kernels.run("lora_merge", {w32, a32, b32}, {w32, w32}, attributes), "the change"));
+  EXPECT_TRUE(Fails(kernels.run("lora_merge", {w32, a32, b32}, {out, change}), "scale"));
+  b32.floats()[2 * rank] = INFINITY;
+  EXPECT_TRUE(Fails(kernels.run("lora_merge", {w32, a32, b32}, {out, change}, attributes), "row 2, column 0"));
+}
+
 TEST(CompressWeights, ExpandsHeads) {
   Kernels kernels;
   Owned in({4}, {1, 2, 3, 4}), out(DType::F32, {12});

@@ -160,8 +160,8 @@ TEST_P(EveryModel, BecomesAValidModule) {
   size_t loads = all<lm::LoadParamOp>(model).size();
   EXPECT_EQ(loads, expected.params + model.config.tiedHead);
   for (lm::ParamOp op : all<lm::ParamOp>(model)) {
-    const Tensor *tensor = model.weights->find(op.storeKey().str());
-    ASSERT_NE(tensor, nullptr) << op.storeKey().str();
+    const Tensor *tensor = model.weights->find(op.storeKey());
+    ASSERT_NE(tensor, nullptr) << op.storeKey();
     EXPECT_NE(tensor->data, nullptr);
     if (auto type = mlir::dyn_cast<mlir::RankedTensorType>(op.getType()))
       EXPECT_EQ(type.getShape(), llvm::ArrayRef(tensor->shape));
