@@ -34,13 +34,13 @@
 // FAN: fan_in_fan_out is not supported
 // RUN: %python %S/Inputs/make_adapter.py %t.pissa flint:64x64 'init_lora_weights="pissa"'
 // RUN: not compressc-opt %S/Inputs/llama.mlir "--lora-merge=adapter=%t.pissa" 2>&1 | FileCheck %s --check-prefix=PISSA
-// PISSA: init_lora_weights "pissa" is not supported (it changes the base weights)
+// PISSA: init_lora_weights 'pissa' is not supported (it changes the base weights)
 // RUN: %python %S/Inputs/make_adapter.py %t.ia3 flint:64x64 'peft_type="IA3"'
 // RUN: not compressc-opt %S/Inputs/llama.mlir "--lora-merge=adapter=%t.ia3" 2>&1 | FileCheck %s --check-prefix=TYPE
 // TYPE: peft_type must be LORA
 // RUN: %python %S/Inputs/make_adapter.py %t.rank flint:64x64 r=8
 // RUN: not compressc-opt %S/Inputs/llama.mlir "--lora-merge=adapter=%t.rank" 2>&1 | FileCheck %s --check-prefix=RANK
-// RANK: rank 8 for "flint", but its tensors have rank 4
+// RANK: rank 8 for 'flint', but its tensors have rank 4
 // RUN: %python %S/Inputs/make_adapter.py %t.regex flint:64x64 'rank_pattern={"fl.*": 4}'
 // RUN: not compressc-opt %S/Inputs/llama.mlir "--lora-merge=adapter=%t.regex" 2>&1 | FileCheck %s --check-prefix=REGEX
-// REGEX: rank_pattern: "fl.*" is a regular expression; only the ends of names are read
+// REGEX: rank_pattern: 'fl.*' is a regular expression; only the ends of names are read
