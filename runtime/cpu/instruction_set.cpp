@@ -16,7 +16,7 @@ constexpr std::string_view isaNames[] = {"portable", "avx2", "avx512", "avx512vn
 
 /// Whether the CPU has tiles of bf16 and int8 and Linux lets this process use them: it must ask, because the
 /// registers make every saved state 8 KiB larger.
-bool mayUseTiles() {
+[[maybe_unused]] bool mayUseTiles() {
 #if defined(COMPRESSC_X86) && defined(__linux__)
   constexpr unsigned bf16 = 1u << 22, tiles = 1u << 24, int8 = 1u << 25, needed = bf16 | tiles | int8;
   constexpr long requestPermission = 0x1023, tileData = 18; // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
