@@ -1,4 +1,5 @@
 #include "RemarkFile.h"
+#include "compressc/runtime/safetensors.h"
 #include "mlir/IR/Remarks.h"
 #include "mlir/Remark/RemarkStreamer.h"
 #include "llvm/Support/FileSystem.h"
@@ -37,16 +38,13 @@ StatusOr<std::unique_ptr<RemarkFile>> RemarkFile::Create(MLIRContext &context, c
 
 RemarkFile::~RemarkFile() {
   context.setRemarkEngine(nullptr);
-  if (!temporary.empty())
-    llvm::sys::fs::remove(temporary);
+  llvm::sys::fs::remove(temporary);
 }
 
 Status RemarkFile::commit() {
   context.setRemarkEngine(nullptr); // writes what is left
-  if (std::error_code error = llvm::sys::fs::rename(temporary, path))
-    return IOError("--remarks=", path, " can't be written: ", error.message());
-  temporary.clear();
-  return absl::OkStatus();
+  COMPRESSC_ASSIGN_OR_RETURN(std::string text, ReadFile(temporary));
+  return WithContext(WriteFileAtomically(path, text), absl::StrCat("--remarks=", path, " can't be written"));
 }
 
 void EmitRemarks(const std::vector<Decision> &decisions) {

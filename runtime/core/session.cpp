@@ -151,13 +151,11 @@ StatusOr<uint8_t *> Session::Impl::map(int64_t bytes, std::string_view what, std
 
 /// A device has the model's kernels only, with inputs from the batch alone.
 Status Session::Impl::checkDevice() const {
-  constexpr std::string_view known[] = {"add", "attention", "embedding", "gated_activation", "layer_norm", "linear",
-                                        "mul", "rms_norm", "rotary_embedding", "select_rows"};
   for (const EntryPoint &entry : schedule.entries) {
     if (!entry.inputs.empty())
       return Invalid("entry point ", entry.name, " has inputs, which cannot be bound on ", device->name());
     for (const Call &call : entry.calls)
-      if (std::find(std::begin(known), std::end(known), call.kernel) == std::end(known))
+      if (!RunsOnDevices(call.kernel))
         return Invalid("the kernel ", call.kernel, " does not run on ", device->name(), "; use --device=cpu");
   }
   return absl::OkStatus();
@@ -187,8 +185,9 @@ Status Session::Impl::mapMemory(int64_t slots) {
   cacheSlots = slots > 0 ? slots : schedule.maxTokens;
   if (cacheSlots > std::numeric_limits<int32_t>::max())
     return Invalid("session: ", cacheSlots, " cache slots are more than 32 bits can number");
+  DType type = cacheType();
   for (const CacheDecl &decl : schedule.caches) {
-    CacheView view{nullptr, nullptr, cacheSlots, decl.heads, decl.dim, cacheType()};
+    CacheView view{nullptr, nullptr, cacheSlots, decl.heads, decl.dim, type};
     for (float **part : {&view.keys, &view.values}) {
       int64_t bytes = cacheSlots * decl.heads * decl.dim * int64_t(DTypeSize(view.dtype));
       COMPRESSC_ASSIGN_OR_RETURN(uint8_t * memory, map(bytes, "the KV cache", cacheMemory));

@@ -1,4 +1,5 @@
 #include "compressc/runtime/device.h"
+#include "batch_rows.h"
 #include "kernels.h"
 #include "model_kernels.h"
 #include "operands.h"
@@ -63,11 +64,7 @@ Status checkSlots(const Operands &operands, const Batch &batch, int64_t slots) {
 void writeCache(KernelContext &context, const Batch &batch, const CacheView &cache, const float *k,
                 const float *v) {
   int64_t width = cache.heads * cache.dim;
-  std::vector<int32_t> slots;
-  slots.reserve(size_t(batch.rows()));
-  for (const Sequence &sequence : batch.sequences)
-    for (int32_t i = 0; i < sequence.rowCount; ++i)
-      slots.push_back(sequence.slotBegin + i);
+  std::vector<int32_t> slots = RowSlots(batch);
   ForRows(context, batch.rows(), width * 2, [&](int64_t begin, int64_t end, int) {
     for (int64_t row = begin; row < end; ++row) {
       std::memcpy(cache.keys + slots[row] * width, k + row * width, size_t(width) * sizeof(float));
@@ -94,7 +91,6 @@ void Attention(KernelContext &context, const AttentionOperands &heads) {
   const Batch *batch = context.batch;
   const CacheView &cache = heads.cache;
   int64_t queryWidth = heads.queries * heads.dim, width = heads.groups * heads.dim;
-  int64_t queries = heads.selected ? int64_t(batch->selectedRows.size()) : batch->rows();
   writeCache(context, *batch, cache, heads.key, heads.value);
 
   // All keys of each sequence: its context, then its own rows.
@@ -125,23 +121,7 @@ void Attention(KernelContext &context, const AttentionOperands &heads) {
       blocks.push_back(block);
     }
   };
-  int64_t next = 0; // of the selected rows
-  for (size_t i = 0; i < batch->sequences.size(); ++i) {
-    const Sequence &sequence = batch->sequences[i];
-    if (!heads.selected) {
-      addBlocks(i, sequence.rowBegin, sequence.rowCount, sequence.positionBegin);
-      continue;
-    }
-    // Runs of neighbours among the sequence's selected rows.
-    while (next < queries && batch->selectedRows[next] < sequence.rowBegin + sequence.rowCount) {
-      int64_t first = next;
-      while (++next < queries && batch->selectedRows[next] == batch->selectedRows[next - 1] + 1 &&
-             batch->selectedRows[next] < sequence.rowBegin + sequence.rowCount) {
-      }
-      addBlocks(i, first, next - first,
-                sequence.positionBegin + batch->selectedRows[first] - sequence.rowBegin);
-    }
-  }
+  ForEachQueryRun(*batch, heads.selected, addBlocks);
   // The long ones first, so that the threads end together.
   std::sort(blocks.begin(), blocks.end(), [](const QueryBlock &a, const QueryBlock &b) {
     return a.cost != b.cost ? a.cost > b.cost : a.row < b.row;

@@ -1,4 +1,5 @@
 #include "compressc/runtime/device.h"
+#include "batch_rows.h"
 #include "kernels.h"
 #include "model_kernels.h"
 #include "operands.h"
@@ -6,27 +7,12 @@
 
 namespace compressc {
 
-static std::vector<int32_t> rowPositions(const Batch &batch) {
-  std::vector<int32_t> positions;
-  positions.reserve(size_t(batch.rows()));
-  for (const Sequence &sequence : batch.sequences)
-    for (int32_t i = 0; i < sequence.rowCount; ++i)
-      positions.push_back(int32_t(uint32_t(sequence.positionBegin) + uint32_t(i)));
-  return positions;
-}
-
 void RotaryEmbedding(KernelContext &context, const float *x, int64_t rows, int64_t width,
                      const Rotation &rotation, float *out) {
   if (context.device)
     return context.device->rotaryEmbedding(x, rows, width, rotation, out);
-  std::vector<int32_t> positions = rowPositions(*context.batch);
-  if (rotation.selected) {
-    std::vector<int32_t> all = std::move(positions);
-    positions.clear();
-    for (int32_t row : context.batch->selectedRows)
-      positions.push_back(all[size_t(row)]);
-  }
-
+  std::vector<int32_t> positions =
+      rotation.selected ? SelectedPositions(*context.batch) : RowPositions(*context.batch);
   int64_t dim = rotation.dim, half = dim / 2;
   ForRows(context, rows, width, [&](int64_t begin, int64_t end, int worker) {
     float *angles =

@@ -8,33 +8,34 @@ namespace {
 struct Row {
   std::string_view name;
   KernelFunction function;
+  bool onDevices = false; // Device has it: the kernel hands its operands on
 };
 
 // Sorted by name: FindKernel searches it by halves.
 constexpr Row table[] = {
-    {"add", &AddKernel},
-    {"attention", &AttentionKernel},
+    {"add", &AddKernel, true},
+    {"attention", &AttentionKernel, true},
     {"awq_scale", &AwqScaleKernel},
     {"clip", &ClipKernel},
     {"convert", &ConvertKernel},
     {"dequantize", &DequantizeKernel},
-    {"embedding", &EmbeddingKernel},
+    {"embedding", &EmbeddingKernel, true},
     {"expand_heads", &ExpandHeadsKernel},
-    {"gated_activation", &GatedActivationKernel},
-    {"layer_norm", &LayerNormKernel},
-    {"linear", &LinearKernel},
+    {"gated_activation", &GatedActivationKernel, true},
+    {"layer_norm", &LayerNormKernel, true},
+    {"linear", &LinearKernel, true},
     {"lora_merge", &LoraMergeKernel},
-    {"mul", &MulKernel},
+    {"mul", &MulKernel, true},
     {"observe", &ObserveKernel},
     {"observe_cosine", &ObserveCosineKernel},
     {"output_error", &OutputErrorKernel},
     {"quantize", &QuantizeKernel},
-    {"rms_norm", &RmsNormKernel},
-    {"rotary_embedding", &RotaryEmbeddingKernel},
+    {"rms_norm", &RmsNormKernel, true},
+    {"rotary_embedding", &RotaryEmbeddingKernel, true},
     {"scale_columns", &ScaleColumnsKernel},
     {"scale_rows", &ScaleRowsKernel},
     {"scale_statistics", &ScaleStatisticsKernel},
-    {"select_rows", &SelectRowsKernel},
+    {"select_rows", &SelectRowsKernel, true},
     {"svd", &SvdKernel},
     {"transpose", &TransposeKernel},
     {"unpermute_rows", &UnpermuteRowsKernel},
@@ -48,13 +49,23 @@ constexpr bool isSorted() {
 }
 static_assert(isSorted(), "the kernel table must be sorted by name");
 
-} // namespace
-
-KernelFunction FindKernel(std::string_view name) {
+const Row *findRow(std::string_view name) {
   const Row *row =
       std::lower_bound(std::begin(table), std::end(table), name,
                        [](const Row &row, std::string_view name) { return row.name < name; });
-  return row != std::end(table) && row->name == name ? row->function : nullptr;
+  return row != std::end(table) && row->name == name ? row : nullptr;
+}
+
+} // namespace
+
+KernelFunction FindKernel(std::string_view name) {
+  const Row *row = findRow(name);
+  return row ? row->function : nullptr;
+}
+
+bool RunsOnDevices(std::string_view name) {
+  const Row *row = findRow(name);
+  return row && row->onDevices;
 }
 
 std::vector<std::string_view> KernelNames() {

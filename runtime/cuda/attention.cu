@@ -291,19 +291,21 @@ template <int dim> __global__ void __launch_bounds__(tileWarps * 32) AttendTiles
 
 template <int dim> void attendTiles(cudaStream_t stream, const Attention &a) {
   constexpr int bytes = 4 * keyTile * (dim + 8) * 2;
-  cudaFuncSetAttribute(AttendTilesKernel<dim>, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
+  // Once: every layer of every batch comes here. A failure makes the launch fail, and that is reported.
+  [[maybe_unused]] static const cudaError_t raised =
+      cudaFuncSetAttribute(AttendTilesKernel<dim>, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
   AttendTilesKernel<dim><<<dim3(unsigned(a.tileCount), unsigned(a.heads)), tileWarps * 32, bytes, stream>>>(a);
 }
 
 } // namespace
 
 void WriteCache(cudaStream_t stream, const float *k, const float *v, int64_t rows, int64_t width,
-                const int32_t *slots, void *keys, void *values, Type type) {
+                const int32_t *slots, void *keys, void *values, DType type) {
   int64_t count = rows * width;
   if (count == 0)
     return;
   unsigned blocks = unsigned((count + 255) / 256);
-  if (type == Type::BF16)
+  if (type == DType::BF16)
     WriteCacheKernel<<<blocks, 256, 0, stream>>>(k, v, count, width, slots, static_cast<__nv_bfloat16 *>(keys),
                                                  static_cast<__nv_bfloat16 *>(values));
   else
@@ -315,7 +317,7 @@ void Attend(cudaStream_t stream, const Attention &a) {
   if (a.tileCount == 0)
     return;
   bool fewRows = a.rows < a.tileCount * 4;
-  if (a.type == Type::F32)
+  if (a.type == DType::F32)
     attendRows<float>(stream, a);
   else if (fewRows || (a.dim != 64 && a.dim != 128))
     attendRows<__nv_bfloat16>(stream, a);

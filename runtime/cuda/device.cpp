@@ -1,5 +1,6 @@
 #include "device.h"
 #include "compressc/runtime/kernel.h"
+#include "../cpu/batch_rows.h"
 #include "../cpu/operands.h"
 #include <algorithm>
 
@@ -16,10 +17,15 @@ namespace {
 
 constexpr int64_t alignment = 256;
 
-/// Runs of neighbouring query rows of one sequence.
-void addTiles(std::vector<QueryTile> &tiles, int32_t row, int32_t count, int32_t position, int32_t keys) {
-  for (int32_t done = 0; done < count; done += queryTileRows)
-    tiles.push_back({row + done, std::min(queryTileRows, count - done), position + done, keys});
+/// `firstKeys`: where each sequence's keys begin in the list of slots.
+std::vector<QueryTile> queryTiles(const Batch &batch, bool selected, const std::vector<int32_t> &firstKeys) {
+  std::vector<QueryTile> tiles;
+  ForEachQueryRun(batch, selected, [&](size_t sequence, int64_t query, int64_t count, int64_t position) {
+    for (int64_t done = 0; done < count; done += queryTileRows)
+      tiles.push_back({int32_t(query + done), int32_t(std::min<int64_t>(queryTileRows, count - done)),
+                       int32_t(position + done), firstKeys[sequence]});
+  });
+  return tiles;
 }
 
 } // namespace
@@ -153,39 +159,25 @@ template <typename T> const T *CudaDevice::send(Buffer &buffer, const std::vecto
 
 void CudaDevice::beginBatch(const Batch &now) {
   batch = &now;
-  std::vector<int32_t> at(size_t(now.rows())), slotOf(size_t(now.rows())), keys, selectedAt;
-  std::vector<QueryTile> all, chosen;
-  size_t next = 0;
+  std::vector<int32_t> keys, firstKeys;
   for (const Sequence &sequence : now.sequences) {
-    int32_t firstKey = int32_t(keys.size());
-    for (const SlotRange &range : sequence.context)
+    firstKeys.push_back(int32_t(keys.size()));
+    auto add = [&](SlotRange range) {
       for (int32_t i = 0; i < range.count; ++i)
         keys.push_back(range.begin + i);
-    for (int32_t i = 0; i < sequence.rowCount; ++i) {
-      at[size_t(sequence.rowBegin + i)] = sequence.positionBegin + i;
-      slotOf[size_t(sequence.rowBegin + i)] = sequence.slotBegin + i;
-      keys.push_back(sequence.slotBegin + i);
-    }
-    addTiles(all, sequence.rowBegin, sequence.rowCount, sequence.positionBegin, firstKey);
-    // Runs of neighbours among the sequence's selected rows.
-    const std::vector<int32_t> &wanted = now.selectedRows;
-    int32_t end = sequence.rowBegin + sequence.rowCount;
-    while (next < wanted.size() && wanted[next] < end) {
-      size_t first = next;
-      while (++next < wanted.size() && wanted[next] == wanted[next - 1] + 1 && wanted[next] < end) {
-      }
-      addTiles(chosen, int32_t(first), int32_t(next - first), at[size_t(wanted[first])], firstKey);
-    }
+    };
+    for (const SlotRange &range : sequence.context)
+      add(range);
+    add({sequence.slotBegin, sequence.rowCount});
   }
-  for (int32_t row : now.selectedRows)
-    selectedAt.push_back(at[size_t(row)]);
+  std::vector<QueryTile> all = queryTiles(now, false, firstKeys), chosen = queryTiles(now, true, firstKeys);
   tileCount = int32_t(all.size());
   selectedTileCount = int32_t(chosen.size());
   send(tokens, now.tokens);
-  send(positions, at);
-  send(selectedPositions, selectedAt);
+  send(positions, RowPositions(now));
+  send(selectedPositions, SelectedPositions(now));
   send(selected, now.selectedRows);
-  send(slots, slotOf);
+  send(slots, RowSlots(now));
   send(keySlots, keys);
   send(tiles, all);
   send(selectedTiles, chosen);

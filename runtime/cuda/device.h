@@ -46,8 +46,8 @@ private:
   template <typename T> const T *send(Buffer &buffer, const std::vector<T> &values);
   Status check(cudaError_t error, std::string_view what) const;
   void note(const Status &status);
-  void product(const LinearOperands &operands, const GemmProduct &product, const void *x, Type type);
-  void expandedProduct(const WeightMatrix &w, int64_t rows, const void *x, Type type, void *out, Type outType,
+  void product(const LinearOperands &operands, const GemmProduct &product, const void *x, DType type);
+  void expandedProduct(const WeightMatrix &w, int64_t rows, const void *x, DType type, void *out, DType outType,
                        bool accumulate);
 
   cudaDeviceProp properties{};

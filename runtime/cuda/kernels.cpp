@@ -14,8 +14,6 @@ Matrix matrixOf(const WeightMatrix &w) {
           w.packed.scaleType, w.scales, w.zeros};
 }
 
-int64_t bytesOf(Type type) { return type == Type::BF16 ? 2 : 4; }
-
 } // namespace
 
 void CudaDevice::embedding(const WeightMatrix &table, float *out) {
@@ -28,7 +26,7 @@ void CudaDevice::selectRows(const float *x, int64_t width, float *out) {
 
 void CudaDevice::rmsNorm(const float *x, int64_t rows, int64_t width, const float *weight, int64_t run, float epsilon,
                          float *out) {
-  RmsNorm(stream, x, rows, width, weight, run, epsilon, out, Type::F32);
+  RmsNorm(stream, x, rows, width, weight, run, epsilon, out, DType::F32);
 }
 
 void CudaDevice::layerNorm(const float *x, int64_t rows, int64_t width, const float *weight, const float *bias,
@@ -40,15 +38,15 @@ void CudaDevice::add(const float *a, const float *b, int64_t count, float *out) 
 void CudaDevice::mul(const float *a, const float *b, int64_t count, float *out) { Mul(stream, a, b, count, out); }
 
 void CudaDevice::gatedActivation(Activation kind, const float *gate, const float *up, int64_t count, float *out) {
-  GatedActivation(stream, kind, gate, up, Type::F32, nullptr, nullptr, 1, count, out);
+  GatedActivation(stream, kind, gate, up, DType::F32, nullptr, nullptr, 1, count, out);
 }
 
 /// out = x w^T by cuBLASLt, the weight in the products' type first.
-void CudaDevice::expandedProduct(const WeightMatrix &w, int64_t count, const void *x, Type type, void *out,
-                                 Type outType, bool accumulate) {
+void CudaDevice::expandedProduct(const WeightMatrix &w, int64_t count, const void *x, DType type, void *out,
+                                 DType outType, bool accumulate) {
   const void *matrix = w.data;
-  if (w.dtype != (type == Type::BF16 ? DType::BF16 : DType::F32)) {
-    void *scratch = grow(expanded, w.rows * w.columns * bytesOf(type));
+  if (w.dtype != type) {
+    void *scratch = grow(expanded, w.rows * w.columns * int64_t(DTypeSize(type)));
     if (!scratch)
       return;
     Expand(stream, matrixOf(w), scratch, type);
@@ -57,10 +55,11 @@ void CudaDevice::expandedProduct(const WeightMatrix &w, int64_t count, const voi
   note(matmul->run(stream, count, w.rows, w.columns, x, matrix, type, out, outType, accumulate));
 }
 
-void CudaDevice::product(const LinearOperands &operands, const GemmProduct &product, const void *x, Type type) {
+void CudaDevice::product(const LinearOperands &operands, const GemmProduct &product, const void *x, DType type) {
   int64_t count = operands.rows, width = product.columns;
   if (product.gate) {
-    void *gated = grow(gate, count * width * bytesOf(type)), *rest = grow(up, count * width * bytesOf(type));
+    int64_t bytes = count * width * int64_t(DTypeSize(type));
+    void *gated = grow(gate, bytes), *rest = grow(up, bytes);
     if (!gated || !rest)
       return;
     expandedProduct(*product.gate, count, x, type, gated, type, false);
@@ -72,8 +71,8 @@ void CudaDevice::product(const LinearOperands &operands, const GemmProduct &prod
   if (bias)
     AddBias(stream, bias, residual, count, width, product.out);
   else if (residual && residual != product.out)
-    Convert(stream, residual, count * width, product.out, Type::F32);
-  expandedProduct(*product.w, count, x, type, product.out, Type::F32, bias || residual);
+    Convert(stream, residual, count * width, product.out, DType::F32);
+  expandedProduct(*product.w, count, x, type, product.out, DType::F32, bias || residual);
 }
 
 void CudaDevice::linear(const LinearOperands &operands, const GemmProduct *products, size_t count) {
@@ -81,10 +80,10 @@ void CudaDevice::linear(const LinearOperands &operands, const GemmProduct *produ
     return note(Invalid("linear: compute = 'int8' is the CPU's; compile with --activations=f32"));
   int64_t m = operands.rows, depth = operands.depth;
   bool few = m <= fewRows || !operands.answers.empty();
-  Type type = operands.inBf16 && !few ? Type::BF16 : Type::F32;
+  DType type = operands.inBf16 && !few ? DType::BF16 : DType::F32;
   const void *x = operands.x;
-  if (operands.norm || type == Type::BF16) {
-    void *prepared = grow(rows, m * depth * bytesOf(type));
+  if (operands.norm || type == DType::BF16) {
+    void *prepared = grow(rows, m * depth * int64_t(DTypeSize(type)));
     if (!prepared)
       return;
     if (operands.norm)
@@ -111,7 +110,7 @@ void CudaDevice::linear(const LinearOperands &operands, const GemmProduct *produ
         return;
       multiply(*product->gate, product->gateBias, nullptr, static_cast<float *>(gated));
       multiply(*product->w, product->epilogue.bias, nullptr, static_cast<float *>(rest));
-      GatedActivation(stream, product->activation, gated, rest, Type::F32, nullptr, nullptr, m, product->columns, product->out);
+      GatedActivation(stream, product->activation, gated, rest, DType::F32, nullptr, nullptr, m, product->columns, product->out);
     } else {
       multiply(*product->w, product->epilogue.bias, product->epilogue.residual, product->out);
     }
@@ -135,7 +134,7 @@ void CudaDevice::rotaryEmbedding(const float *x, int64_t count, int64_t width, c
 void CudaDevice::attention(const AttentionOperands &operands) {
   if (operands.dim > maxHeadDim)
     return note(Invalid("attention: heads of ", operands.dim, " are larger than ", maxHeadDim, "; use --device=cpu"));
-  Type type = operands.cache.dtype == DType::BF16 ? Type::BF16 : Type::F32;
+  DType type = operands.cache.dtype;
   WriteCache(stream, operands.key, operands.value, batch->rows(), operands.groups * operands.dim,
              static_cast<const int32_t *>(slots.data), operands.cache.keys, operands.cache.values, type);
   Attention attention;

@@ -1,14 +1,10 @@
 // What the CUDA sources offer to the device: every function enqueues kernels on a stream. Pointers are
-// device memory unless named otherwise; matrices are row-major.
+// device memory unless named otherwise; matrices are row-major. A `DType` of activations is F32 or BF16.
 #pragma once
 
-#include <cstdint>
+#include "../cpu/activation.h"
+#include "compressc/runtime/tensor.h"
 #include <cuda_runtime_api.h>
-
-namespace compressc {
-enum class DType : uint8_t;
-enum class Activation : uint8_t;
-} // namespace compressc
 
 namespace compressc::cuda {
 
@@ -23,14 +19,11 @@ struct Matrix {
   const uint32_t *zeros; // null: symmetric
 };
 
-/// The type of a product's operands: fp32 or bf16.
-enum class Type : uint8_t { F32, BF16 };
-
 // weights.cu
 /// out[i, :] = row rowIndex[i] of the matrix, fp32.
 void GatherRows(cudaStream_t stream, const Matrix &w, const int32_t *rowIndex, int64_t count, float *out);
 /// The whole matrix in this type.
-void Expand(cudaStream_t stream, const Matrix &w, void *out, Type type);
+void Expand(cudaStream_t stream, const Matrix &w, void *out, DType type);
 /// out[m, n] = x[m, :] . w[n, :] + bias[n] + residual[m, n] for the rows n of w that `index` names (null: all,
 /// and `count` is then w.rows): out has `ldo` columns and column index[n] is written. For few rows m.
 struct SmallProduct {
@@ -47,14 +40,14 @@ void MultiplyFewRows(cudaStream_t stream, const float *x, int64_t rows, const Sm
 void SelectRows(cudaStream_t stream, const float *x, int64_t width, const int32_t *rows, int64_t count, float *out);
 /// Each run of `run` columns by itself; out is of `type`.
 void RmsNorm(cudaStream_t stream, const float *x, int64_t rows, int64_t width, const float *weight, int64_t run,
-             float epsilon, void *out, Type type);
+             float epsilon, void *out, DType type);
 void LayerNorm(cudaStream_t stream, const float *x, int64_t rows, int64_t width, const float *weight,
                const float *bias, float epsilon, float *out);
-void Convert(cudaStream_t stream, const float *x, int64_t count, void *out, Type type);
+void Convert(cudaStream_t stream, const float *x, int64_t count, void *out, DType type);
 void Add(cudaStream_t stream, const float *a, const float *b, int64_t count, float *out);
 void Mul(cudaStream_t stream, const float *a, const float *b, int64_t count, float *out);
 /// gate and up are of `type`; their biases may be null. out = activation(gate + gateBias) * (up + upBias).
-void GatedActivation(cudaStream_t stream, Activation kind, const void *gate, const void *up, Type type,
+void GatedActivation(cudaStream_t stream, Activation kind, const void *gate, const void *up, DType type,
                      const float *gateBias, const float *upBias, int64_t rows, int64_t width, float *out);
 /// out[m, n] = bias[n] + residual[m, n]; residual may be null or out.
 void AddBias(cudaStream_t stream, const float *bias, const float *residual, int64_t rows, int64_t width, float *out);
@@ -65,7 +58,7 @@ void RotaryEmbedding(cudaStream_t stream, const float *x, int64_t rows, int64_t 
 // attention.cu
 /// Rows of k and v [rows, width] go to the slots of a cache of `type`.
 void WriteCache(cudaStream_t stream, const float *k, const float *v, int64_t rows, int64_t width,
-                const int32_t *slots, void *keys, void *values, Type type);
+                const int32_t *slots, void *keys, void *values, DType type);
 /// Up to `queryTileRows` neighbouring query rows of one sequence.
 struct QueryTile {
   int32_t row, rows;    // of q
@@ -77,7 +70,7 @@ struct Attention {
   const float *query; // [rows, heads * dim]
   float *out;         // likewise
   const void *keys, *values; // [slots, groups * dim]
-  Type type;
+  DType type;
   int32_t heads, groups, dim, window;
   float scale;
   const int32_t *slots;    // of every sequence's keys, in order

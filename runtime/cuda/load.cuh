@@ -1,7 +1,6 @@
 // Weights of every type as fp32, eight columns of a row at a time: what all kernels over weights read with.
 #pragma once
 
-#include "compressc/runtime/tensor.h"
 #include "launch.h"
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>

@@ -25,7 +25,7 @@ struct Functions {
   decltype(&cublasLtMatmulAlgoGetHeuristic) heuristic;
 };
 
-cudaDataType_t dataType(Type type) { return type == Type::BF16 ? CUDA_R_16BF : CUDA_R_32F; }
+cudaDataType_t dataType(DType type) { return type == DType::BF16 ? CUDA_R_16BF : CUDA_R_32F; }
 
 Status check(cublasStatus_t status, absl::string_view what) {
   if (status == CUBLAS_STATUS_SUCCESS)
@@ -78,8 +78,8 @@ public:
       lt.destroy(handle);
   }
 
-  Status run(cudaStream_t stream, int64_t m, int64_t n, int64_t k, const void *x, const void *w, Type type, void *out,
-             Type outType, bool accumulate) override {
+  Status run(cudaStream_t stream, int64_t m, int64_t n, int64_t k, const void *x, const void *w, DType type, void *out,
+             DType outType, bool accumulate) override {
     COMPRESSC_ASSIGN_OR_RETURN(const Plan *plan, planFor({m, n, k, type, outType, accumulate}));
     float one = 1, beta = accumulate ? 1 : 0;
     return check(lt.matmul(handle, plan->description, &one, w, plan->w, x, plan->x, &beta, out, plan->out, out,
@@ -93,14 +93,14 @@ private:
     cublasLtMatrixLayout_t w = nullptr, x = nullptr, out = nullptr;
     cublasLtMatmulAlgo_t algorithm;
   };
-  using Key = std::tuple<int64_t, int64_t, int64_t, Type, Type, bool>;
+  using Key = std::tuple<int64_t, int64_t, int64_t, DType, DType, bool>;
 
   /// cuBLASLt's matrices are column-major: out^T[n, m] = w[n, k] x^T[k, m], w being stored transposed.
   StatusOr<const Plan *> planFor(const Key &key) {
     if (auto found = plans.find(key); found != plans.end())
       return &found->second;
     auto [m, n, k, type, outType, accumulate] = key;
-    Plan &plan = plans[key];
+    Plan plan;
     COMPRESSC_RETURN_IF_ERROR(check(lt.descriptionCreate(&plan.description, CUBLAS_COMPUTE_32F, CUDA_R_32F), "a description"));
     cublasOperation_t transposed = CUBLAS_OP_T;
     COMPRESSC_RETURN_IF_ERROR(check(
@@ -120,7 +120,7 @@ private:
     if (found == 0)
       return absl::InternalError(absl::StrCat("cuBLASLt has no algorithm for a product of [", m, ", ", k, "] and [", n, ", ", k, "]"));
     plan.algorithm = result.algo;
-    return &plan;
+    return &plans.emplace(key, plan).first->second;
   }
 
   void *library = nullptr; // never closed: it has threads of its own

@@ -15,8 +15,8 @@ public:
 
   /// out[m, n] = x[m, :] . w[n, :] (+ out[m, n] with `accumulate`). x and w are of `type`, out is of `outType`;
   /// sums are fp32.
-  virtual Status run(cudaStream_t stream, int64_t m, int64_t n, int64_t k, const void *x, const void *w, Type type,
-                     void *out, Type outType, bool accumulate) = 0;
+  virtual Status run(cudaStream_t stream, int64_t m, int64_t n, int64_t k, const void *x, const void *w, DType type,
+                     void *out, DType outType, bool accumulate) = 0;
 };
 
 } // namespace compressc::cuda

@@ -2,10 +2,6 @@
 #include "launch.h"
 #include <cuda_bf16.h>
 
-namespace compressc {
-enum class Activation : uint8_t { Silu, Gelu, GeluTanh, Relu };
-}
-
 namespace compressc::cuda {
 namespace {
 
@@ -132,8 +128,8 @@ void SelectRows(cudaStream_t stream, const float *x, int64_t width, const int32_
 }
 
 void RmsNorm(cudaStream_t stream, const float *x, int64_t rows, int64_t width, const float *weight, int64_t run,
-             float epsilon, void *out, Type type) {
-  if (type == Type::BF16)
+             float epsilon, void *out, DType type) {
+  if (type == DType::BF16)
     rmsNorm(stream, x, rows * width / run, weight, run, epsilon, static_cast<__nv_bfloat16 *>(out));
   else
     rmsNorm(stream, x, rows * width / run, weight, run, epsilon, static_cast<float *>(out));
@@ -145,8 +141,8 @@ void LayerNorm(cudaStream_t stream, const float *x, int64_t rows, int64_t width,
     LayerNormKernel<<<unsigned(rows), threads, 0, stream>>>(x, weight, bias, width, epsilon, out);
 }
 
-void Convert(cudaStream_t stream, const float *x, int64_t count, void *out, Type type) {
-  if (type == Type::BF16)
+void Convert(cudaStream_t stream, const float *x, int64_t count, void *out, DType type) {
+  if (type == DType::BF16)
     forEach(stream, count, [=] __device__(int64_t i) { put(static_cast<__nv_bfloat16 *>(out), i, x[i]); });
   else
     cudaMemcpyAsync(out, x, size_t(count) * sizeof(float), cudaMemcpyDeviceToDevice, stream);
@@ -160,9 +156,9 @@ void Mul(cudaStream_t stream, const float *a, const float *b, int64_t count, flo
   forEach(stream, count, [=] __device__(int64_t i) { out[i] = a[i] * b[i]; });
 }
 
-void GatedActivation(cudaStream_t stream, Activation kind, const void *gate, const void *up, Type type,
+void GatedActivation(cudaStream_t stream, Activation kind, const void *gate, const void *up, DType type,
                      const float *gateBias, const float *upBias, int64_t rows, int64_t width, float *out) {
-  if (type == Type::BF16)
+  if (type == DType::BF16)
     gatedOf(stream, kind, static_cast<const __nv_bfloat16 *>(gate), static_cast<const __nv_bfloat16 *>(up), gateBias,
             upBias, rows, width, out);
   else

@@ -125,8 +125,8 @@ void GatherRows(cudaStream_t stream, const Matrix &w, const int32_t *rowIndex, i
   expand(stream, w, rowIndex, count, out);
 }
 
-void Expand(cudaStream_t stream, const Matrix &w, void *out, Type type) {
-  if (type == Type::BF16)
+void Expand(cudaStream_t stream, const Matrix &w, void *out, DType type) {
+  if (type == DType::BF16)
     expand(stream, w, nullptr, w.rows, static_cast<__nv_bfloat16 *>(out));
   else
     expand(stream, w, nullptr, w.rows, static_cast<float *>(out));

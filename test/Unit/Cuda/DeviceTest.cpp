@@ -21,7 +21,6 @@ protected:
     std::vector<std::vector<float>> cpu, gpu;
   };
 
-  /// Outputs begin with `before`, if given.
   Both run(std::string_view kernel, const std::vector<Tensor> &inputs, const std::vector<std::vector<int64_t>> &shapes,
            const Attributes &attributes = {}, const Batch *batch = nullptr) {
     Both both;

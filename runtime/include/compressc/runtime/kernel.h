@@ -87,6 +87,8 @@ using KernelFunction = Status (*)(KernelContext &, const KernelCall &);
 
 /// The kernel of this name, or null: deployed programs lack svd, which only compression needs.
 KernelFunction FindKernel(std::string_view name);
+/// Whether devices have the kernel of this name.
+bool RunsOnDevices(std::string_view name);
 /// All names, sorted.
 std::vector<std::string_view> KernelNames();
 
