@@ -3,6 +3,7 @@
 #pragma once
 
 #include "../cpu/activation.h"
+#include "compressc/runtime/row_score.h"
 #include "compressc/runtime/tensor.h"
 #include <cuda_runtime_api.h>
 
@@ -54,6 +55,10 @@ void AddBias(cudaStream_t stream, const float *bias, const float *residual, int6
 /// Half-split pairs; angle = position * frequency.
 void RotaryEmbedding(cudaStream_t stream, const float *x, int64_t rows, int64_t width, int64_t dim,
                      const float *frequencies, float factor, const int32_t *positions, float *out);
+/// Of the rows `rows` of logits [_, width]: what they are normalised by (null: not wanted), and the logits in
+/// `columns` [count, perRow].
+void ScoreRows(cudaStream_t stream, const float *logits, int64_t width, const int32_t *rows, int64_t count,
+               const int32_t *columns, int64_t perRow, RowScore *scores, float *out);
 
 // attention.cu
 /// Rows of k and v [rows, width] go to the slots of a cache of `type`.

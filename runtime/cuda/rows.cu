@@ -121,7 +121,62 @@ void gatedOf(cudaStream_t stream, Activation kind, const In *gate, const In *up,
   }
 }
 
+constexpr int scoreThreads = 512;
+
+/// A block for each row, read once: every thread keeps the greatest of its logits and the sum relative to it.
+__global__ void __launch_bounds__(scoreThreads) ScoreRowsKernel(const float *logits, int64_t width, const int32_t *rows,
+                                                                const int32_t *columns, int64_t perRow, RowScore *scores,
+                                                                float *out) {
+  const float *row = logits + rows[blockIdx.x] * width;
+  for (int64_t i = threadIdx.x; i < perRow; i += scoreThreads)
+    out[blockIdx.x * perRow + i] = row[columns[blockIdx.x * perRow + i]];
+  if (!scores)
+    return;
+  float greatest = -INFINITY, sum = 0;
+  auto take = [&](float v) {
+    if (v > greatest) {
+      sum = sum * expf(greatest - v) + 1;
+      greatest = v;
+    } else {
+      sum += v == -INFINITY ? 0.0f : expf(v - greatest); // NaN stays NaN
+    }
+  };
+  if (width % 4 == 0) {
+    const float4 *fours = reinterpret_cast<const float4 *>(row);
+    for (int64_t i = threadIdx.x; i < width / 4; i += scoreThreads) {
+      float4 v = fours[i];
+      take(v.x), take(v.y), take(v.z), take(v.w);
+    }
+  } else {
+    for (int64_t i = threadIdx.x; i < width; i += scoreThreads)
+      take(row[i]);
+  }
+  __shared__ float tops[scoreThreads];
+  __shared__ double sums[scoreThreads];
+  tops[threadIdx.x] = greatest;
+  sums[threadIdx.x] = sum;
+  for (int half = scoreThreads / 2; half; half /= 2) {
+    __syncthreads();
+    if (threadIdx.x < half) {
+      float a = tops[threadIdx.x], b = tops[threadIdx.x + half], top = fmaxf(a, b);
+      double &mine = sums[threadIdx.x];
+      double other = sums[threadIdx.x + half];
+      // A part without any finite logit adds its sum: 0, or NaN.
+      mine = (a == -INFINITY ? mine : mine * exp(double(a - top))) + (b == -INFINITY ? other : other * exp(double(b - top)));
+      tops[threadIdx.x] = top;
+    }
+  }
+  if (threadIdx.x == 0)
+    scores[blockIdx.x] = {tops[0], sums[0]};
+}
+
 } // namespace
+
+void ScoreRows(cudaStream_t stream, const float *logits, int64_t width, const int32_t *rows, int64_t count,
+               const int32_t *columns, int64_t perRow, RowScore *scores, float *out) {
+  if (count > 0)
+    ScoreRowsKernel<<<unsigned(count), scoreThreads, 0, stream>>>(logits, width, rows, columns, perRow, scores, out);
+}
 
 void SelectRows(cudaStream_t stream, const float *x, int64_t width, const int32_t *rows, int64_t count, float *out) {
   forEach(stream, count * width, [=] __device__(int64_t i) { out[i] = x[rows[i / width] * width + i % width]; });
