@@ -127,8 +127,10 @@ void CudaDevice::rotaryEmbedding(const float *x, int64_t count, int64_t width, c
     memory = static_cast<float *>(*allocated);
     note(check(cudaMemcpyAsync(memory, host.data(), host.size() * 4, cudaMemcpyHostToDevice, stream), "frequencies"));
   }
-  RotaryEmbedding(stream, x, count, width, rotation.dim, memory, rotation.factor,
-                  rotation.selected ? selectedPositions : positions, out);
+  RotaryEmbedding(stream, x, count, width,
+                  {rotation.dim, memory, rotation.factor, rotation.selected ? selectedPositions : positions, rotation.norm,
+                   rotation.epsilon},
+                  out);
 }
 
 void CudaDevice::attention(const AttentionOperands &operands) {

@@ -14,6 +14,19 @@ __device__ __forceinline__ void put(__nv_bfloat16 *out, int64_t i, float v) { ou
 __device__ __forceinline__ float get(const float *x, int64_t i) { return x[i]; }
 __device__ __forceinline__ float get(const __nv_bfloat16 *x, int64_t i) { return __bfloat162float(x[i]); }
 
+/// Four neighbours at a time; `i` is a multiple of 4 and so is the array's alignment.
+__device__ __forceinline__ void put4(float *out, int64_t i, float4 v) { *reinterpret_cast<float4 *>(out + i) = v; }
+__device__ __forceinline__ void put4(__nv_bfloat16 *out, int64_t i, float4 v) {
+  __nv_bfloat162 pairs[2] = {__floats2bfloat162_rn(v.x, v.y), __floats2bfloat162_rn(v.z, v.w)};
+  *reinterpret_cast<uint2 *>(out + i) = *reinterpret_cast<uint2 *>(pairs);
+}
+__device__ __forceinline__ float4 get4(const float *x, int64_t i) { return *reinterpret_cast<const float4 *>(x + i); }
+__device__ __forceinline__ float4 get4(const __nv_bfloat16 *x, int64_t i) {
+  uint2 raw = *reinterpret_cast<const uint2 *>(x + i);
+  return {__uint_as_float(raw.x << 16), __uint_as_float(raw.x & 0xffff0000u), __uint_as_float(raw.y << 16),
+          __uint_as_float(raw.y & 0xffff0000u)};
+}
+
 template <typename F> __global__ void __launch_bounds__(threads) ForEachKernel(int64_t count, F f) {
   int64_t i = int64_t(blockIdx.x) * threads + threadIdx.x;
   if (i < count)
@@ -118,6 +131,38 @@ void gatedOf(cudaStream_t stream, Activation kind, const In *gate, const In *up,
   case Activation::Gelu: return gated<Activation::Gelu>(stream, gate, up, gateBias, upBias, rows, width, out);
   case Activation::GeluTanh: return gated<Activation::GeluTanh>(stream, gate, up, gateBias, upBias, rows, width, out);
   case Activation::Relu: return gated<Activation::Relu>(stream, gate, up, gateBias, upBias, rows, width, out);
+  }
+}
+
+/// A block for each row: the angles once, then a warp for each head.
+__global__ void __launch_bounds__(threads) RotaryKernel(const float *x, int64_t width, Rotary rotary, float *out) {
+  extern __shared__ float angles[]; // cosines, then sines
+  int half = int(rotary.dim / 2), lane = threadIdx.x % 32, heads = int(width / rotary.dim);
+  float position = float(rotary.positions[blockIdx.x]);
+  for (int i = threadIdx.x; i < half; i += threads) {
+    float sine, cosine;
+    sincosf(position * rotary.frequencies[i], &sine, &cosine);
+    angles[i] = cosine * rotary.factor;
+    angles[half + i] = sine * rotary.factor;
+  }
+  __syncthreads();
+  for (int head = threadIdx.x / 32; head < heads; head += threads / 32) {
+    const float *from = x + blockIdx.x * width + head * rotary.dim;
+    float *to = out + blockIdx.x * width + head * rotary.dim;
+    float scale = 1;
+    if (rotary.norm) {
+      float sum = 0;
+      for (int i = lane; i < rotary.dim; i += 32)
+        sum = fmaf(from[i], from[i], sum);
+      scale = 1.0f / sqrtf(blockSum<32>(sum, nullptr) / float(rotary.dim) + rotary.epsilon);
+    }
+    for (int i = lane; i < half; i += 32) {
+      float a = from[i] * scale, b = from[half + i] * scale;
+      if (rotary.norm)
+        a *= rotary.norm[i], b *= rotary.norm[half + i];
+      to[i] = a * angles[i] - b * angles[half + i];
+      to[half + i] = b * angles[i] + a * angles[half + i];
+    }
   }
 }
 
@@ -226,18 +271,9 @@ void AddBias(cudaStream_t stream, const float *bias, const float *residual, int6
           [=] __device__(int64_t i) { out[i] = bias[i % width] + (residual ? residual[i] : 0.0f); });
 }
 
-void RotaryEmbedding(cudaStream_t stream, const float *x, int64_t rows, int64_t width, int64_t dim,
-                     const float *frequencies, float factor, const int32_t *positions, float *out) {
-  int64_t half = dim / 2, pairs = width / 2;
-  forEach(stream, rows * pairs, [=] __device__(int64_t i) {
-    int64_t row = i / pairs, pair = i % pairs, at = row * width + pair / half * dim + pair % half;
-    float sine, cosine;
-    sincosf(float(positions[row]) * frequencies[pair % half], &sine, &cosine);
-    sine *= factor, cosine *= factor;
-    float a = x[at], b = x[at + half];
-    out[at] = a * cosine - b * sine;
-    out[at + half] = b * cosine + a * sine;
-  });
+void RotaryEmbedding(cudaStream_t stream, const float *x, int64_t rows, int64_t width, const Rotary &rotary, float *out) {
+  if (rows > 0)
+    RotaryKernel<<<unsigned(rows), threads, size_t(rotary.dim) * sizeof(float), stream>>>(x, width, rotary, out);
 }
 
 } // namespace compressc::cuda

@@ -217,6 +217,9 @@ TEST_F(CudaTest, RotaryEmbedding) {
     expectNear(run("rotary_embedding", {floatTensor(x, {30, dim * 3})}, {{30, dim * 3}}, attributes, &batch), 1e-4);
     attributes.set("selected", int64_t(1));
     expectNear(run("rotary_embedding", {floatTensor(x, {3, dim * 3})}, {{3, dim * 3}}, attributes, &batch), 1e-4);
+    attributes.set("epsilon", 1e-5);
+    Weight norm = vectorWeight(DType::BF16, dim, 2);
+    expectNear(run("rotary_embedding", {floatTensor(x, {3, dim * 3}), norm.tensor}, {{3, dim * 3}}, attributes, &batch), 1e-4);
   }
 }
 
