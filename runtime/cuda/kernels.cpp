@@ -38,7 +38,7 @@ void CudaDevice::add(const float *a, const float *b, int64_t count, float *out) 
 void CudaDevice::mul(const float *a, const float *b, int64_t count, float *out) { Mul(stream, a, b, count, out); }
 
 void CudaDevice::gatedActivation(Activation kind, const float *gate, const float *up, int64_t count, float *out) {
-  GatedActivation(stream, kind, gate, up, DType::F32, nullptr, nullptr, 1, count, out);
+  GatedActivation(stream, kind, gate, up, DType::F32, nullptr, nullptr, 1, count, out, DType::F32);
 }
 
 /// out = x w^T by cuBLASLt, the weight in the products' type first.
@@ -64,14 +64,15 @@ void CudaDevice::product(const LinearOperands &operands, const GemmProduct &prod
       return;
     expandedProduct(*product.gate, count, x, type, gated, type, false);
     expandedProduct(*product.w, count, x, type, rest, type, false);
-    GatedActivation(stream, product.activation, gated, rest, type, product.gateBias, product.epilogue.bias, count, width, product.out);
+    GatedActivation(stream, product.activation, gated, rest, type, product.gateBias, product.epilogue.bias, count, width,
+                    product.out, product.outType);
     return;
   }
   const float *bias = product.epilogue.bias, *residual = product.epilogue.residual;
   if (bias)
     AddBias(stream, bias, residual, count, width, product.out);
   else if (residual && residual != product.out)
-    Convert(stream, residual, count * width, product.out, DType::F32);
+    Convert(stream, residual, DType::F32, count * width, product.out, DType::F32);
   expandedProduct(*product.w, count, x, type, product.out, DType::F32, bias || residual);
 }
 
@@ -81,15 +82,15 @@ void CudaDevice::linear(const LinearOperands &operands, const GemmProduct *produ
   int64_t m = operands.rows, depth = operands.depth;
   bool few = m <= fewRows || !operands.answers.empty();
   DType type = operands.inBf16 && !few ? DType::BF16 : DType::F32;
-  const void *x = operands.x;
-  if (operands.norm || type == DType::BF16) {
+  const void *x = operands.x.data;
+  if (operands.norm || operands.x.type != type) {
     void *prepared = grow(rows, m * depth * int64_t(DTypeSize(type)));
     if (!prepared)
       return;
     if (operands.norm)
-      RmsNorm(stream, operands.x, m, depth, operands.norm, depth, operands.epsilon, prepared, type);
+      RmsNorm(stream, operands.x.floats(), m, depth, operands.norm, depth, operands.epsilon, prepared, type);
     else
-      Convert(stream, operands.x, m * depth, prepared, type);
+      Convert(stream, operands.x.data, operands.x.type, m * depth, prepared, type);
     x = prepared;
   }
   for (const GemmProduct *product = products; product != products + count; ++product) {
@@ -110,7 +111,8 @@ void CudaDevice::linear(const LinearOperands &operands, const GemmProduct *produ
         return;
       multiply(*product->gate, product->gateBias, nullptr, static_cast<float *>(gated));
       multiply(*product->w, product->epilogue.bias, nullptr, static_cast<float *>(rest));
-      GatedActivation(stream, product->activation, gated, rest, DType::F32, nullptr, nullptr, m, product->columns, product->out);
+      GatedActivation(stream, product->activation, gated, rest, DType::F32, nullptr, nullptr, m, product->columns, product->out,
+                      product->outType);
     } else {
       multiply(*product->w, product->epilogue.bias, product->epilogue.residual, product->out);
     }
@@ -141,7 +143,8 @@ void CudaDevice::attention(const AttentionOperands &operands) {
              slots, operands.cache.keys, operands.cache.values, type);
   Attention attention;
   attention.query = operands.query;
-  attention.out = operands.out;
+  attention.out = operands.out.data;
+  attention.outType = operands.out.type;
   attention.keys = operands.cache.keys;
   attention.values = operands.cache.values;
   attention.type = type;

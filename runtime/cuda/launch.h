@@ -44,12 +44,12 @@ void RmsNorm(cudaStream_t stream, const float *x, int64_t rows, int64_t width, c
              float epsilon, void *out, DType type);
 void LayerNorm(cudaStream_t stream, const float *x, int64_t rows, int64_t width, const float *weight,
                const float *bias, float epsilon, float *out);
-void Convert(cudaStream_t stream, const float *x, int64_t count, void *out, DType type);
+void Convert(cudaStream_t stream, const void *x, DType from, int64_t count, void *out, DType to);
 void Add(cudaStream_t stream, const float *a, const float *b, int64_t count, float *out);
 void Mul(cudaStream_t stream, const float *a, const float *b, int64_t count, float *out);
 /// gate and up are of `type`; their biases may be null. out = activation(gate + gateBias) * (up + upBias).
 void GatedActivation(cudaStream_t stream, Activation kind, const void *gate, const void *up, DType type,
-                     const float *gateBias, const float *upBias, int64_t rows, int64_t width, float *out);
+                     const float *gateBias, const float *upBias, int64_t rows, int64_t width, void *out, DType outType);
 /// out[m, n] = bias[n] + residual[m, n]; residual may be null or out.
 void AddBias(cudaStream_t stream, const float *bias, const float *residual, int64_t rows, int64_t width, float *out);
 /// Half-split pairs; angle = position * frequency. With `norm` [dim] each head is normalised first (rms_norm).
@@ -80,7 +80,8 @@ struct QueryTile {
 constexpr int queryTileRows = 64;
 struct Attention {
   const float *query; // [rows, heads * dim]
-  float *out;         // likewise
+  void *out;          // likewise, of outType
+  DType outType;
   const void *keys, *values; // [slots, groups * dim]
   DType type;
   int32_t heads, groups, dim, window;

@@ -22,7 +22,7 @@ protected:
   };
 
   Both run(std::string_view kernel, const std::vector<Tensor> &inputs, const std::vector<std::vector<int64_t>> &shapes,
-           const Attributes &attributes = {}, const Batch *batch = nullptr) {
+           const Attributes &attributes = {}, const Batch *batch = nullptr, DType outType = DType::F32) {
     Both both;
     std::vector<Tensor> outputs, deviceInputs, deviceOutputs;
     for (const std::vector<int64_t> &shape : shapes) {
@@ -30,7 +30,8 @@ protected:
       both.gpu.emplace_back(size_t(shape[0] * shape[1]), 0.0f);
     }
     for (size_t i = 0; i < shapes.size(); ++i) {
-      outputs.push_back(floatTensor(both.cpu[i], shapes[i]));
+      outputs.push_back(floatTensor(both.cpu[i], shapes[i])); // bf16 lies in the first half
+      outputs.back().dtype = outType;
       deviceOutputs.push_back(outputs.back());
       deviceOutputs.back().data = device->allocate(outputs.back().bytes(), "an output").value();
     }
@@ -44,7 +45,13 @@ protected:
     ok(machine.run(kernel, deviceInputs, deviceOutputs, attributes, batch, gpuCaches));
     ok(device->finishBatch());
     for (size_t i = 0; i < shapes.size(); ++i) {
-      ok(device->download(both.gpu[i].data(), deviceOutputs[i].data, shapes[i][0] * shapes[i][1] * 4));
+      ok(device->download(both.gpu[i].data(), deviceOutputs[i].data, outputs[i].bytes()));
+      if (outType == DType::BF16)
+        for (std::vector<float> *values : {&both.cpu[i], &both.gpu[i]}) {
+          std::vector<uint16_t> bits(values->size());
+          std::memcpy(bits.data(), values->data(), bits.size() * 2);
+          std::transform(bits.begin(), bits.end(), values->begin(), BFloat16ToFloat);
+        }
     }
     return both;
   }
@@ -157,6 +164,12 @@ TEST_F(CudaTest, LinearFused) {
       gated.set("epilogue", std::string(kind));
       expectNear(run("linear", {xs, norm.tensor, gate.tensor, up.tensor, bias.tensor, bias.tensor}, {{rows, 96}}, gated), 5e-5);
     }
+    Attributes narrow;
+    narrow.set("weights", int64_t(2));
+    narrow.set("epilogue", std::string("silu_mul"));
+    narrow.set("compute", std::string("bf16"));
+    NarrowRows narrowX(x, {rows, depth});
+    expectNear(run("linear", {narrowX.tensor, gate.tensor, up.tensor}, {{rows, 96}}, narrow, nullptr, DType::BF16), 1e-2);
     Attributes add;
     add.set("epilogue", std::string("add"));
     expectNear(run("linear", {xs, up.tensor, bias.tensor, added}, {{rows, 96}}, add), 2e-5);
@@ -271,7 +284,7 @@ TEST_F(CudaTest, Attention) {
           attributes.set("sliding_window", shape.window);
           attributes.set("selected", int64_t(selected));
           expectNear(run("attention", {floatTensor(q, {queries, queryWidth}), floatTensor(k, {rows, width}), floatTensor(v, {rows, width})},
-                         {{queries, queryWidth}}, attributes, &batch),
+                         {{queries, queryWidth}}, attributes, &batch, gpu.dtype),
                      type == "f32" ? 2e-5 : 1.5e-2);
         }
         cpuCaches.clear(), gpuCaches.clear();
