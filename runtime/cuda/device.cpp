@@ -79,18 +79,42 @@ CudaDevice::~CudaDevice() {
 StatusOr<void *> CudaDevice::allocate(int64_t bytes, std::string_view what) {
   void *memory = nullptr;
   cudaError_t error = cudaMalloc(&memory, size_t(std::max<int64_t>(bytes, alignment)));
-  if (error == cudaErrorMemoryAllocation) {
-    size_t free = 0, total = 0;
-    cudaMemGetInfo(&free, &total);
-    return absl::ResourceExhaustedError(
-        absl::StrCat(detail::ForMessage(what), " needs ", bytes >> 20, " MiB of GPU memory, of which ", free >> 20,
-                     " MiB are free; compile with a smaller --max-tokens, or use --device=cpu"));
-  }
+  if (error == cudaErrorMemoryAllocation)
+    return outOfMemory(bytes, what);
   COMPRESSC_RETURN_IF_ERROR(check(error, what));
   owned.push_back(memory);
   allocated += bytes;
   COMPRESSC_RETURN_IF_ERROR(check(cudaMemsetAsync(memory, 0, size_t(bytes), stream), what));
   return memory;
+}
+
+/// What to do about it.
+Status CudaDevice::outOfMemory(int64_t bytes, std::string_view what) const {
+  size_t free = 0, total = 0;
+  cudaMemGetInfo(&free, &total);
+  return absl::ResourceExhaustedError(
+      absl::StrCat(detail::ForMessage(what), " needs ", bytes >> 20, " MiB of GPU memory, of which ", free >> 20,
+                   " MiB are free; compile with a smaller --max-tokens, or use --device=cpu"));
+}
+
+StatusOr<void *> CudaDevice::reserve(int64_t bytes, std::string_view what) {
+  StatusOr<GrowingMemory> memory = GrowingMemory::Reserve(bytes);
+  if (!memory.ok())
+    return WithContext(memory.status(), std::string(what));
+  void *data = memory->data();
+  reserved.emplace(data, *std::move(memory));
+  return data;
+}
+
+Status CudaDevice::commit(void *memory, int64_t bytes, std::string_view what) {
+  GrowingMemory &growing = reserved.at(memory);
+  int64_t more = growing.missing(bytes);
+  Status status = growing.commit(bytes);
+  if (absl::IsResourceExhausted(status))
+    return outOfMemory(more, what);
+  if (status.ok())
+    allocated += more;
+  return status;
 }
 
 void *CudaDevice::grow(Buffer &buffer, int64_t bytes) {
@@ -108,8 +132,12 @@ void *CudaDevice::grow(Buffer &buffer, int64_t bytes) {
   return buffer.data;
 }
 
-StatusOr<Tensor> CudaDevice::upload(const Tensor &weight, std::string_view what) {
+StatusOr<Tensor> CudaDevice::upload(const Tensor &weight, std::string_view what, bool rowsOnly) {
   Tensor copy = weight;
+  if (rowsOnly && weight.dtype != DType::Packed) { // whose rows lie in three places
+    hostTables.insert(weight.data);
+    return copy;
+  }
   if (weight.rank() == 1 && weight.dtype != DType::F32) {
     std::vector<float> values;
     COMPRESSC_RETURN_IF_ERROR(VectorAsFloats(weight, weight.dim(0), what, values).status());

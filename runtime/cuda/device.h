@@ -3,10 +3,12 @@
 #pragma once
 
 #include "compressc/runtime/device.h"
+#include "growing_memory.h"
 #include "launch.h"
 #include "matmul.h"
 #include "staging.h"
 #include <map>
+#include <set>
 #include <vector>
 
 namespace compressc::cuda {
@@ -19,7 +21,9 @@ public:
   std::string name() const override { return properties.name; }
   int64_t peakBytes() const override { return allocated; }
   StatusOr<void *> allocate(int64_t bytes, std::string_view what) override;
-  StatusOr<Tensor> upload(const Tensor &weight, std::string_view what) override;
+  StatusOr<void *> reserve(int64_t bytes, std::string_view what) override;
+  Status commit(void *reserved, int64_t bytes, std::string_view what) override;
+  StatusOr<Tensor> upload(const Tensor &weight, std::string_view what, bool rowsOnly) override;
   Status download(void *to, const void *from, int64_t bytes) override;
   void beginBatch(const Batch &batch) override;
   Status finishBatch() override;
@@ -55,6 +59,7 @@ private:
     int64_t size = 0;
   };
   void *grow(Buffer &buffer, int64_t bytes);
+  Status outOfMemory(int64_t bytes, std::string_view what) const;
   Status check(cudaError_t error, std::string_view what) const;
   void note(const Status &status);
   void product(const LinearOperands &operands, const GemmProduct &product, const void *x, DType type);
@@ -65,6 +70,9 @@ private:
   cudaStream_t stream = nullptr;
   std::unique_ptr<Matmul> matmul;
   std::vector<void *> owned;
+  std::map<void *, GrowingMemory> reserved;
+  std::set<const void *> hostTables; // weights that stayed in the host's memory
+  Upload tableRows;                  // of them, for the newest batch
   int64_t allocated = 0;
   Status failure;
 

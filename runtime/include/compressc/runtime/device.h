@@ -37,8 +37,12 @@ public:
 
   /// Zeroed memory that lives as long as the device. `what` is named when there is too little.
   virtual StatusOr<void *> allocate(int64_t bytes, std::string_view what) = 0;
-  /// A copy of a weight, laid out as the host's. Vectors (rank 1) become fp32.
-  virtual StatusOr<Tensor> upload(const Tensor &weight, std::string_view what) = 0;
+  /// Addresses of memory that commit() provides, from the beginning on; they stay. Likewise for the device's life.
+  virtual StatusOr<void *> reserve(int64_t bytes, std::string_view what) = 0;
+  virtual Status commit(void *reserved, int64_t bytes, std::string_view what) = 0;
+  /// A copy of a weight, laid out as the host's. Vectors (rank 1) become fp32. `rowsOnly`: nothing but
+  /// embedding() reads it; then it may stay in the host's memory, which must outlive the device.
+  virtual StatusOr<Tensor> upload(const Tensor &weight, std::string_view what, bool rowsOnly = false) = 0;
   /// Waits for the work given so far, then copies to the host. Errors of that work are reported here.
   virtual Status download(void *to, const void *from, int64_t bytes) = 0;
 
