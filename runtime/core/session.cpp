@@ -391,23 +391,28 @@ Status Session::run(const EntryPoint &entry, const Batch *batch, absl::Span<cons
   for (Tensor *tensor : prepared->tokens)
     tensor->data = const_cast<int32_t *>(batch->tokens.data());
 
+  Status status;
+  bool replayed = false;
   if (impl->device && batch) {
     COMPRESSC_RETURN_IF_ERROR(impl->commitCache(*batch));
-    impl->device->beginBatch(*batch);
+    replayed = impl->device->beginBatch(*batch, prepared);
   }
-  if (prepared->compiled) {
+  if (replayed) {
+    // finishBatch runs what was recorded.
+  } else if (prepared->compiled) {
     program::Run run{{impl->pool, impl->scratch, batch, impl->device},
                      impl->arena,
                      impl->programWeights.data(),
                      impl->caches.data(),
                      absl::OkStatus()};
     prepared->compiled(run);
-    COMPRESSC_RETURN_IF_ERROR(run.status);
+    status = run.status;
   } else {
-    COMPRESSC_RETURN_IF_ERROR(impl->interpret(*prepared, batch));
+    status = impl->interpret(*prepared, batch);
   }
   if (impl->device && batch)
-    COMPRESSC_RETURN_IF_ERROR(impl->device->finishBatch());
+    status.Update(impl->device->finishBatch());
+  COMPRESSC_RETURN_IF_ERROR(status);
   prepared->hasRun = true;
   return absl::OkStatus();
 }
