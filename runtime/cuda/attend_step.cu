@@ -8,12 +8,21 @@ namespace compressc::cuda {
 namespace {
 
 constexpr int warps = 4, lanesPerKey = 8, keysAtOnce = warps * 32 / lanesPerKey;
+constexpr int keysOfSplit = 64; // at least
 constexpr float nothing = -1e30f; // below every score, with finite differences
 
 /// A running softmax over some keys: greatest score, sum, and the weighted values in this lane's columns.
 template <int columns> struct Running {
   float best = nothing, total = 0, sum[columns] = {};
 };
+
+__device__ __forceinline__ void store(const Attention &a, const QueryTile &tile, int64_t head, int dim, int d, float v) {
+  int64_t at = (int64_t(tile.row) * a.heads + head) * dim + d;
+  if (a.outType == DType::BF16)
+    static_cast<__nv_bfloat16 *>(a.out)[at] = __float2bfloat16(v);
+  else
+    static_cast<float *>(a.out)[at] = v;
+}
 
 template <int dim, int heads> __global__ void __launch_bounds__(warps * 32) AttendStepKernel(Attention a, int splits) {
   constexpr int columns = dim / lanesPerKey; // of this lane
@@ -24,6 +33,10 @@ template <int dim, int heads> __global__ void __launch_bounds__(warps * 32) Atte
   const __nv_bfloat16 *keys = static_cast<const __nv_bfloat16 *>(a.keys) + int64_t(group) * dim + lane * columns;
   const __nv_bfloat16 *values = static_cast<const __nv_bfloat16 *>(a.values) + int64_t(group) * dim + lane * columns;
   int first = a.window > 0 ? max(0, tile.position - a.window + 1) : 0, count = tile.position + 1 - first;
+  // Short contexts are split in fewer parts than there are blocks.
+  splits = max(1, min(splits, count / keysOfSplit));
+  if (split >= splits)
+    return;
   int begin = first + int(int64_t(count) * split / splits), end = first + int(int64_t(count) * (split + 1) / splits);
 
   float q[heads][columns];
@@ -66,36 +79,61 @@ template <int dim, int heads> __global__ void __launch_bounds__(warps * 32) Atte
     }
   }
 
-  // Parts of the block: every key lane has one.
-  __shared__ float bests[heads][keysAtOnce], totals[heads][keysAtOnce], sums[keysAtOnce][dim];
+  // Key lanes of a warp are merged by shuffles, warps in shared memory.
+  __shared__ float bests[warps][heads], totals[warps][heads], sums[warps][heads][dim];
   __shared__ bool last;
-#pragma unroll
-  for (int h = 0; h < heads; ++h)
-    if (lane == 0)
-      bests[h][keyLane] = state[h].best, totals[h][keyLane] = state[h].total;
-  float *parts = a.splits + (int64_t(tileIndex) * a.heads + head0) * splits * (dim + 2);
+  int warp = threadIdx.x / 32;
 #pragma unroll
   for (int h = 0; h < heads; ++h) {
-    __syncthreads();
+    Running<columns> &mine = state[h];
+    float best = mine.best;
+#pragma unroll
+    for (int step = lanesPerKey; step < 32; step *= 2)
+      best = fmaxf(best, __shfl_xor_sync(~0u, best, step));
+    float shrink = __expf(mine.best - best);
+    mine.total *= shrink;
 #pragma unroll
     for (int i = 0; i < columns; ++i)
-      sums[keyLane][lane * columns + i] = state[h].sum[i];
-    __syncthreads();
-    float best = nothing, total = 0;
-    for (int p = 0; p < keysAtOnce; ++p)
-      best = fmaxf(best, bests[h][p]);
-    for (int p = 0; p < keysAtOnce; ++p)
-      total += totals[h][p] * __expf(bests[h][p] - best);
-    float *part = parts + (int64_t(h) * splits + split) * (dim + 2);
-    for (int d = threadIdx.x; d < dim; d += warps * 32) {
-      float sum = 0;
-      for (int p = 0; p < keysAtOnce; ++p)
-        sum += sums[p][d] * __expf(bests[h][p] - best);
-      part[2 + d] = sum;
+      mine.sum[i] *= shrink;
+#pragma unroll
+    for (int step = lanesPerKey; step < 32; step *= 2) {
+      mine.total += __shfl_xor_sync(~0u, mine.total, step);
+#pragma unroll
+      for (int i = 0; i < columns; ++i)
+        mine.sum[i] += __shfl_xor_sync(~0u, mine.sum[i], step);
     }
-    if (threadIdx.x == 0)
+    if (threadIdx.x % 32 < lanesPerKey) {
+      bests[warp][h] = best, totals[warp][h] = mine.total;
+#pragma unroll
+      for (int i = 0; i < columns; ++i)
+        sums[warp][h][lane * columns + i] = mine.sum[i];
+    }
+  }
+  __syncthreads();
+  float *parts = a.splits + (int64_t(tileIndex) * a.heads + head0) * mostSplits * (dim + 2);
+  for (int i = threadIdx.x; i < heads * dim; i += warps * 32) {
+    int h = i / dim, d = i % dim;
+    float best = nothing, total = 0, sum = 0;
+#pragma unroll
+    for (int p = 0; p < warps; ++p)
+      best = fmaxf(best, bests[p][h]);
+#pragma unroll
+    for (int p = 0; p < warps; ++p) {
+      float weight = __expf(bests[p][h] - best);
+      total += totals[p][h] * weight;
+      sum += sums[p][h][d] * weight;
+    }
+    if (splits == 1) {
+      store(a, tile, head0 + h, dim, d, sum / total);
+      continue;
+    }
+    float *part = parts + (int64_t(h) * mostSplits + split) * (dim + 2);
+    part[2 + d] = sum;
+    if (d == 0)
       part[0] = best, part[1] = total;
   }
+  if (splits == 1)
+    return;
   __threadfence();
   __syncthreads();
   if (threadIdx.x == 0) {
@@ -110,20 +148,18 @@ template <int dim, int heads> __global__ void __launch_bounds__(warps * 32) Atte
   __threadfence();
   for (int i = threadIdx.x; i < heads * dim; i += warps * 32) {
     int h = i / dim, d = i % dim;
-    const float *part = parts + int64_t(h) * splits * (dim + 2);
+    const float *part = parts + int64_t(h) * mostSplits * (dim + 2);
     float best = nothing, total = 0, sum = 0;
+#pragma unroll 8
     for (int s = 0; s < splits; ++s)
       best = fmaxf(best, __ldcg(part + s * (dim + 2)));
+#pragma unroll 8
     for (int s = 0; s < splits; ++s) {
       float weight = __expf(__ldcg(part + s * (dim + 2)) - best);
       total += __ldcg(part + s * (dim + 2) + 1) * weight;
       sum += __ldcg(part + s * (dim + 2) + 2 + d) * weight;
     }
-    int64_t at = (int64_t(tile.row) * a.heads + head0 + h) * dim + d;
-    if (a.outType == DType::BF16)
-      static_cast<__nv_bfloat16 *>(a.out)[at] = __float2bfloat16(sum / total);
-    else
-      static_cast<float *>(a.out)[at] = sum / total;
+    store(a, tile, head0 + h, dim, d, sum / total);
   }
 }
 

@@ -118,6 +118,8 @@ void CudaDevice::linear(const LinearOperands &operands, const GemmProduct *produ
   bool few = streamed.empty() && (m <= fewRows || !operands.answers.empty());
   DType type = operands.inBf16 && !few ? DType::BF16 : DType::F32;
   const void *x = operands.x.data;
+  if (!streamed.empty() && operands.norm && NormalisesRows(m, depth))
+    return StreamProducts(stream, {x, int(m), operands.norm, operands.epsilon}, streamed.data(), int(count));
   if (operands.norm || operands.x.type != type) {
     void *prepared = grow(rows, m * depth * int64_t(DTypeSize(type)));
     if (!prepared)
@@ -129,7 +131,7 @@ void CudaDevice::linear(const LinearOperands &operands, const GemmProduct *produ
     x = prepared;
   }
   if (!streamed.empty())
-    return StreamProducts(stream, x, int(m), streamed.data(), int(count));
+    return StreamProducts(stream, {x, int(m), nullptr, 0}, streamed.data(), int(count));
   for (const GemmProduct *product = products; product != products + count; ++product) {
     if (!few) {
       this->product(operands, *product, x, type);

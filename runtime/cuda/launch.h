@@ -39,7 +39,7 @@ void MultiplyFewRows(cudaStream_t stream, const float *x, int64_t rows, const Sm
 
 // stream_products.cu
 /// out[m, n] = x[m, :] . w[n, :] + bias[n] + residual[m, n], or with a gate
-/// activation(x . gate + gateBias) * (x . w + bias), of up to 16 rows x of bf16; out [rows, w.rows].
+/// activation(x . gate + gateBias) * (x . w + bias), of up to 16 rows x; out [rows, w.rows].
 struct StreamedProduct {
   Matrix w, gate;
   Activation activation;
@@ -48,9 +48,18 @@ struct StreamedProduct {
   DType outType;
 };
 constexpr int mostStreamedRows = 16;
+/// x [rows, columns]: bf16, or with a norm [columns] fp32, which is normalised first (rms_norm).
+struct StreamedRows {
+  const void *data;
+  int rows;
+  const float *norm;
+  float epsilon;
+};
+/// Every block normalises x for itself: worth it while there is little of it.
+inline bool NormalisesRows(int64_t rows, int64_t columns) { return rows * columns <= 12288 && columns % 4 == 0; }
 /// 4-bit weights in groups of a multiple of 32, and bf16.
 bool CanStream(const StreamedProduct &product);
-void StreamProducts(cudaStream_t stream, const void *x, int rows, const StreamedProduct *products, int count);
+void StreamProducts(cudaStream_t stream, const StreamedRows &x, const StreamedProduct *products, int count);
 
 // rows.cu
 void SelectRows(cudaStream_t stream, const float *x, int64_t width, const int32_t *rows, int64_t count, float *out);

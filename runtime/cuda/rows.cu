@@ -153,7 +153,7 @@ void convert(cudaStream_t stream, const From *x, int64_t count, To *out) {
     forEach(stream, count, [=] __device__(int64_t i) { put(out, i, get(x, i)); });
 }
 
-/// A block for each row: the angles once, then a warp for each head.
+/// A block for each row and some of its heads: the angles once, then a warp for each head.
 __global__ void __launch_bounds__(threads) RotaryKernel(const float *x, int64_t width, Rotary rotary, float *out) {
   extern __shared__ float angles[]; // cosines, then sines
   int half = int(rotary.dim / 2), lane = threadIdx.x % 32, heads = int(width / rotary.dim);
@@ -165,7 +165,7 @@ __global__ void __launch_bounds__(threads) RotaryKernel(const float *x, int64_t 
     angles[half + i] = sine * rotary.factor;
   }
   __syncthreads();
-  for (int head = threadIdx.x / 32; head < heads; head += threads / 32) {
+  for (int head = int(blockIdx.y) * threads / 32 + threadIdx.x / 32; head < heads; head += int(gridDim.y) * threads / 32) {
     const float *from = x + blockIdx.x * width + head * rotary.dim;
     float *to = out + blockIdx.x * width + head * rotary.dim;
     float scale = 1;
@@ -285,8 +285,10 @@ void AddBias(cudaStream_t stream, const float *bias, const float *residual, int6
 }
 
 void RotaryEmbedding(cudaStream_t stream, const float *x, int64_t rows, int64_t width, const Rotary &rotary, float *out) {
+  // Few rows: a warp has one head only.
+  int64_t heads = width / rotary.dim, parts = rows < 64 ? (heads + threads / 32 - 1) / (threads / 32) : 1;
   if (rows > 0)
-    RotaryKernel<<<unsigned(rows), threads, size_t(rotary.dim) * sizeof(float), stream>>>(x, width, rotary, out);
+    RotaryKernel<<<dim3(unsigned(rows), unsigned(parts)), threads, size_t(rotary.dim) * sizeof(float), stream>>>(x, width, rotary, out);
 }
 
 } // namespace compressc::cuda

@@ -6,6 +6,7 @@
 // uses the first, which keeps enough bytes on their way. Within a chunk the order of the columns is free, as long as
 // weights and x agree: every lane takes neighbouring ones, so that it reads 16 bytes at once.
 #include "activate.cuh"
+#include "fours.cuh"
 #include "load.cuh"
 
 namespace compressc::cuda {
@@ -39,41 +40,70 @@ template <int words> __device__ __forceinline__ void loadOnce(uint32_t (&to)[wor
   }
 }
 
-/// 4-bit codes: a lane has `words` of 8 in each chunk. Half i of a word's bytes pairs the columns i and i + 4, in
-/// weights and in x alike. A chunk lies in one group.
-template <int words_> struct FourBits {
-  static constexpr int words = words_, columns = words * 32, ahead = words == 4 ? 4 : words == 2 ? 6 : 8;
+/// Where a lane finds the two rows of a weight that it has, and how many columns of x go with a chunk.
+///
+/// 4-bit codes: `words` of 8 in each chunk, which lies in one group. Half i of a word's bytes pairs the columns i and
+/// i + 4, in weights and in x alike.
+template <int words_, typename Scale> struct FourBits {
+  static constexpr int words = words_, columns = words * 32, ahead = words == 4 ? 4 : 8;
   static constexpr bool scaled = true;
-  struct Chunk {
-    uint32_t low[words], high[words]; // of the rows lane / 4 and 8 more
-    float lowScale, highScale;
-    uint32_t lowZero, highZero; // pairs of 128 + zero
-  };
-  static __device__ __forceinline__ void load(Chunk &chunk, const Matrix &w, int64_t row, int chunkIndex, int lane) {
-    int64_t at = (int64_t(chunkIndex) * columns + lane % 4 * words * 8) / 2;
-    int64_t other = min(row + 8, w.rows - 1);
+  const uint8_t *low, *high;
+  const Scale *lowScales, *highScales;
+  const uint32_t *lowZeros, *highZeros; // null: 8
+  int lowShift, highShift, chunksPerGroup;
+
+  __device__ __forceinline__ FourBits(const Matrix &w, int64_t row, int lane) {
+    int64_t other = min(row + 8, w.rows - 1), groups = w.columns / w.group;
     row = min(row, w.rows - 1);
-    loadOnce(chunk.low, w.data + row * w.rowBytes + at);
-    loadOnce(chunk.high, w.data + other * w.rowBytes + at);
-    int64_t groups = w.columns / w.group, group = int64_t(chunkIndex) * columns / w.group;
-    chunk.lowScale = PlainAt(w.scales, w.scaleType, row * groups + group);
-    chunk.highScale = PlainAt(w.scales, w.scaleType, other * groups + group);
-    uint32_t low = 8, high = 8;
-    if (w.zeros) {
-      low = w.zeros[row / 8 * groups + group] >> (row % 8 * 4) & 15;
-      high = w.zeros[other / 8 * groups + group] >> (other % 8 * 4) & 15;
-    }
-    chunk.lowZero = 0x43004300u | low | low << 16;
-    chunk.highZero = 0x43004300u | high | high << 16;
+    low = w.data + row * w.rowBytes + lane % 4 * words * 4;
+    high = w.data + other * w.rowBytes + lane % 4 * words * 4;
+    lowScales = static_cast<const Scale *>(w.scales) + row * groups;
+    highScales = static_cast<const Scale *>(w.scales) + other * groups;
+    lowZeros = w.zeros ? w.zeros + row / 8 * groups : nullptr;
+    highZeros = w.zeros ? w.zeros + other / 8 * groups : nullptr;
+    lowShift = int(row % 8 * 4), highShift = int(other % 8 * 4);
+    chunksPerGroup = w.group / columns;
+  }
+
+  /// As loaded: nothing may wait for it before the other chunks are asked for.
+  struct Chunk {
+    uint32_t low[words], high[words], lowZero, highZero;
+    Scale lowScale, highScale;
+  };
+  __device__ __forceinline__ void load(Chunk &chunk, int index) const {
+    loadOnce(chunk.low, low + index * (columns / 2));
+    loadOnce(chunk.high, high + index * (columns / 2));
+    int group = chunksPerGroup == 1 ? index : index / chunksPerGroup;
+    chunk.lowScale = lowScales[group];
+    chunk.highScale = highScales[group];
+    chunk.lowZero = lowZeros ? lowZeros[group] : 0x88888888u;
+    chunk.highZero = lowZeros ? highZeros[group] : 0x88888888u;
+  }
+
+  /// A chunk in use.
+  struct Values {
+    uint32_t low[words], high[words], lowZero, highZero; // zeros: pairs of 128 + zero
+    float lowScale, highScale;
+  };
+  __device__ __forceinline__ Values use(const Chunk &chunk) const {
+    Values values;
+#pragma unroll
+    for (int i = 0; i < words; ++i)
+      values.low[i] = chunk.low[i], values.high[i] = chunk.high[i];
+    uint32_t lowZero = chunk.lowZero >> lowShift & 15, highZero = chunk.highZero >> highShift & 15;
+    values.lowZero = 0x43004300u | lowZero | lowZero << 16;
+    values.highZero = 0x43004300u | highZero | highZero << 16;
+    values.lowScale = asFloat(chunk.lowScale), values.highScale = asFloat(chunk.highScale);
+    return values;
   }
 #if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
   /// Step `step` of words * 2: the codes minus their zeros, which bf16 holds exactly.
-  static __device__ __forceinline__ void fragment(uint32_t (&a)[4], const Chunk &chunk, int step) {
-    uint32_t low = chunk.low[step / 2] >> (step % 2 * 8), high = chunk.high[step / 2] >> (step % 2 * 8);
-    a[0] = subtract((low & 0x000f000fu) | 0x43004300u, chunk.lowZero);
-    a[1] = subtract((high & 0x000f000fu) | 0x43004300u, chunk.highZero);
-    a[2] = subtract((low >> 4 & 0x000f000fu) | 0x43004300u, chunk.lowZero);
-    a[3] = subtract((high >> 4 & 0x000f000fu) | 0x43004300u, chunk.highZero);
+  static __device__ __forceinline__ void fragment(uint32_t (&a)[4], const Values &values, int step) {
+    uint32_t low = values.low[step / 2] >> (step % 2 * 8), high = values.high[step / 2] >> (step % 2 * 8);
+    a[0] = subtract((low & 0x000f000fu) | 0x43004300u, values.lowZero);
+    a[1] = subtract((high & 0x000f000fu) | 0x43004300u, values.highZero);
+    a[2] = subtract((low >> 4 & 0x000f000fu) | 0x43004300u, values.lowZero);
+    a[3] = subtract((high >> 4 & 0x000f000fu) | 0x43004300u, values.highZero);
   }
 #endif
   /// x of the columns of word `step / 2`: natural neighbours, to be paired as the codes are.
@@ -83,20 +113,32 @@ template <int words_> struct FourBits {
     b0 = __byte_perm(low, high, 0x5410);
     b1 = __byte_perm(low, high, 0x7632);
   }
+
+private:
+  static __device__ __forceinline__ float asFloat(float v) { return v; }
+  static __device__ __forceinline__ float asFloat(__half v) { return __half2float(v); }
+  static __device__ __forceinline__ float asFloat(__nv_bfloat16 v) { return __bfloat162float(v); }
 };
 
-/// bf16 weights: a lane has 8 neighbours in each chunk.
+/// bf16 weights: 8 neighbours in each chunk.
 struct Plain {
   static constexpr int columns = 32, ahead = 6;
   static constexpr bool scaled = false;
+  const uint8_t *low, *high;
+
+  __device__ __forceinline__ Plain(const Matrix &w, int64_t row, int lane) {
+    low = w.data + min(row, w.rows - 1) * w.rowBytes + lane % 4 * 16;
+    high = w.data + min(row + 8, w.rows - 1) * w.rowBytes + lane % 4 * 16;
+  }
   struct Chunk {
     uint32_t low[4], high[4];
   };
-  static __device__ __forceinline__ void load(Chunk &chunk, const Matrix &w, int64_t row, int chunkIndex, int lane) {
-    int64_t at = (int64_t(chunkIndex) * columns + lane % 4 * 8) * 2;
-    loadOnce(chunk.low, w.data + min(row, w.rows - 1) * w.rowBytes + at);
-    loadOnce(chunk.high, w.data + min(row + 8, w.rows - 1) * w.rowBytes + at);
+  using Values = Chunk;
+  __device__ __forceinline__ void load(Chunk &chunk, int index) const {
+    loadOnce(chunk.low, low + index * (columns * 2));
+    loadOnce(chunk.high, high + index * (columns * 2));
   }
+  __device__ __forceinline__ const Chunk &use(const Chunk &chunk) const { return chunk; }
   static __device__ __forceinline__ void fragment(uint32_t (&a)[4], const Chunk &chunk, int step) {
     a[0] = chunk.low[step * 2], a[1] = chunk.high[step * 2];
     a[2] = chunk.low[step * 2 + 1], a[3] = chunk.high[step * 2 + 1];
@@ -112,23 +154,24 @@ struct Products {
   int count;
 };
 
-/// The sum over the warp's part of the depth, for 8 * tiles rows of x.
+/// The sum over the warp's part of the depth, for 8 * tiles rows of x, [rows, w.columns].
 template <typename Format, int tiles>
 __device__ __forceinline__ void accumulate(float (&total)[tiles][4], const Matrix &w, int64_t row, const __nv_bfloat16 *x, int rows) {
 #if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
   int lane = threadIdx.x % 32, warp = threadIdx.x / 32, g = lane / 4, t = lane % 4;
   int chunks = int(w.columns / Format::columns);
   int begin = chunks * warp / warps, end = chunks * (warp + 1) / warps;
+  const Format format(w, row + g, lane);
   for (int first = begin; first < end; first += Format::ahead) {
     typename Format::Chunk chunk[Format::ahead];
 #pragma unroll
     for (int u = 0; u < Format::ahead; ++u)
-      if (first + u < end)
-        Format::load(chunk[u], w, row + g, first + u, lane);
+      format.load(chunk[u], min(first + u, end - 1));
 #pragma unroll
     for (int u = 0; u < Format::ahead; ++u) {
       if (first + u >= end)
         break;
+      const auto &values = format.use(chunk[u]);
       float sum[tiles][4];
 #pragma unroll
       for (int n = 0; n < tiles; ++n)
@@ -139,7 +182,7 @@ __device__ __forceinline__ void accumulate(float (&total)[tiles][4], const Matri
       uint32_t xs[tiles][perLane / 2];
 #pragma unroll
       for (int n = 0; n < tiles; ++n) {
-        const __nv_bfloat16 *from = x + int64_t(n * 8 + g) * w.columns + int64_t(first + u) * Format::columns + t * perLane;
+        const __nv_bfloat16 *from = x + int64_t(n * 8 + g) * w.columns + (first + u) * Format::columns + t * perLane;
 #pragma unroll
         for (int i = 0; i < perLane / 2; i += 4) {
           uint4 v = n * 8 + g < rows ? *reinterpret_cast<const uint4 *>(from + i * 2) : uint4{0, 0, 0, 0};
@@ -149,7 +192,7 @@ __device__ __forceinline__ void accumulate(float (&total)[tiles][4], const Matri
 #pragma unroll
       for (int step = 0; step < Format::columns / 16; ++step) {
         uint32_t a[4];
-        Format::fragment(a, chunk[u], step);
+        Format::fragment(a, values, step);
 #pragma unroll
         for (int n = 0; n < tiles; ++n) {
           uint32_t b0, b1;
@@ -162,7 +205,7 @@ __device__ __forceinline__ void accumulate(float (&total)[tiles][4], const Matri
 #pragma unroll
         for (int i = 0; i < 4; ++i)
           if constexpr (Format::scaled)
-            total[n][i] = fmaf(sum[n][i], i < 2 ? chunk[u].lowScale : chunk[u].highScale, total[n][i]);
+            total[n][i] = fmaf(sum[n][i], i < 2 ? values.lowScale : values.highScale, total[n][i]);
           else
             total[n][i] = sum[n][i];
     }
@@ -170,8 +213,44 @@ __device__ __forceinline__ void accumulate(float (&total)[tiles][4], const Matri
 #endif
 }
 
+/// x normalised and rounded, to shared memory.
+__device__ __forceinline__ void normalise(const StreamedRows &x, int depth, __nv_bfloat16 *to) {
+  __shared__ float sums[warps];
+  const float *from = static_cast<const float *>(x.data);
+  for (int m = 0; m < x.rows; ++m, from += depth, to += depth) {
+    float sum = 0;
+    for (int i = threadIdx.x * 4; i < depth; i += warps * 128) {
+      float4 v = Get4(from + i);
+      sum = fmaf(v.x, v.x, fmaf(v.y, v.y, fmaf(v.z, v.z, fmaf(v.w, v.w, sum))));
+    }
+#pragma unroll
+    for (int step = 16; step; step /= 2)
+      sum += __shfl_xor_sync(~0u, sum, step);
+    if (threadIdx.x % 32 == 0)
+      sums[threadIdx.x / 32] = sum;
+    __syncthreads();
+    sum = 0;
+#pragma unroll
+    for (int i = 0; i < warps; ++i)
+      sum += sums[i];
+    float factor = 1.0f / sqrtf(sum / float(depth) + x.epsilon);
+    for (int i = threadIdx.x * 4; i < depth; i += warps * 128) {
+      float4 v = Get4(from + i), w = Get4(x.norm + i);
+      Put4(to + i, {v.x * factor * w.x, v.y * factor * w.y, v.z * factor * w.z, v.w * factor * w.w});
+    }
+    __syncthreads();
+  }
+}
+
 template <typename Format, int tiles, bool gated>
-__global__ void __launch_bounds__(warps * 32) StreamKernel(const __nv_bfloat16 *x, int rows, Products products) {
+__global__ void __launch_bounds__(warps * 32) StreamKernel(StreamedRows source, Products products) {
+  extern __shared__ __align__(16) __nv_bfloat16 normed[];
+  int rows = source.rows;
+  const auto *x = static_cast<const __nv_bfloat16 *>(source.data);
+  if (source.norm) {
+    normalise(source, int(products.each[0].w.columns), normed);
+    x = normed;
+  }
   int which = 0;
   while (which + 1 < products.count && int(blockIdx.x) >= products.firstTile[which + 1])
     ++which;
@@ -225,20 +304,29 @@ __global__ void __launch_bounds__(warps * 32) StreamKernel(const __nv_bfloat16 *
 }
 
 template <typename Format, bool gated>
-void launch(cudaStream_t stream, const __nv_bfloat16 *x, int rows, const Products &products) {
+void launch(cudaStream_t stream, const StreamedRows &x, const Products &products) {
   unsigned blocks = unsigned(products.firstTile[products.count]);
-  if (rows <= 8)
-    StreamKernel<Format, 1, gated><<<blocks, warps * 32, 0, stream>>>(x, rows, products);
+  size_t shared = x.norm ? size_t(x.rows * products.each[0].w.columns) * sizeof(__nv_bfloat16) : 0;
+  if (x.rows <= 8)
+    StreamKernel<Format, 1, gated><<<blocks, warps * 32, shared, stream>>>(x, products);
   else
-    StreamKernel<Format, 2, gated><<<blocks, warps * 32, 0, stream>>>(x, rows, products);
+    StreamKernel<Format, 2, gated><<<blocks, warps * 32, shared, stream>>>(x, products);
 }
 
 template <typename Format>
-void launch(cudaStream_t stream, const __nv_bfloat16 *x, int rows, const Products &products, bool gated) {
+void launch(cudaStream_t stream, const StreamedRows &x, const Products &products, bool gated) {
   if (gated)
-    launch<Format, true>(stream, x, rows, products);
+    launch<Format, true>(stream, x, products);
   else
-    launch<Format, false>(stream, x, rows, products);
+    launch<Format, false>(stream, x, products);
+}
+
+template <int words> void launchPacked(cudaStream_t stream, const StreamedRows &x, const Products &products, bool gated) {
+  switch (products.each[0].w.scaleType) {
+  case DType::F32: return launch<FourBits<words, float>>(stream, x, products, gated);
+  case DType::F16: return launch<FourBits<words, __half>>(stream, x, products, gated);
+  default: return launch<FourBits<words, __nv_bfloat16>>(stream, x, products, gated);
+  }
 }
 
 /// Words of codes that a lane takes from a chunk; 0: another kernel's.
@@ -253,32 +341,31 @@ int wordsOf(const Matrix &w) {
   return 0;
 }
 
+bool sameForm(const Matrix &a, const Matrix &b) {
+  return wordsOf(a) == wordsOf(b) && a.dtype == b.dtype && (a.dtype != DType::Packed || a.scaleType == b.scaleType);
+}
+
 } // namespace
 
 bool CanStream(const StreamedProduct &product) {
-  int words = wordsOf(product.w);
-  if (!product.gate.data || words == 0)
-    return words != 0;
-  return product.gate.dtype == product.w.dtype && wordsOf(product.gate) != 0;
+  return wordsOf(product.w) != 0 && (!product.gate.data || sameForm(product.w, product.gate));
 }
 
-void StreamProducts(cudaStream_t stream, const void *x, int rows, const StreamedProduct *products, int count) {
+void StreamProducts(cudaStream_t stream, const StreamedRows &x, const StreamedProduct *products, int count) {
   for (int begin = 0, end; begin < count; begin = end) {
-    // Neighbours of one form go together; of two groupings, the finer one fits both.
+    // Neighbours of one form go together.
     bool gated = products[begin].gate.data != nullptr;
-    int words = gated ? min(wordsOf(products[begin].w), wordsOf(products[begin].gate)) : wordsOf(products[begin].w);
     Products part{};
-    for (end = begin; end < count && part.count < mostMatrices && (end == begin || (!gated && !products[end].gate.data && wordsOf(products[end].w) == words)); ++end) {
+    for (end = begin; end < count && part.count < mostMatrices && (end == begin || (!gated && !products[end].gate.data && sameForm(products[end].w, products[begin].w))); ++end) {
       part.each[part.count] = products[end];
       part.firstTile[part.count + 1] = part.firstTile[part.count] + int((products[end].w.rows + tileRows - 1) / tileRows);
       ++part.count;
     }
-    const auto *from = static_cast<const __nv_bfloat16 *>(x);
-    switch (words) {
-    case 1: launch<FourBits<1>>(stream, from, rows, part, gated); break;
-    case 2: launch<FourBits<2>>(stream, from, rows, part, gated); break;
-    case 4: launch<FourBits<4>>(stream, from, rows, part, gated); break;
-    default: launch<Plain>(stream, from, rows, part, gated); break;
+    switch (wordsOf(products[begin].w)) {
+    case 1: launchPacked<1>(stream, x, part, gated); break;
+    case 2: launchPacked<2>(stream, x, part, gated); break;
+    case 4: launchPacked<4>(stream, x, part, gated); break;
+    default: launch<Plain>(stream, x, part, gated); break;
     }
   }
 }
