@@ -162,14 +162,15 @@ def LoraMerge : Pass<"lora-merge", "::mlir::ModuleOp"> {
   let summary = "Add a LoRA adapter's updates to the weights";
   let description = [{
     `adapter` is a directory that PEFT saved: adapter_config.json and adapter_model.safetensors. Each update
-    goes to the parameter that the adapter names, in every linear that reads it. With `trained-on=base` (the default) the adapter was trained on
-    the original model: its update is added to the original weight, beneath the scales, clips and roundings
-    that other passes put there, so that AWQ's column scales apply to it too. With `trained-on=current` it was
-    trained on the model as it stands here, and is added on top; a weight that is quantised already is
-    dequantised, merged and quantised again, with a warning. Layers have the original model's numbers either
-    way. An update of no linear's weight, or of another shape, is an error, found before anything is merged. Layers
-    that were dropped lose their updates: how many, a remark says, or a decision if compilation dropped them
-    (`prune-layers` before or after); an adapter that loses all of them is an error.
+    goes to the parameter that the adapter names, in every linear that reads it. With `trained-on=base` (the
+    default) the adapter was trained on the original model: its update is added to the original weight, beneath
+    the scales, clips and roundings that other passes put there, so that AWQ's column scales apply to it too.
+    With `trained-on=current` it was trained on the model as it stands here, and is added on top; a weight that
+    is quantised already is dequantised, merged and quantised again, with a warning. Layers have the original
+    model's numbers either way. An update of no linear's weight, or of another shape, is an error, found before
+    anything is merged. Layers that are gone take their updates along, counted in a remark; those that
+    compilation drops (`prune-layers`, before or after this pass) in a decision: `updates` and `dropped` of the
+    adapter. An adapter of which nothing is left is an error.
 
     ```mlir
     lm.linear %x, %w  =>  lm.linear %x, (compress.lora_merge %w, %a, %b scale 2.0)
