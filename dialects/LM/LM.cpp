@@ -273,6 +273,17 @@ LogicalResult RotaryEmbeddingOp::verify() {
   if (dim < 2 || dim % 2 || columns(getInput()) % dim)
     return emitOpError() << "head_dim " << dim << " must be even and divide the input's "
                          << columns(getInput()) << " columns";
+  if (bool(getNorm()) != bool(getEpsilon()))
+    return emitOpError() << "a norm and an epsilon go together";
+  if (!getNorm())
+    return success();
+  auto weight = weightShape(*this, getNorm(), 1, "the norm");
+  if (failed(weight))
+    return failure();
+  if ((*weight)[0] != dim)
+    return emitOpError() << "the norm has " << (*weight)[0] << " columns, a head " << dim;
+  if (!(getEpsilon()->convertToDouble() >= 0))
+    return emitOpError() << "epsilon must not be negative";
   return success();
 }
 
@@ -405,6 +416,8 @@ void RotaryEmbeddingOp::getKernelAttributes(NamedAttrList &attributes) {
     attributes.set("selected", builder.getI64IntegerAttr(1));
   attributes.set("head_dim", getHeadDimAttr());
   attributes.set("frequencies", builder.getF64ArrayAttr(getRope().frequencies(getHeadDim())));
+  if (FloatAttr epsilon = getEpsilonAttr())
+    attributes.set("epsilon", epsilon);
   if (double factor = getRope().getAttentionFactor().convertToDouble(); factor != 1)
     attributes.set("attention_factor", builder.getF64FloatAttr(factor));
 }

@@ -256,13 +256,20 @@ def LM_RotaryEmbeddingOp : LM_KernelOp<"rotary_embedding", [Pure, AllTypesMatch<
   let summary = "rotary position embedding";
   let description = [{
     Rotates the pairs (i, i + D/2) of each head by the angle of its row's position; x [T, H*D], D =
-    `head_dim`. Half-split pairs, as Hugging Face checkpoints store q and k. `selected`: x has the batch's
-    selected rows only. Su et al., 2021.
+    `head_dim`. Half-split pairs, as Hugging Face checkpoints store q and k. With `norm` [D], each head is
+    normalised first (see rms_norm). `selected`: x has the batch's selected rows only. Su et al., 2021.
   }];
-  let arguments = (ins LM_Rows:$input, LM_BatchType:$batch, I64Attr:$head_dim, LM_RopeAttr:$rope,
-                       UnitAttr:$selected);
+  let arguments = (ins LM_Rows:$input, LM_BatchType:$batch, Optional<LM_Weight>:$norm, I64Attr:$head_dim,
+                       LM_RopeAttr:$rope, OptionalAttr<F64Attr>:$epsilon, UnitAttr:$selected);
   let results = (outs LM_Rows:$result);
-  let assemblyFormat = "$input `,` $batch (`selected` $selected^)? `head_dim` $head_dim $rope attr-dict `:` type($input)";
+  let builders = [OpBuilder<(ins "::mlir::Value":$input, "::mlir::Value":$batch, "int64_t":$headDim, "RopeAttr":$rope), [{
+    build($_builder, $_state, input.getType(), input, batch, ::mlir::Value(), $_builder.getI64IntegerAttr(headDim), rope,
+          ::mlir::FloatAttr(), ::mlir::UnitAttr());
+  }]>];
+  let assemblyFormat = [{
+    $input `,` $batch (`selected` $selected^)? (`norm` $norm^ `epsilon` $epsilon)? `head_dim` $head_dim $rope attr-dict
+    `:` type($input) (`,` type($norm)^)?
+  }];
   let hasVerifier = 1;
 }
 

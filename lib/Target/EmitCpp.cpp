@@ -273,6 +273,8 @@ private:
         << ", .frequencies = " << frequencies[constants.list("frequencies")];
     if (double factor = constants.real("attention_factor", 1); factor != 1)
       out << ", .factor = " << number(factor);
+    if (inputs.size() > 1)
+      out << ", .norm = " << operand(inputs[1]) << ", .epsilon = " << number(constants.real("epsilon", 0));
     out << "});\n";
   }
 

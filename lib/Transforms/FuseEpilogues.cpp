@@ -1,4 +1,5 @@
-// Do norms, residual sums and gated activations inside the linears next to them.
+// Do norms, residual sums and gated activations inside the linears next to them, and norms of heads inside the
+// rotary embedding.
 #include "compressc/Transforms/Passes.h"
 #include "dialects/LM/LM.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -124,10 +125,29 @@ struct FuseGate : OpRewritePattern<lm::GatedActivationOp> {
   }
 };
 
+/// rms_norm of each head -> rotary embedding.
+struct FuseHeadNorm : OpRewritePattern<lm::RotaryEmbeddingOp> {
+  using OpRewritePattern::OpRewritePattern;
+
+  LogicalResult matchAndRewrite(lm::RotaryEmbeddingOp op, PatternRewriter &rewriter) const override {
+    auto norm = op.getInput().getDefiningOp<lm::RMSNormOp>();
+    if (!norm || op.getNorm() || !norm->hasOneUse() || norm->getBlock() != op->getBlock() ||
+        cast<RankedTensorType>(norm.getWeight().getType()).getDimSize(0) != int64_t(op.getHeadDim()))
+      return failure();
+    rewriter.modifyOpInPlace(op, [&] {
+      op.getInputMutable().assign(norm.getInput());
+      op.getNormMutable().assign(norm.getWeight());
+      op.setEpsilonAttr(norm.getEpsilonAttr());
+    });
+    rewriter.eraseOp(norm);
+    return success();
+  }
+};
+
 struct FuseEpilogues : impl::FuseEpiloguesBase<FuseEpilogues> {
   void runOnOperation() override {
     RewritePatternSet patterns(&getContext());
-    patterns.add<FuseNorm, FuseResidual, FuseGate>(&getContext());
+    patterns.add<FuseNorm, FuseResidual, FuseGate, FuseHeadNorm>(&getContext());
     GreedyRewriteConfig config;
     config.setMaxIterations(GreedyRewriteConfig::kNoLimit);
     if (failed(applyPatternsGreedily(getOperation(), std::move(patterns), config)))

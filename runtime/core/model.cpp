@@ -1,9 +1,11 @@
 #include "compressc/runtime/model.h"
 #include "json_reader.h"
+#include "log_sum_exp.h"
 #include "model_info.h"
 #include "schedule_check.h"
 #include "weight_resolver.h"
 #include <algorithm>
+#include <cmath>
 
 // Defined by an emitted program that is linked in.
 extern "C" __attribute__((weak)) const compressc::program::Program compressc_program;
@@ -77,6 +79,7 @@ StatusOr<std::unique_ptr<Model>> Model::Open(std::string_view payload, const std
   COMPRESSC_ASSIGN_OR_RETURN(Payload parsed, parsePayload(payload));
   COMPRESSC_RETURN_IF_ERROR(checkForward(parsed));
   std::unique_ptr<Model> model(new Model);
+  model->pool = &pool;
   model->modelInfo = std::move(parsed.info);
   if (parsed.files.empty()) {
     std::string files = directory + "/model";
@@ -129,34 +132,101 @@ StatusOr<Tensor> Model::forward(const Batch &batch) {
   COMPRESSC_ASSIGN_OR_RETURN(Tensor logits, runner->output(*entry, 0));
   if (!accelerator)
     return logits;
-  if (logits.elements() > hostLogitsCount) {
-    hostLogitsCount = logits.elements();
-    hostLogits = std::make_unique_for_overwrite<float[]>(size_t(hostLogitsCount));
-  }
-  // Of a batch with answers, the other columns are not computed.
-  int64_t pitch = modelInfo.vocabularySize * int64_t(sizeof(float));
-  const float *from = logits.as<float>();
-  if (batch.answers.empty())
-    COMPRESSC_RETURN_IF_ERROR(accelerator->download(hostLogits.get(), from, pitch, pitch, logits.dim(0)));
-  for (int32_t answer : batch.answers)
-    COMPRESSC_RETURN_IF_ERROR(accelerator->download(hostLogits.get() + answer, from + answer, sizeof(float), pitch, logits.dim(0)));
-  logits.data = hostLogits.get();
+  hostLogits.resize(std::max(hostLogits.size(), size_t(logits.elements())));
+  COMPRESSC_RETURN_IF_ERROR(accelerator->download(hostLogits.data(), logits.data, logits.bytes()));
+  logits.data = hostLogits.data();
   return logits;
 }
 
-Status Model::score(const std::vector<Request> &requests, const LogitsCallback &onLogits,
-                    const std::function<void(const PlannedBatch &)> &onBatch,
-                    const std::vector<int32_t> &answers) {
+/// A batch whose logits are computed, or on a device being computed.
+struct Model::Pending {
+  const PlannedBatch *planned = nullptr;
+  std::vector<RowScore> rows;   // one for each use
+  std::vector<float> logits;    // [uses, targets]
+  int ticket = -1;              // of the device, whose these are then
+};
+
+Status Model::start(const PlannedBatch &planned, const Targets &targets, Pending &pending) {
+  pending.planned = &planned;
+  size_t uses = planned.uses.size(), count = size_t(targets.count);
+  std::vector<int32_t> rows, columns;
+  for (const RowUse &use : planned.uses) {
+    absl::Span<const int32_t> wanted = targets.tokens(use.request, use.position);
+    rows.push_back(use.selectedIndex);
+    columns.insert(columns.end(), wanted.begin(), wanted.end());
+  }
+  Batch batch = planned.batch;
+  if (targets.alone && uses > 0)
+    batch.answers.assign(columns.begin(), columns.begin() + int64_t(count));
+  const EntryPoint *entry = runner->schedule().find(forwardName);
+  COMPRESSC_RETURN_IF_ERROR(runner->run(*entry, &batch));
+  COMPRESSC_ASSIGN_OR_RETURN(Tensor logits, runner->output(*entry, 0));
+  int64_t vocabulary = modelInfo.vocabularySize;
+  if (accelerator) {
+    COMPRESSC_ASSIGN_OR_RETURN(pending.ticket, accelerator->scoreRows(logits.as<float>(), vocabulary, rows, columns, !targets.alone));
+    return absl::OkStatus();
+  }
+  pending.rows.resize(uses);
+  pending.logits.resize(uses * count);
+  pool->parallelFor(int64_t(uses), [&](int64_t i, int) {
+    const float *row = logits.as<float>() + rows[size_t(i)] * vocabulary;
+    for (size_t j = 0; j < count; ++j)
+      pending.logits[size_t(i) * count + j] = row[columns[size_t(i) * count + j]];
+    if (!targets.alone)
+      pending.rows[size_t(i)] = ScoreRow(row, vocabulary);
+  });
+  return absl::OkStatus();
+}
+
+Status Model::finish(const Pending &pending, const Targets &targets, const ScoreCallback &onScore) {
+  const RowScore *rows = pending.rows.data();
+  const float *logits = pending.logits.data();
+  if (accelerator) {
+    COMPRESSC_ASSIGN_OR_RETURN(DeviceScores scores, accelerator->awaitScores(pending.ticket));
+    rows = scores.rows, logits = scores.logits;
+  }
+  std::vector<double> results(size_t(targets.count));
+  for (const RowUse &use : pending.planned->uses) {
+    RowScore row = targets.alone ? ScoreRow(logits, targets.count) : *rows;
+    double norm = row.logSumExp();
+    if (!std::isfinite(norm))
+      return Invalid("the model's logits for prompt ", use.request, ", position ", use.position, " are not finite");
+    for (size_t j = 0; j < results.size(); ++j)
+      results[j] = double(logits[j]) - norm;
+    COMPRESSC_RETURN_IF_ERROR(onScore(use.request, use.position, results));
+    ++rows, logits += targets.count;
+  }
+  return absl::OkStatus();
+}
+
+Status Model::score(const std::vector<Request> &requests, const Targets &targets, const ScoreCallback &onScore,
+                    const std::function<void(const PlannedBatch &)> &onBatch) {
   COMPRESSC_ASSIGN_OR_RETURN(Plan plan, PlanBatches(requests, limits()));
-  for (PlannedBatch &planned : plan.batches) {
-    planned.batch.answers = answers;
+  Pending before;
+  auto finishBefore = [&]() -> Status {
+    if (!before.planned)
+      return absl::OkStatus();
+    COMPRESSC_RETURN_IF_ERROR(finish(before, targets, onScore));
+    if (onBatch)
+      onBatch(*before.planned);
+    return absl::OkStatus();
+  };
+  for (const PlannedBatch &planned : plan.batches) {
+    Pending now;
+    COMPRESSC_RETURN_IF_ERROR(start(planned, targets, now));
+    COMPRESSC_RETURN_IF_ERROR(finishBefore());
+    before = std::move(now);
+  }
+  return finishBefore();
+}
+
+Status Model::lastLogits(const std::vector<int32_t> &tokens, float *out) {
+  Request request{tokens, {int32_t(tokens.size()) - 1}};
+  COMPRESSC_ASSIGN_OR_RETURN(Plan plan, PlanBatches({request}, limits()));
+  for (const PlannedBatch &planned : plan.batches) {
     COMPRESSC_ASSIGN_OR_RETURN(Tensor logits, forward(planned.batch));
     for (const RowUse &use : planned.uses)
-      COMPRESSC_RETURN_IF_ERROR(
-          onLogits(use.request, use.position,
-                   logits.as<float>() + use.selectedIndex * modelInfo.vocabularySize));
-    if (onBatch)
-      onBatch(planned);
+      std::copy_n(logits.as<float>() + use.selectedIndex * modelInfo.vocabularySize, modelInfo.vocabularySize, out);
   }
   return absl::OkStatus();
 }

@@ -51,6 +51,8 @@ struct Rotation {
   const float *frequencies; // [dim / 2]
   float factor = 1;         // of sine and cosine
   bool selected = false;    // x has the batch's selected rows only
+  const float *norm = nullptr; // [dim]: each head is normalised first
+  float epsilon = 0;
 };
 /// `out` may be x.
 void RotaryEmbedding(KernelContext &context, const float *x, int64_t rows, int64_t width,

@@ -135,7 +135,8 @@ void linear(Run &run, Value x, std::initializer_list<Weight> weights, std::initi
 void rotaryEmbedding(Run &run, Value x, Value out, const RotaryOptions &options) {
   if (!idle(run, out))
     RotaryEmbedding(run.context, run.at(x), run.rows(x), x.columns,
-                    {options.headDim, options.frequencies, float(options.factor), x.rows == Rows::Selected},
+                    {options.headDim, options.frequencies, float(options.factor), x.rows == Rows::Selected,
+                     options.norm == none ? nullptr : run.weights[options.norm].vector, float(options.epsilon)},
                     run.at(out));
 }
 

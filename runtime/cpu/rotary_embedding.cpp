@@ -20,15 +20,21 @@ void RotaryEmbedding(KernelContext &context, const float *x, int64_t rows, int64
     for (int64_t row = begin; row < end; ++row) {
       COMPRESSC_ISA_CALL(rotaryAngles, float(positions[row]), rotation.frequencies, half, rotation.factor,
                          angles, angles + half);
-      for (int64_t at = row * width; at < (row + 1) * width; at += dim)
-        COMPRESSC_ISA_CALL(rotateHead, x + at, angles, angles + half, half, out + at);
+      for (int64_t at = row * width; at < (row + 1) * width; at += dim) {
+        const float *head = x + at;
+        if (rotation.norm) {
+          COMPRESSC_ISA_CALL(rmsNorm, head, rotation.norm, dim, rotation.epsilon, out + at);
+          head = out + at;
+        }
+        COMPRESSC_ISA_CALL(rotateHead, head, angles, angles + half, half, out + at);
+      }
     }
   });
 }
 
 Status RotaryEmbeddingKernel(KernelContext &context, const KernelCall &call) {
   Operands operands("rotary_embedding", call);
-  COMPRESSC_RETURN_IF_ERROR(operands.counts(1, 1, 1));
+  COMPRESSC_RETURN_IF_ERROR(operands.counts(1, 2, 1));
   COMPRESSC_ASSIGN_OR_RETURN(int64_t dim, call.attributes.getInt("head_dim"));
   COMPRESSC_ASSIGN_OR_RETURN(std::vector<double> wide, call.attributes.getFloats("frequencies"));
   float factor = float(call.attributes.getFloatOr("attention_factor", 1.0));
@@ -47,8 +53,14 @@ Status RotaryEmbeddingKernel(KernelContext &context, const KernelCall &call) {
     if (!std::isfinite(frequency))
       return operands.error("a frequency is not finite");
   bool selected = call.attributes.getIntOr("selected", 0) != 0;
+  Rotation rotation{dim, frequencies.data(), factor, selected};
+  std::vector<float> storage;
+  if (call.inputs.size() > 1) {
+    COMPRESSC_ASSIGN_OR_RETURN(rotation.epsilon, operands.epsilon());
+    COMPRESSC_ASSIGN_OR_RETURN(rotation.norm, VectorAsFloats(call.inputs[1], dim, "rotary_embedding: the norm's weight", storage));
+  }
   COMPRESSC_RETURN_IF_ERROR((selected ? operands.selectedBatch(context, rows) : operands.batch(context, rows)).status());
-  RotaryEmbedding(context, x, rows, width, {dim, frequencies.data(), factor, selected}, out);
+  RotaryEmbedding(context, x, rows, width, rotation, out);
   return absl::OkStatus();
 }
 

@@ -66,9 +66,11 @@ CudaDevice::~CudaDevice() {
     cudaStreamSynchronize(stream);
   for (void *memory : owned)
     cudaFree(memory);
-  for (Buffer *buffer : {&tokens, &positions, &selectedPositions, &selected, &slots, &keySlots, &tiles, &selectedTiles,
-                         &answers, &rows, &expanded, &gate, &up})
+  for (Buffer *buffer : {&rows, &expanded, &gate, &up})
     cudaFree(buffer->data);
+  for (Scores &each : scores)
+    if (each.done)
+      cudaEventDestroy(each.done);
   matmul.reset();
   if (stream)
     cudaStreamDestroy(stream);
@@ -136,25 +138,10 @@ StatusOr<Tensor> CudaDevice::upload(const Tensor &weight, std::string_view what)
   return copy;
 }
 
-Status CudaDevice::download(void *to, const void *from, int64_t bytes, int64_t pitch, int64_t height) {
-  if (height == 0)
-    return absl::OkStatus();
-  cudaError_t error = bytes == pitch
-                          ? cudaMemcpyAsync(to, from, size_t(bytes * height), cudaMemcpyDeviceToHost, stream)
-                          : cudaMemcpy2DAsync(to, size_t(pitch), from, size_t(pitch), size_t(bytes), size_t(height),
-                                              cudaMemcpyDeviceToHost, stream);
-  COMPRESSC_RETURN_IF_ERROR(check(error, "results cannot be read"));
+Status CudaDevice::download(void *to, const void *from, int64_t bytes) {
+  if (bytes > 0)
+    COMPRESSC_RETURN_IF_ERROR(check(cudaMemcpyAsync(to, from, size_t(bytes), cudaMemcpyDeviceToHost, stream), "results cannot be read"));
   return check(cudaStreamSynchronize(stream), "the GPU failed");
-}
-
-/// Small arrays of the batch; copied from pageable memory, so the source may go when this returns.
-template <typename T> const T *CudaDevice::send(Buffer &buffer, const std::vector<T> &values) {
-  if (values.empty())
-    return nullptr;
-  void *memory = grow(buffer, int64_t(values.size() * sizeof(T)));
-  if (memory)
-    note(check(cudaMemcpyAsync(memory, values.data(), values.size() * sizeof(T), cudaMemcpyHostToDevice, stream), "the batch"));
-  return static_cast<const T *>(memory);
 }
 
 void CudaDevice::beginBatch(const Batch &now) {
@@ -173,22 +160,57 @@ void CudaDevice::beginBatch(const Batch &now) {
   std::vector<QueryTile> all = queryTiles(now, false, firstKeys), chosen = queryTiles(now, true, firstKeys);
   tileCount = int32_t(all.size());
   selectedTileCount = int32_t(chosen.size());
-  send(tokens, now.tokens);
-  send(positions, RowPositions(now));
-  send(selectedPositions, SelectedPositions(now));
-  send(selected, now.selectedRows);
-  send(slots, RowSlots(now));
-  send(keySlots, keys);
-  send(tiles, all);
-  send(selectedTiles, chosen);
-  send(answers, now.answers);
+  size_t tokensAt = arrays.add(now.tokens), positionsAt = arrays.add(RowPositions(now));
+  size_t selectedPositionsAt = arrays.add(SelectedPositions(now)), selectedAt = arrays.add(now.selectedRows);
+  size_t slotsAt = arrays.add(RowSlots(now)), tilesAt = arrays.add(all), selectedTilesAt = arrays.add(chosen);
+  size_t answersAt = arrays.add(now.answers);
+  size_t keySlotsAt = arrays.add(keys); // last: in steps of generation only its size changes
+  note(check(arrays.send(stream), "the batch"));
+  tokens = arrays.at<int32_t>(tokensAt);
+  positions = arrays.at<int32_t>(positionsAt);
+  selectedPositions = arrays.at<int32_t>(selectedPositionsAt);
+  selected = arrays.at<int32_t>(selectedAt);
+  slots = arrays.at<int32_t>(slotsAt);
+  tiles = arrays.at<QueryTile>(tilesAt);
+  selectedTiles = arrays.at<QueryTile>(selectedTilesAt);
+  answers = arrays.at<int32_t>(answersAt);
+  keySlots = arrays.at<int32_t>(keySlotsAt);
 }
 
 Status CudaDevice::finishBatch() {
   note(check(cudaGetLastError(), "a kernel could not be started"));
-  note(check(cudaStreamSynchronize(stream), "a kernel failed"));
   batch = nullptr;
   return std::exchange(failure, absl::OkStatus());
+}
+
+StatusOr<int> CudaDevice::scoreRows(const float *logits, int64_t width, absl::Span<const int32_t> rows,
+                                    absl::Span<const int32_t> columns, bool normalise) {
+  int ticket = nextScores;
+  nextScores ^= 1;
+  Scores &to = scores[ticket];
+  to.logitsAt = rows.size() * sizeof(RowScore);
+  size_t bytes = to.logitsAt + columns.size() * sizeof(float);
+  if (!to.done)
+    COMPRESSC_RETURN_IF_ERROR(check(cudaEventCreateWithFlags(&to.done, cudaEventDisableTiming), "an event"));
+  COMPRESSC_RETURN_IF_ERROR(check(to.results.grow(stream, bytes), "memory for log-probabilities"));
+  COMPRESSC_RETURN_IF_ERROR(check(to.host.grow(bytes), "memory for log-probabilities"));
+  size_t rowsAt = to.arrays.add(rows), columnsAt = to.arrays.add(columns);
+  COMPRESSC_RETURN_IF_ERROR(check(to.arrays.send(stream), "the wanted rows"));
+  char *results = static_cast<char *>(to.results.data());
+  ScoreRows(stream, logits, width, to.arrays.at<int32_t>(rowsAt), int64_t(rows.size()), to.arrays.at<int32_t>(columnsAt),
+            rows.empty() ? 0 : int64_t(columns.size() / rows.size()), normalise ? reinterpret_cast<RowScore *>(results) : nullptr,
+            reinterpret_cast<float *>(results + to.logitsAt));
+  if (bytes)
+    COMPRESSC_RETURN_IF_ERROR(check(cudaMemcpyAsync(to.host.data(), results, bytes, cudaMemcpyDeviceToHost, stream), "results cannot be read"));
+  COMPRESSC_RETURN_IF_ERROR(check(cudaEventRecord(to.done, stream), "an event"));
+  return ticket;
+}
+
+StatusOr<DeviceScores> CudaDevice::awaitScores(int ticket) {
+  Scores &from = scores[ticket];
+  COMPRESSC_RETURN_IF_ERROR(check(cudaEventSynchronize(from.done), "the GPU failed"));
+  const char *results = static_cast<const char *>(from.host.data());
+  return DeviceScores{reinterpret_cast<const RowScore *>(results), reinterpret_cast<const float *>(results + from.logitsAt)};
 }
 
 } // namespace cuda

@@ -5,6 +5,7 @@
 #include "compressc/runtime/device.h"
 #include "launch.h"
 #include "matmul.h"
+#include "staging.h"
 #include <map>
 #include <vector>
 
@@ -19,9 +20,12 @@ public:
   int64_t peakBytes() const override { return allocated; }
   StatusOr<void *> allocate(int64_t bytes, std::string_view what) override;
   StatusOr<Tensor> upload(const Tensor &weight, std::string_view what) override;
-  Status download(void *to, const void *from, int64_t bytes, int64_t pitch, int64_t height) override;
+  Status download(void *to, const void *from, int64_t bytes) override;
   void beginBatch(const Batch &batch) override;
   Status finishBatch() override;
+  StatusOr<int> scoreRows(const float *logits, int64_t width, absl::Span<const int32_t> rows,
+                          absl::Span<const int32_t> columns, bool normalise) override;
+  StatusOr<DeviceScores> awaitScores(int ticket) override;
 
   void embedding(const WeightMatrix &table, float *out) override;
   void selectRows(const float *x, int64_t width, float *out) override;
@@ -37,13 +41,20 @@ public:
   void attention(const AttentionOperands &operands) override;
 
 private:
+  /// Results of scoreRows: RowScore [rows], then float [rows, columns].
+  struct Scores {
+    Upload arrays;
+    DeviceBuffer results;
+    PinnedBuffer host;
+    cudaEvent_t done = nullptr;
+    size_t logitsAt = 0;
+  };
   /// Memory that grows and is used again; what it held is gone when it grows.
   struct Buffer {
     void *data = nullptr;
     int64_t size = 0;
   };
   void *grow(Buffer &buffer, int64_t bytes);
-  template <typename T> const T *send(Buffer &buffer, const std::vector<T> &values);
   Status check(cudaError_t error, std::string_view what) const;
   void note(const Status &status);
   void product(const LinearOperands &operands, const GemmProduct &product, const void *x, DType type);
@@ -59,8 +70,13 @@ private:
 
   // The batch, on the device.
   const Batch *batch = nullptr;
-  Buffer tokens, positions, selectedPositions, selected, slots, keySlots, tiles, selectedTiles, answers;
+  Upload arrays;
+  const int32_t *tokens = nullptr, *positions = nullptr, *selectedPositions = nullptr, *selected = nullptr;
+  const int32_t *slots = nullptr, *keySlots = nullptr, *answers = nullptr;
+  const QueryTile *tiles = nullptr, *selectedTiles = nullptr;
   int32_t tileCount = 0, selectedTileCount = 0;
+  Scores scores[2];
+  int nextScores = 0;
   Buffer rows, expanded, gate, up; // scratch of linears
   std::map<std::vector<float>, float *> frequencies;
 };

@@ -17,11 +17,11 @@ Matrix matrixOf(const WeightMatrix &w) {
 } // namespace
 
 void CudaDevice::embedding(const WeightMatrix &table, float *out) {
-  GatherRows(stream, matrixOf(table), static_cast<const int32_t *>(tokens.data), batch->rows(), out);
+  GatherRows(stream, matrixOf(table), tokens, batch->rows(), out);
 }
 
 void CudaDevice::selectRows(const float *x, int64_t width, float *out) {
-  SelectRows(stream, x, width, static_cast<const int32_t *>(selected.data), int64_t(batch->selectedRows.size()), out);
+  SelectRows(stream, x, width, selected, int64_t(batch->selectedRows.size()), out);
 }
 
 void CudaDevice::rmsNorm(const float *x, int64_t rows, int64_t width, const float *weight, int64_t run, float epsilon,
@@ -101,7 +101,7 @@ void CudaDevice::linear(const LinearOperands &operands, const GemmProduct *produ
     auto multiply = [&](const WeightMatrix &w, const float *bias, const float *residual, float *out) {
       bool some = !operands.answers.empty();
       MultiplyFewRows(stream, from, m,
-                      {matrixOf(w), some ? static_cast<const int32_t *>(answers.data) : nullptr,
+                      {matrixOf(w), some ? answers : nullptr,
                        some ? int64_t(operands.answers.size()) : w.rows, bias, residual, out, product->ldo});
     };
     if (product->gate) {
@@ -127,8 +127,10 @@ void CudaDevice::rotaryEmbedding(const float *x, int64_t count, int64_t width, c
     memory = static_cast<float *>(*allocated);
     note(check(cudaMemcpyAsync(memory, host.data(), host.size() * 4, cudaMemcpyHostToDevice, stream), "frequencies"));
   }
-  RotaryEmbedding(stream, x, count, width, rotation.dim, memory, rotation.factor,
-                  static_cast<const int32_t *>((rotation.selected ? selectedPositions : positions).data), out);
+  RotaryEmbedding(stream, x, count, width,
+                  {rotation.dim, memory, rotation.factor, rotation.selected ? selectedPositions : positions, rotation.norm,
+                   rotation.epsilon},
+                  out);
 }
 
 void CudaDevice::attention(const AttentionOperands &operands) {
@@ -136,7 +138,7 @@ void CudaDevice::attention(const AttentionOperands &operands) {
     return note(Invalid("attention: heads of ", operands.dim, " are larger than ", maxHeadDim, "; use --device=cpu"));
   DType type = operands.cache.dtype;
   WriteCache(stream, operands.key, operands.value, batch->rows(), operands.groups * operands.dim,
-             static_cast<const int32_t *>(slots.data), operands.cache.keys, operands.cache.values, type);
+             slots, operands.cache.keys, operands.cache.values, type);
   Attention attention;
   attention.query = operands.query;
   attention.out = operands.out;
@@ -148,8 +150,8 @@ void CudaDevice::attention(const AttentionOperands &operands) {
   attention.dim = int32_t(operands.dim);
   attention.window = int32_t(operands.window);
   attention.scale = operands.scale;
-  attention.slots = static_cast<const int32_t *>(keySlots.data);
-  attention.tiles = static_cast<const QueryTile *>((operands.selected ? selectedTiles : tiles).data);
+  attention.slots = keySlots;
+  attention.tiles = operands.selected ? selectedTiles : tiles;
   attention.tileCount = operands.selected ? selectedTileCount : tileCount;
   attention.rows = int32_t(operands.selected ? int64_t(batch->selectedRows.size()) : batch->rows());
   Attend(stream, attention);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "../cpu/activation.h"
+#include "compressc/runtime/row_score.h"
 #include "compressc/runtime/tensor.h"
 #include <cuda_runtime_api.h>
 
@@ -51,9 +52,20 @@ void GatedActivation(cudaStream_t stream, Activation kind, const void *gate, con
                      const float *gateBias, const float *upBias, int64_t rows, int64_t width, float *out);
 /// out[m, n] = bias[n] + residual[m, n]; residual may be null or out.
 void AddBias(cudaStream_t stream, const float *bias, const float *residual, int64_t rows, int64_t width, float *out);
-/// Half-split pairs; angle = position * frequency.
-void RotaryEmbedding(cudaStream_t stream, const float *x, int64_t rows, int64_t width, int64_t dim,
-                     const float *frequencies, float factor, const int32_t *positions, float *out);
+/// Half-split pairs; angle = position * frequency. With `norm` [dim] each head is normalised first (rms_norm).
+struct Rotary {
+  int64_t dim;
+  const float *frequencies;
+  float factor;
+  const int32_t *positions;
+  const float *norm;
+  float epsilon;
+};
+void RotaryEmbedding(cudaStream_t stream, const float *x, int64_t rows, int64_t width, const Rotary &rotary, float *out);
+/// Of the rows `rows` of logits [_, width]: what they are normalised by (null: not wanted), and the logits in
+/// `columns` [count, perRow].
+void ScoreRows(cudaStream_t stream, const float *logits, int64_t width, const int32_t *rows, int64_t count,
+               const int32_t *columns, int64_t perRow, RowScore *scores, float *out);
 
 // attention.cu
 /// Rows of k and v [rows, width] go to the slots of a cache of `type`.

@@ -14,6 +14,19 @@ __device__ __forceinline__ void put(__nv_bfloat16 *out, int64_t i, float v) { ou
 __device__ __forceinline__ float get(const float *x, int64_t i) { return x[i]; }
 __device__ __forceinline__ float get(const __nv_bfloat16 *x, int64_t i) { return __bfloat162float(x[i]); }
 
+/// Four neighbours at a time; `i` is a multiple of 4 and so is the array's alignment.
+__device__ __forceinline__ void put4(float *out, int64_t i, float4 v) { *reinterpret_cast<float4 *>(out + i) = v; }
+__device__ __forceinline__ void put4(__nv_bfloat16 *out, int64_t i, float4 v) {
+  __nv_bfloat162 pairs[2] = {__floats2bfloat162_rn(v.x, v.y), __floats2bfloat162_rn(v.z, v.w)};
+  *reinterpret_cast<uint2 *>(out + i) = *reinterpret_cast<uint2 *>(pairs);
+}
+__device__ __forceinline__ float4 get4(const float *x, int64_t i) { return *reinterpret_cast<const float4 *>(x + i); }
+__device__ __forceinline__ float4 get4(const __nv_bfloat16 *x, int64_t i) {
+  uint2 raw = *reinterpret_cast<const uint2 *>(x + i);
+  return {__uint_as_float(raw.x << 16), __uint_as_float(raw.x & 0xffff0000u), __uint_as_float(raw.y << 16),
+          __uint_as_float(raw.y & 0xffff0000u)};
+}
+
 template <typename F> __global__ void __launch_bounds__(threads) ForEachKernel(int64_t count, F f) {
   int64_t i = int64_t(blockIdx.x) * threads + threadIdx.x;
   if (i < count)
@@ -121,7 +134,94 @@ void gatedOf(cudaStream_t stream, Activation kind, const In *gate, const In *up,
   }
 }
 
+/// A block for each row: the angles once, then a warp for each head.
+__global__ void __launch_bounds__(threads) RotaryKernel(const float *x, int64_t width, Rotary rotary, float *out) {
+  extern __shared__ float angles[]; // cosines, then sines
+  int half = int(rotary.dim / 2), lane = threadIdx.x % 32, heads = int(width / rotary.dim);
+  float position = float(rotary.positions[blockIdx.x]);
+  for (int i = threadIdx.x; i < half; i += threads) {
+    float sine, cosine;
+    sincosf(position * rotary.frequencies[i], &sine, &cosine);
+    angles[i] = cosine * rotary.factor;
+    angles[half + i] = sine * rotary.factor;
+  }
+  __syncthreads();
+  for (int head = threadIdx.x / 32; head < heads; head += threads / 32) {
+    const float *from = x + blockIdx.x * width + head * rotary.dim;
+    float *to = out + blockIdx.x * width + head * rotary.dim;
+    float scale = 1;
+    if (rotary.norm) {
+      float sum = 0;
+      for (int i = lane; i < rotary.dim; i += 32)
+        sum = fmaf(from[i], from[i], sum);
+      scale = 1.0f / sqrtf(blockSum<32>(sum, nullptr) / float(rotary.dim) + rotary.epsilon);
+    }
+    for (int i = lane; i < half; i += 32) {
+      float a = from[i] * scale, b = from[half + i] * scale;
+      if (rotary.norm)
+        a *= rotary.norm[i], b *= rotary.norm[half + i];
+      to[i] = a * angles[i] - b * angles[half + i];
+      to[half + i] = b * angles[i] + a * angles[half + i];
+    }
+  }
+}
+
+constexpr int scoreThreads = 512;
+
+/// A block for each row, read once: every thread keeps the greatest of its logits and the sum relative to it.
+__global__ void __launch_bounds__(scoreThreads) ScoreRowsKernel(const float *logits, int64_t width, const int32_t *rows,
+                                                                const int32_t *columns, int64_t perRow, RowScore *scores,
+                                                                float *out) {
+  const float *row = logits + rows[blockIdx.x] * width;
+  for (int64_t i = threadIdx.x; i < perRow; i += scoreThreads)
+    out[blockIdx.x * perRow + i] = row[columns[blockIdx.x * perRow + i]];
+  if (!scores)
+    return;
+  float greatest = -INFINITY, sum = 0;
+  auto take = [&](float v) {
+    if (v > greatest) {
+      sum = sum * expf(greatest - v) + 1;
+      greatest = v;
+    } else {
+      sum += v == -INFINITY ? 0.0f : expf(v - greatest); // NaN stays NaN
+    }
+  };
+  if (width % 4 == 0) {
+    const float4 *fours = reinterpret_cast<const float4 *>(row);
+    for (int64_t i = threadIdx.x; i < width / 4; i += scoreThreads) {
+      float4 v = fours[i];
+      take(v.x), take(v.y), take(v.z), take(v.w);
+    }
+  } else {
+    for (int64_t i = threadIdx.x; i < width; i += scoreThreads)
+      take(row[i]);
+  }
+  __shared__ float tops[scoreThreads];
+  __shared__ double sums[scoreThreads];
+  tops[threadIdx.x] = greatest;
+  sums[threadIdx.x] = sum;
+  for (int half = scoreThreads / 2; half; half /= 2) {
+    __syncthreads();
+    if (threadIdx.x < half) {
+      float a = tops[threadIdx.x], b = tops[threadIdx.x + half], top = fmaxf(a, b);
+      double &mine = sums[threadIdx.x];
+      double other = sums[threadIdx.x + half];
+      // A part without any finite logit adds its sum: 0, or NaN.
+      mine = (a == -INFINITY ? mine : mine * exp(double(a - top))) + (b == -INFINITY ? other : other * exp(double(b - top)));
+      tops[threadIdx.x] = top;
+    }
+  }
+  if (threadIdx.x == 0)
+    scores[blockIdx.x] = {tops[0], sums[0]};
+}
+
 } // namespace
+
+void ScoreRows(cudaStream_t stream, const float *logits, int64_t width, const int32_t *rows, int64_t count,
+               const int32_t *columns, int64_t perRow, RowScore *scores, float *out) {
+  if (count > 0)
+    ScoreRowsKernel<<<unsigned(count), scoreThreads, 0, stream>>>(logits, width, rows, columns, perRow, scores, out);
+}
 
 void SelectRows(cudaStream_t stream, const float *x, int64_t width, const int32_t *rows, int64_t count, float *out) {
   forEach(stream, count * width, [=] __device__(int64_t i) { out[i] = x[rows[i / width] * width + i % width]; });
@@ -171,18 +271,9 @@ void AddBias(cudaStream_t stream, const float *bias, const float *residual, int6
           [=] __device__(int64_t i) { out[i] = bias[i % width] + (residual ? residual[i] : 0.0f); });
 }
 
-void RotaryEmbedding(cudaStream_t stream, const float *x, int64_t rows, int64_t width, int64_t dim,
-                     const float *frequencies, float factor, const int32_t *positions, float *out) {
-  int64_t half = dim / 2, pairs = width / 2;
-  forEach(stream, rows * pairs, [=] __device__(int64_t i) {
-    int64_t row = i / pairs, pair = i % pairs, at = row * width + pair / half * dim + pair % half;
-    float sine, cosine;
-    sincosf(float(positions[row]) * frequencies[pair % half], &sine, &cosine);
-    sine *= factor, cosine *= factor;
-    float a = x[at], b = x[at + half];
-    out[at] = a * cosine - b * sine;
-    out[at + half] = b * cosine + a * sine;
-  });
+void RotaryEmbedding(cudaStream_t stream, const float *x, int64_t rows, int64_t width, const Rotary &rotary, float *out) {
+  if (rows > 0)
+    RotaryKernel<<<unsigned(rows), threads, size_t(rotary.dim) * sizeof(float), stream>>>(x, width, rotary, out);
 }
 
 } // namespace compressc::cuda

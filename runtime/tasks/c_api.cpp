@@ -55,11 +55,7 @@ Status logits(Model &model, const int32_t *tokens, int64_t count, float *out) {
   for (int64_t i = 0; i < count; ++i)
     if (tokens[i] < 0 || tokens[i] >= model.info().vocabularySize)
       return Invalid("token ", tokens[i], " is not one of ", model.info().vocabularySize);
-  Request request{{tokens, tokens + count}, {int32_t(count - 1)}};
-  return model.score({request}, [&](int32_t, int32_t, const float *values) {
-    std::memcpy(out, values, size_t(model.info().vocabularySize) * sizeof(float));
-    return absl::OkStatus();
-  });
+  return model.lastLogits({tokens, tokens + count}, out);
 }
 
 StatusOr<std::string> generate(Model &model, const char *prompt, const compressc_generation *wanted,

@@ -148,14 +148,10 @@ Status runMmlu() {
     progress.advance(1, absl::StrCat("accuracy ", right * 1000 / done / 10, ".",
                                      right * 1000 / done % 10, " %"));
   };
-  std::vector<int32_t> answers;
-  if (over == "answers")
-    answers.assign(encoded.answerTokens.begin(), encoded.answerTokens.end());
   run.normalised = over;
-  COMPRESSC_ASSIGN_OR_RETURN(
-      ScoredPrompts scored,
-      ScorePrompts(ScorerOf(model, answers), run.model.vocabularySize,
-                   answers.empty() ? Normalise::Vocabulary : Normalise::Answers, encoded, onAnswer));
+  COMPRESSC_ASSIGN_OR_RETURN(ScoredPrompts scored,
+                             ScorePrompts(ScorerOf(model), over == "answers" ? Normalise::Answers : Normalise::Vocabulary,
+                                          encoded, onAnswer));
   progress.finish();
   run.seconds = secondsSince(start);
   if (const Device *device = model.device()) {

@@ -1,9 +1,7 @@
 #include "runtime/tasks/mmlu_score.h"
 #include "runtime/tasks/interrupt.h"
-#include "runtime/tasks/log_softmax.h"
 #include "runtime/tasks/mmlu_prompt.h"
 #include <algorithm>
-#include <cmath>
 
 namespace compressc {
 namespace {
@@ -26,10 +24,10 @@ Status notOneToken(size_t prompt, int answer) {
 
 } // namespace
 
-Scorer ScorerOf(Model &model, const std::vector<int32_t> &answers) {
-  return [&model, answers](const std::vector<Request> &requests, const Model::LogitsCallback &onLogits,
+Scorer ScorerOf(Model &model) {
+  return [&model](const std::vector<Request> &requests, const Targets &targets, const ScoreCallback &onScore,
                   const std::function<void(const PlannedBatch &)> &onBatch) {
-    return model.score(requests, onLogits, onBatch, answers);
+    return model.score(requests, targets, onScore, onBatch);
   };
 }
 
@@ -79,23 +77,19 @@ StatusOr<EncodedPrompts> EncodePrompts(const Tokenizer &tokenizer, const ModelIn
   return result;
 }
 
-StatusOr<ScoredPrompts> ScorePrompts(const Scorer &score, int64_t vocabularySize, Normalise over,
-                                     const EncodedPrompts &prompts,
+StatusOr<ScoredPrompts> ScorePrompts(const Scorer &score, Normalise over, const EncodedPrompts &prompts,
                                      const std::function<void(size_t, const Answer &)> &onAnswer) {
   ScoredPrompts result;
   result.answers.resize(prompts.requests.size());
   std::vector<char> answered(prompts.requests.size(), 0);
-  auto onLogits = [&](int32_t request, int32_t position, const float *logits) -> Status {
+  Targets targets;
+  targets.tokens = [&](int32_t, int32_t) { return absl::MakeConstSpan(prompts.answerTokens); };
+  targets.count = int64_t(prompts.answerTokens.size());
+  targets.alone = over == Normalise::Answers;
+  auto onScore = [&](int32_t request, int32_t, absl::Span<const double> logProbabilities) -> Status {
     COMPRESSC_RETURN_IF_ERROR(CheckInterrupt());
     Answer &answer = result.answers[request];
-    std::array<float, 4> wanted;
-    for (int i = 0; i < 4; ++i)
-      wanted[i] = logits[prompts.answerTokens[i]];
-    double norm = over == Normalise::Answers ? LogSumExp(wanted.data(), 4) : LogSumExp(logits, vocabularySize);
-    if (!std::isfinite(norm))
-      return Invalid("the model's logits for prompt ", request, " are not finite");
-    for (int i = 0; i < 4; ++i)
-      answer.logprobs[i] = double(wanted[i]) - norm;
+    std::copy(logProbabilities.begin(), logProbabilities.end(), answer.logprobs.begin());
     auto greatest = std::max_element(answer.logprobs.begin(), answer.logprobs.end());
     answer.prediction = int(greatest - answer.logprobs.begin());
     answered[request] = 1;
@@ -104,7 +98,7 @@ StatusOr<ScoredPrompts> ScorePrompts(const Scorer &score, int64_t vocabularySize
     return absl::OkStatus();
   };
   auto onBatch = [&](const PlannedBatch &batch) { result.computedTokens += batch.batch.rows(); };
-  COMPRESSC_RETURN_IF_ERROR(score(prompts.requests, onLogits, onBatch));
+  COMPRESSC_RETURN_IF_ERROR(score(prompts.requests, targets, onScore, onBatch));
   if (std::find(answered.begin(), answered.end(), 0) != answered.end())
     return absl::InternalError("a prompt was left without an answer");
   return result;

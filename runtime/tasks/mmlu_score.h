@@ -29,10 +29,9 @@ struct Answer {
 };
 
 /// Model::score, or what a test puts in its place.
-using Scorer = std::function<Status(const std::vector<Request> &, const Model::LogitsCallback &,
+using Scorer = std::function<Status(const std::vector<Request> &, const Targets &, const ScoreCallback &,
                                     const std::function<void(const PlannedBatch &)> &)>;
-/// With `answers` only those columns of the logits are computed.
-Scorer ScorerOf(Model &model, const std::vector<int32_t> &answers = {});
+Scorer ScorerOf(Model &model);
 
 struct ScoredPrompts {
   std::vector<Answer> answers; // one for each prompt
@@ -44,8 +43,7 @@ struct ScoredPrompts {
 enum class Normalise : uint8_t { Vocabulary, Answers };
 
 /// `onAnswer(prompt, answer)` follows each answer, in the order of computation.
-StatusOr<ScoredPrompts> ScorePrompts(const Scorer &score, int64_t vocabularySize, Normalise over,
-                                     const EncodedPrompts &prompts,
+StatusOr<ScoredPrompts> ScorePrompts(const Scorer &score, Normalise over, const EncodedPrompts &prompts,
                                      const std::function<void(size_t, const Answer &)> &onAnswer);
 
 } // namespace compressc

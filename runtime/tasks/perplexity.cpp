@@ -1,7 +1,6 @@
 #include "runtime/tasks/perplexity.h"
 #include "runtime/tasks/interrupt.h"
 #include "runtime/tasks/json_text.h"
-#include "runtime/tasks/log_softmax.h"
 #include <cmath>
 #include <numeric>
 
@@ -38,19 +37,19 @@ StatusOr<PerplexityResult> MeasurePerplexity(const Scorer &score, int64_t vocabu
   // Summed by window, so that the order of the batches does not show in the last digits.
   std::vector<double> losses(result.windows, 0);
   int64_t seen = 0;
-  auto onLogits = [&](int32_t request, int32_t position, const float *logits) -> Status {
+  Targets targets;
+  targets.tokens = [&](int32_t request, int32_t position) {
+    return absl::MakeConstSpan(&requests[request].tokens[position + 1], 1);
+  };
+  auto onScore = [&](int32_t request, int32_t, absl::Span<const double> logProbabilities) -> Status {
     COMPRESSC_RETURN_IF_ERROR(CheckInterrupt());
-    double norm = LogSumExp(logits, vocabularySize);
-    if (!std::isfinite(norm))
-      return Invalid("the model's logits for window ", request, ", position ", position,
-                     " are not finite");
-    losses[request] += norm - double(logits[requests[request].tokens[position + 1]]);
+    losses[request] -= logProbabilities[0];
     ++seen;
     if (onToken)
       onToken();
     return absl::OkStatus();
   };
-  COMPRESSC_RETURN_IF_ERROR(score(requests, onLogits, {}));
+  COMPRESSC_RETURN_IF_ERROR(score(requests, targets, onScore, {}));
   if (seen != result.tokens)
     return absl::InternalError("some positions were left without logits");
   result.nll = std::accumulate(losses.begin(), losses.end(), 0.0);

@@ -36,6 +36,22 @@ func.func @bias(%x: tensor<?x8xf32>, %h: tensor<?x8xf32>, %w: tensor<8x8xf32>, %
 }
 
 // -----
+// A norm of each head goes into the rotation; a norm of something else, or one that others read, does not.
+// CHECK-LABEL: func.func @heads
+// CHECK-SAME: %[[X:.*]]: tensor<?x8xf32>, %[[B:.*]]: !lm.batch, %[[N:.*]]: tensor<4xf32>
+func.func @heads(%x: tensor<?x8xf32>, %batch: !lm.batch, %n: tensor<4xf32>, %w: tensor<8xf32>) -> (tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x8xf32>) {
+  // CHECK-NEXT: %[[A:.*]] = lm.rotary_embedding %[[X]], %[[B]] norm %[[N]] epsilon {{.*}} head_dim 4 <theta = 1.000000e+04>
+  // CHECK-NEXT: %[[ROW:.*]] = lm.rms_norm
+  // CHECK-NEXT: %[[C:.*]] = lm.rotary_embedding %[[ROW]], %[[B]] head_dim 4
+  // CHECK-NEXT: return %[[A]], %[[ROW]], %[[C]]
+  %heads = lm.rms_norm %x, %n epsilon 1.0e-6 : tensor<?x8xf32>, tensor<4xf32>
+  %0 = lm.rotary_embedding %heads, %batch head_dim 4 <theta = 1.0e4> : tensor<?x8xf32>
+  %row = lm.rms_norm %x, %w epsilon 1.0e-6 : tensor<?x8xf32>, tensor<8xf32>
+  %1 = lm.rotary_embedding %row, %batch head_dim 4 <theta = 1.0e4> : tensor<?x8xf32>
+  return %0, %row, %1 : tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x8xf32>
+}
+
+// -----
 // Values that others read too, and norms of each head, are left.
 // CHECK-LABEL: func.func @left
 // CHECK-NOT: fused_linear

@@ -252,7 +252,8 @@ def FuseEpilogues : Pass<"fuse-epilogues", "::mlir::ModuleOp"> {
 
     arith.addf %h, (lm.linear %a, %w)  =>  lm.fused_linear %a weights(%w) add %h
     ```
-    Norms that other operations read too, and norms of parts of a row (q/k-norm), are left.
+    A norm of each head (q/k-norm) goes into the rotary embedding that reads it. Norms that other operations
+    read too are left.
   }];
   let dependentDialects = ["::compressc::lm::LMDialect"];
 }

@@ -157,6 +157,30 @@ func.func @rotary_columns(%x: tensor<?x8xf32>, %batch: !lm.batch) {
 }
 
 // -----
+
+func.func @rotary_norm(%x: tensor<?x8xf32>, %batch: !lm.batch, %norm: tensor<8xf32>) {
+  // expected-error@+1 {{the norm has 8 columns, a head 4}}
+  %0 = lm.rotary_embedding %x, %batch norm %norm epsilon 1.0e-5 head_dim 4 <theta = 1.0e4> : tensor<?x8xf32>, tensor<8xf32>
+  return
+}
+
+// -----
+
+func.func @rotary_norm_epsilon(%x: tensor<?x8xf32>, %batch: !lm.batch) {
+  // expected-error@+1 {{a norm and an epsilon go together}}
+  %0 = lm.rotary_embedding %x, %batch head_dim 4 <theta = 1.0e4> {epsilon = 1.0e-5 : f64} : tensor<?x8xf32>
+  return
+}
+
+// -----
+
+func.func @rotary_norm_negative(%x: tensor<?x8xf32>, %batch: !lm.batch, %norm: tensor<4xf32>) {
+  // expected-error@+1 {{epsilon must not be negative}}
+  %0 = lm.rotary_embedding %x, %batch norm %norm epsilon -1.0 head_dim 4 <theta = 1.0e4> : tensor<?x8xf32>, tensor<4xf32>
+  return
+}
+
+// -----
 func.func @rotary_zero(%x: tensor<?x8xf32>, %batch: !lm.batch) {
   // expected-error@+1 {{head_dim 0 must be even and divide the input's 8 columns}}
   %0 = lm.rotary_embedding %x, %batch head_dim 0 <theta = 1.0e4> : tensor<?x8xf32>

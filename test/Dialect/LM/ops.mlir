@@ -54,9 +54,11 @@ func.func @linear(%x: tensor<?x8xf32>, %w: tensor<16x8xf16>, %b: tensor<16xf16>)
 }
 
 // CHECK-LABEL: func.func @rotary_embedding
-func.func @rotary_embedding(%x: tensor<?x8xf32>, %batch: !lm.batch) {
+func.func @rotary_embedding(%x: tensor<?x8xf32>, %batch: !lm.batch, %norm: tensor<4xbf16>) {
   // CHECK: lm.rotary_embedding %{{.*}}, %{{.*}} head_dim 4 <theta = 1.000000e+05> : tensor<?x8xf32>
   %0 = lm.rotary_embedding %x, %batch head_dim 4 <theta = 1.0e5> : tensor<?x8xf32>
+  // CHECK: lm.rotary_embedding %{{.*}}, %{{.*}} norm %{{.*}} epsilon 1.000000e-05 head_dim 4 <theta = 1.000000e+05> : tensor<?x8xf32>, tensor<4xbf16>
+  %1 = lm.rotary_embedding %x, %batch norm %norm epsilon 1.0e-5 head_dim 4 <theta = 1.0e5> : tensor<?x8xf32>, tensor<4xbf16>
   return
 }
 

@@ -272,6 +272,29 @@ TEST(RowKernels, RefuseHostileOperands) {
   expectRefused(rotary(4, {1.0, HUGE_VAL}, &batch), "not finite");
 }
 
+/// With a norm it has the bits of rms_norm and rotary_embedding after each other.
+TEST(RowKernels, RotaryEmbeddingNormalisesHeads) {
+  Machine machine;
+  Batch batch;
+  batch.tokens.resize(5);
+  batch.sequences = {{0, 5, 3, 3, {{0, 3}}}};
+  std::vector<float> x = randomFloats(5 * 24, 1), normed(x.size()), two(x.size()), one(x.size());
+  Weight norm = vectorWeight(DType::BF16, 8, 2);
+  Attributes epsilon, rotary;
+  epsilon.set("epsilon", 1e-5);
+  rotary.set("head_dim", int64_t(8));
+  rotary.set("frequencies", std::vector<double>{1, 0.3, 0.1, 0.02});
+  auto rows = [](std::vector<float> &v) { return floatTensor(v, {5, 24}); };
+  ASSERT_TRUE(machine.run("rms_norm", {rows(x), norm.tensor}, {rows(normed)}, epsilon).ok());
+  ASSERT_TRUE(machine.run("rotary_embedding", {rows(normed)}, {rows(two)}, rotary, &batch).ok());
+  expectRefused(machine.run("rotary_embedding", {rows(x), norm.tensor}, {rows(one)}, rotary, &batch), "epsilon");
+  rotary.set("epsilon", 1e-5);
+  ASSERT_TRUE(machine.run("rotary_embedding", {rows(x), norm.tensor}, {rows(one)}, rotary, &batch).ok());
+  EXPECT_EQ(one, two);
+  Weight wrong = vectorWeight(DType::BF16, 12, 2);
+  expectRefused(machine.run("rotary_embedding", {rows(x), wrong.tensor}, {rows(one)}, rotary, &batch), "the norm's weight");
+}
+
 TEST(RowKernels, NumberOfThreadsDoesNotMatter) {
   Machine one(1), three(3);
   int64_t rows = 300, width = 577;

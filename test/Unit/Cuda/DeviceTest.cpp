@@ -44,8 +44,7 @@ protected:
     ok(machine.run(kernel, deviceInputs, deviceOutputs, attributes, batch, gpuCaches));
     ok(device->finishBatch());
     for (size_t i = 0; i < shapes.size(); ++i) {
-      int64_t pitch = shapes[i][1] * 4;
-      ok(device->download(both.gpu[i].data(), deviceOutputs[i].data, pitch, pitch, shapes[i][0]));
+      ok(device->download(both.gpu[i].data(), deviceOutputs[i].data, shapes[i][0] * shapes[i][1] * 4));
     }
     return both;
   }
@@ -109,6 +108,36 @@ TEST_F(CudaTest, LinearOfEveryType) {
           expectNear(run("linear", {floatTensor(x, {rows, columns}), w.tensor}, {{rows, 48}}, attributes),
                      compute[0] == 'f' ? 2e-5 : 1e-2);
         }
+}
+
+TEST_F(CudaTest, ScoresOfRows) {
+  for (int64_t width : {7, 1024, 49152}) {
+    SCOPED_TRACE(width);
+    std::vector<float> logits = randomFloats(5 * width, 9);
+    for (float &v : logits)
+      v *= 30;
+    logits[size_t(width)] = -INFINITY;
+    logits[size_t(4 * width + 3)] = NAN;
+    std::vector<int32_t> rows = {3, 1, 0, 4}, columns = {0, 5, 6, 1, 2, 2, 0, 4};
+    Tensor on = device->upload(floatTensor(logits, {5, width}), "logits").value();
+    // Both tickets are open at once; the second keeps its results when the first is read.
+    int first = device->scoreRows(on.as<float>(), width, rows, columns, true).value();
+    int second = device->scoreRows(on.as<float>(), width, {&rows[1], 1}, {&columns[2], 1}, false).value();
+    DeviceScores scores = device->awaitScores(first).value();
+    for (size_t i = 0; i < rows.size(); ++i) {
+      const float *row = logits.data() + rows[i] * width;
+      double sum = 0;
+      for (int64_t j = 0; j < width; ++j)
+        sum += std::exp(double(row[j]));
+      if (rows[i] == 4)
+        EXPECT_TRUE(std::isnan(scores.rows[i].logSumExp()));
+      else
+        EXPECT_NEAR(scores.rows[i].logSumExp(), std::log(sum), 2e-6);
+      EXPECT_EQ(scores.logits[2 * i], row[columns[2 * i]]);
+      EXPECT_EQ(scores.logits[2 * i + 1], row[columns[2 * i + 1]]);
+    }
+    EXPECT_EQ(device->awaitScores(second).value().logits[0], logits[size_t(width + 6)]);
+  }
 }
 
 TEST_F(CudaTest, LinearFused) {
@@ -188,6 +217,9 @@ TEST_F(CudaTest, RotaryEmbedding) {
     expectNear(run("rotary_embedding", {floatTensor(x, {30, dim * 3})}, {{30, dim * 3}}, attributes, &batch), 1e-4);
     attributes.set("selected", int64_t(1));
     expectNear(run("rotary_embedding", {floatTensor(x, {3, dim * 3})}, {{3, dim * 3}}, attributes, &batch), 1e-4);
+    attributes.set("epsilon", 1e-5);
+    Weight norm = vectorWeight(DType::BF16, dim, 2);
+    expectNear(run("rotary_embedding", {floatTensor(x, {3, dim * 3}), norm.tensor}, {{3, dim * 3}}, attributes, &batch), 1e-4);
   }
 }
 

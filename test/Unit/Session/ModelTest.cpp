@@ -74,13 +74,24 @@ TEST_P(ModelScores, AgreeWithReference) {
   }
   std::map<std::pair<int32_t, int32_t>, int> calls;
   int64_t batches = 0, rows = 0;
+  // Every token's log-probability, of the whole vocabulary or of three tokens among themselves.
+  std::vector<int32_t> all(ToyModel::vocabulary), some = {30, 2, 7};
+  std::iota(all.begin(), all.end(), 0);
+  Targets targets;
+  targets.alone = GetParam();
+  targets.count = targets.alone ? 3 : ToyModel::vocabulary;
+  targets.tokens = [&](int32_t, int32_t) { return absl::MakeConstSpan(targets.alone ? some : all); };
   Status status = (*model)->score(
-      requests,
-      [&](int32_t request, int32_t position, const float *logits) -> Status {
+      requests, targets,
+      [&](int32_t request, int32_t position, absl::Span<const double> logProbabilities) -> Status {
         ++calls[{request, position}];
         std::vector<double> reference = toy.reference(requests[request].tokens);
-        for (int64_t i = 0; i < ToyModel::vocabulary; ++i)
-          EXPECT_NEAR(logits[i], reference[position * ToyModel::vocabulary + i], 2e-4);
+        absl::Span<const int32_t> tokens = targets.tokens(request, position);
+        double sum = 0;
+        for (int32_t token : tokens)
+          sum += std::exp(reference[size_t(position * ToyModel::vocabulary + token)]);
+        for (size_t i = 0; i < tokens.size(); ++i)
+          EXPECT_NEAR(logProbabilities[i], reference[size_t(position * ToyModel::vocabulary + tokens[i])] - std::log(sum), 2e-4);
         return absl::OkStatus();
       },
       [&](const PlannedBatch &planned) {
@@ -91,6 +102,12 @@ TEST_P(ModelScores, AgreeWithReference) {
   EXPECT_EQ(calls.size(), 2 * requests.size());
   for (const auto &[use, count] : calls)
     EXPECT_EQ(count, 1);
+  std::vector<float> last(ToyModel::vocabulary);
+  std::vector<double> reference = toy.reference(requests[5].tokens);
+  status = (*model)->lastLogits(requests[5].tokens, last.data());
+  ASSERT_TRUE(status.ok()) << status;
+  for (size_t i = 0; i < last.size(); ++i)
+    EXPECT_NEAR(last[i], reference[reference.size() - last.size() + i], 2e-4);
   EXPECT_EQ(rows, 7 + 7 + 32); // "5+5=10" and its last digit changed, then two of their own
   EXPECT_GE(batches, 3);
 }
@@ -101,15 +118,18 @@ TEST_F(ModelFixture, StopsWhenTheCallbackFails) {
   StatusOr<std::unique_ptr<Model>> model = Model::Open(payloadOf(toy.schedule), directory, pool);
   ASSERT_TRUE(model.ok()) << model.status();
   int calls = 0;
-  Status status = (*model)->score({{{1, 2}, {0, 1}}}, [&](int32_t, int32_t, const float *) {
+  Targets targets;
+  int32_t target = 1;
+  targets.tokens = [&](int32_t, int32_t) { return absl::MakeConstSpan(&target, 1); };
+  Status status = (*model)->score({{{1, 2}, {0, 1}}}, targets, [&](int32_t, int32_t, absl::Span<const double>) {
     ++calls;
     return IOError("the disk is full");
   });
   EXPECT_EQ(status.message(), "the disk is full");
   EXPECT_EQ(calls, 1);
   EXPECT_NE((*model)
-                ->score({{std::vector<int32_t>(57, 1), {56}}},
-                        [](int32_t, int32_t, const float *) { return absl::OkStatus(); })
+                ->score({{std::vector<int32_t>(57, 1), {56}}}, targets,
+                        [](int32_t, int32_t, absl::Span<const double>) { return absl::OkStatus(); })
                 .message()
                 .find("request 0 has 57 tokens"),
             absl::string_view::npos);

@@ -1,6 +1,5 @@
 #include "SmallTokenizer.h"
 #include "runtime/tasks/mmlu_score.h"
-#include <cmath>
 #include <gtest/gtest.h>
 
 namespace compressc {
@@ -77,13 +76,18 @@ EncodedPrompts makeEncoded() {
   return encoded;
 }
 
-TEST(MmluScore, TakesLogSoftmaxOverTheWholeVocabularyAndTheFirstOfEqualAnswers) {
-  std::vector<float> first = {9, 1, 0, 2, 0, 2, 0, -1}, second = {0, 0, 0, 0, 0, 0, 0, 3};
-  Scorer scorer = [&](const std::vector<Request> &requests, const Model::LogitsCallback &onLogits,
+TEST(MmluScore, PredictsTheFirstOfTheGreatestAnswers) {
+  Scorer scorer = [&](const std::vector<Request> &requests, const Targets &targets, const ScoreCallback &onScore,
                       const std::function<void(const PlannedBatch &)> &onBatch) -> Status {
     EXPECT_EQ(requests.size(), 2u);
-    COMPRESSC_RETURN_IF_ERROR(onLogits(1, 0, second.data()));
-    COMPRESSC_RETURN_IF_ERROR(onLogits(0, 1, first.data()));
+    EXPECT_EQ(targets.count, 4);
+    EXPECT_FALSE(targets.alone);
+    for (int32_t request : {0, 1}) {
+      absl::Span<const int32_t> tokens = targets.tokens(request, 0);
+      EXPECT_EQ(std::vector<int32_t>(tokens.begin(), tokens.end()), (std::vector<int32_t>{1, 3, 5, 7}));
+    }
+    COMPRESSC_RETURN_IF_ERROR(onScore(1, 0, {-4, -4, -5, -1}));
+    COMPRESSC_RETURN_IF_ERROR(onScore(0, 1, {-3, -2, -2, -5}));
     PlannedBatch batch;
     batch.batch.tokens = {4, 2, 6};
     onBatch(batch);
@@ -91,49 +95,32 @@ TEST(MmluScore, TakesLogSoftmaxOverTheWholeVocabularyAndTheFirstOfEqualAnswers) 
   };
   std::vector<size_t> order;
   StatusOr<ScoredPrompts> scored =
-      ScorePrompts(scorer, 8, Normalise::Vocabulary, makeEncoded(),
-                   [&](size_t i, const Answer &) { order.push_back(i); });
+      ScorePrompts(scorer, Normalise::Vocabulary, makeEncoded(), [&](size_t i, const Answer &) { order.push_back(i); });
   ASSERT_TRUE(scored.ok()) << scored.status();
   EXPECT_EQ(scored->computedTokens, 3);
   EXPECT_EQ(order, (std::vector<size_t>{1, 0}));
   EXPECT_EQ(scored->answers[0].prediction, 1);
   EXPECT_EQ(scored->answers[1].prediction, 3);
-  double norm = 0;
-  for (float x : first)
-    norm += std::exp(double(x));
-  EXPECT_NEAR(scored->answers[0].logprobs[1], 2 - std::log(norm), 1e-6);
-  EXPECT_NEAR(scored->answers[0].logprobs[3], -1 - std::log(norm), 1e-6);
+  EXPECT_EQ(scored->answers[0].logprobs, (std::array<double, 4>{-3, -2, -2, -5}));
 }
 
-TEST(MmluScore, ReadsNothingButTheAnswersWhenItNormalisesOverThem) {
-  std::vector<float> logits(8, NAN);
-  logits[1] = 1, logits[3] = 2, logits[5] = 2, logits[7] = -1;
-  Scorer scorer = [&](const std::vector<Request> &, const Model::LogitsCallback &onLogits,
+TEST(MmluScore, AsksForTheAnswersAloneWhenItNormalisesOverThem) {
+  Scorer scorer = [&](const std::vector<Request> &, const Targets &targets, const ScoreCallback &onScore,
                       const std::function<void(const PlannedBatch &)> &) -> Status {
-    COMPRESSC_RETURN_IF_ERROR(onLogits(0, 1, logits.data()));
-    return onLogits(1, 0, logits.data());
+    EXPECT_TRUE(targets.alone);
+    COMPRESSC_RETURN_IF_ERROR(onScore(0, 1, {-1, -2, -2, -3}));
+    return onScore(1, 0, {-1, -2, -2, -3});
   };
-  StatusOr<ScoredPrompts> scored = ScorePrompts(scorer, 8, Normalise::Answers, makeEncoded(), {});
-  ASSERT_TRUE(scored.ok()) << scored.status();
-  EXPECT_EQ(scored->answers[0].prediction, 1);
-  double norm = std::log(std::exp(1.0) + 2 * std::exp(2.0) + std::exp(-1.0));
-  EXPECT_NEAR(scored->answers[0].logprobs[1], 2 - norm, 1e-6);
-  EXPECT_NEAR(scored->answers[1].logprobs[3], -1 - norm, 1e-6);
+  EXPECT_TRUE(ScorePrompts(scorer, Normalise::Answers, makeEncoded(), {}).ok());
 }
 
-TEST(MmluScore, StopsAtLogitsThatAreNotFiniteAndAtMissingAnswers) {
-  std::vector<float> bad = {NAN, 0, 0, 0, 0, 0, 0, 0};
-  Scorer broken = [&](const std::vector<Request> &, const Model::LogitsCallback &onLogits,
-                      const std::function<void(const PlannedBatch &)> &) {
-    return onLogits(1, 0, bad.data());
-  };
-  EXPECT_EQ(ScorePrompts(broken, 8, Normalise::Vocabulary, makeEncoded(), {}).status().message(),
-            "the model's logits for prompt 1 are not finite");
-  Scorer silent = [](const std::vector<Request> &, const Model::LogitsCallback &,
-                     const std::function<void(const PlannedBatch &)> &) {
-    return absl::OkStatus();
-  };
-  EXPECT_FALSE(ScorePrompts(silent, 8, Normalise::Vocabulary, makeEncoded(), {}).ok());
+TEST(MmluScore, PassesErrorsOnAndMissesNoAnswer) {
+  Scorer broken = [&](const std::vector<Request> &, const Targets &, const ScoreCallback &,
+                      const std::function<void(const PlannedBatch &)> &) { return Invalid("broken"); };
+  EXPECT_EQ(ScorePrompts(broken, Normalise::Vocabulary, makeEncoded(), {}).status().message(), "broken");
+  Scorer silent = [](const std::vector<Request> &, const Targets &, const ScoreCallback &,
+                     const std::function<void(const PlannedBatch &)> &) { return absl::OkStatus(); };
+  EXPECT_FALSE(ScorePrompts(silent, Normalise::Vocabulary, makeEncoded(), {}).ok());
 }
 
 } // namespace

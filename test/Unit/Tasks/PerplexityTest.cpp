@@ -8,21 +8,19 @@ namespace {
 
 constexpr int64_t vocabulary = 5;
 
-/// Gives every position its own logits, latest window first: t at [token at the position] etc.
-std::vector<float> logitsAt(int32_t token) {
-  std::vector<float> logits(vocabulary, 0);
-  logits[(token + 1) % vocabulary] = 2;
-  return logits;
-}
-
+/// Latest window first; the token behind the position's has logit 2, the others 0.
 Scorer makeScorer(std::vector<Request> *seen) {
-  return [seen](const std::vector<Request> &requests, const Model::LogitsCallback &onLogits,
+  return [seen](const std::vector<Request> &requests, const Targets &targets, const ScoreCallback &onScore,
                 const std::function<void(const PlannedBatch &)> &) -> Status {
+    EXPECT_EQ(targets.count, 1);
+    EXPECT_FALSE(targets.alone);
     *seen = requests;
+    double norm = std::log(std::exp(2.0) + double(vocabulary - 1));
     for (size_t r = requests.size(); r-- > 0;)
       for (int32_t position : requests[r].wanted) {
-        std::vector<float> logits = logitsAt(requests[r].tokens[position]);
-        COMPRESSC_RETURN_IF_ERROR(onLogits(int32_t(r), position, logits.data()));
+        int32_t target = targets.tokens(int32_t(r), position)[0];
+        bool next = target == (requests[r].tokens[size_t(position)] + 1) % vocabulary;
+        COMPRESSC_RETURN_IF_ERROR(onScore(int32_t(r), position, {(next ? 2.0 : 0.0) - norm}));
       }
     return absl::OkStatus();
   };

@@ -4,8 +4,10 @@
 #pragma once
 
 #include "compressc/runtime/batch.h"
+#include "compressc/runtime/row_score.h"
 #include "compressc/runtime/tensor.h"
 #include "compressc/runtime/status.h"
+#include "absl/types/span.h"
 #include <memory>
 #include <string>
 
@@ -17,6 +19,12 @@ struct GemmProduct;
 struct LinearOperands;
 struct Rotation;
 struct WeightMatrix;
+
+/// Results of Device::scoreRows, in host memory.
+struct DeviceScores {
+  const RowScore *rows;
+  const float *logits; // [rows, columns]
+};
 
 class Device {
 public:
@@ -31,14 +39,21 @@ public:
   virtual StatusOr<void *> allocate(int64_t bytes, std::string_view what) = 0;
   /// A copy of a weight, laid out as the host's. Vectors (rank 1) become fp32.
   virtual StatusOr<Tensor> upload(const Tensor &weight, std::string_view what) = 0;
-  /// Waits for the work given so far, then copies `height` rows of `bytes`, `pitch` bytes apart in both
-  /// memories, to the host. Errors of that work are reported here.
-  virtual Status download(void *to, const void *from, int64_t bytes, int64_t pitch, int64_t height) = 0;
+  /// Waits for the work given so far, then copies to the host. Errors of that work are reported here.
+  virtual Status download(void *to, const void *from, int64_t bytes) = 0;
 
-  /// Makes a batch the one that the following kernels work on; its slots are inside the cache. An error of
-  /// this or of a kernel before is returned by finishBatch.
+  /// Makes a batch the one that the following kernels work on; its slots are inside the cache. Kernels are
+  /// started, not waited for. finishBatch returns errors of starting them; those of running them are reported
+  /// where results are read.
   virtual void beginBatch(const Batch &batch) = 0;
   virtual Status finishBatch() = 0;
+
+  /// Of some rows of logits [_, width]: the normaliser, unless not wanted, and the logits in as many columns for
+  /// each row. `rows` and `columns` are host memory. Returns a ticket; two can be open at a time.
+  virtual StatusOr<int> scoreRows(const float *logits, int64_t width, absl::Span<const int32_t> rows,
+                                  absl::Span<const int32_t> columns, bool normalise) = 0;
+  /// Waits for the results of a ticket; they stay until the ticket after the next is given.
+  virtual StatusOr<DeviceScores> awaitScores(int ticket) = 0;
 
   // The kernels; operands are checked, and described in runtime/cpu/model_kernels.h.
   virtual void embedding(const WeightMatrix &table, float *out) = 0; // of the batch's tokens

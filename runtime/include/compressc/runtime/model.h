@@ -36,6 +36,19 @@ struct ModelOptions {
   StatusOr<std::unique_ptr<Device>> (*openCuda)() = nullptr;
 };
 
+/// The tokens whose log-probabilities are wanted.
+struct Targets {
+  /// Those of a wanted position: `count` tokens of the vocabulary.
+  std::function<absl::Span<const int32_t>(int32_t request, int32_t position)> tokens;
+  int64_t count = 1;
+  /// Normalised over each other, not over the vocabulary: no other logits are computed. Every position has the
+  /// same tokens then.
+  bool alone = false;
+};
+/// Natural logarithms, one for each target of the position; valid during the call.
+using ScoreCallback =
+    std::function<Status(int32_t request, int32_t position, absl::Span<const double> logProbabilities)>;
+
 class Model {
 public:
   /// `payload` = {"model": {...}, "schedule": {...}} as compressc appended it to the executable;
@@ -53,24 +66,28 @@ public:
   /// Runs one batch through "forward" and returns the logits [selected rows, vocabulary], fp32, on the host.
   StatusOr<Tensor> forward(const Batch &batch);
 
-  /// Plans the requests, runs every batch and calls `onLogits(request, position, logits)` once for each
-  /// wanted position; `logits` has vocabularySize entries and is valid during the call. Calls come on
-  /// one thread. Batch order is deterministic; `onBatch(batchesDone, batches)` follows each.
-  using LogitsCallback = std::function<Status(int32_t request, int32_t position, const float *logits)>;
-  /// With `answers` only those columns of the logits are to be read.
-  Status score(const std::vector<Request> &requests, const LogitsCallback &onLogits,
-               const std::function<void(const PlannedBatch &)> &onBatch = {},
-               const std::vector<int32_t> &answers = {});
+  /// Plans the requests, runs every batch and calls `onScore` once for each wanted position, on one thread and in
+  /// a deterministic order; `onBatch` follows each batch. On a device the results of a batch are read while the
+  /// next one is computed.
+  Status score(const std::vector<Request> &requests, const Targets &targets, const ScoreCallback &onScore,
+               const std::function<void(const PlannedBatch &)> &onBatch = {});
+
+  /// The logits behind the last of these tokens, [vocabulary].
+  Status lastLogits(const std::vector<int32_t> &tokens, float *out);
 
 private:
   Model() = default;
+  struct Pending;
+  Status start(const PlannedBatch &planned, const Targets &targets, Pending &pending);
+  Status finish(const Pending &pending, const Targets &targets, const ScoreCallback &onScore);
+
   ModelInfo modelInfo;
   SafetensorsReader weights;
   std::unique_ptr<Tokenizer> tokens;
+  ThreadPool *pool = nullptr;
   std::unique_ptr<Device> accelerator; // outlives the session
   std::unique_ptr<Session> runner;
-  std::unique_ptr<float[]> hostLogits; // of the newest batch, when a device runs the model
-  int64_t hostLogitsCount = 0;
+  std::vector<float> hostLogits; // of the newest batch, when a device runs the model
 };
 
 std::string SerializeModelInfo(const ModelInfo &info); // the JSON object

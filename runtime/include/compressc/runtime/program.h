@@ -65,6 +65,8 @@ struct RotaryOptions {
   int64_t headDim;
   const float *frequencies; // [headDim / 2]
   double factor = 1;        // of sine and cosine
+  Weight norm = none;       // each head is normalised with it first (rms_norm)
+  double epsilon = 0;
 };
 void rotaryEmbedding(Run &run, Value x, Value out, const RotaryOptions &options);
 

@@ -1,4 +1,4 @@
-#include "runtime/tasks/log_softmax.h"
+#include "log_sum_exp.h"
 #include <algorithm>
 #include <bit>
 #include <cmath>
@@ -31,7 +31,7 @@ inline float expNegative(float x) {
 
 } // namespace
 
-double LogSumExp(const float *logits, int64_t count) {
+RowScore ScoreRow(const float *logits, int64_t count) {
   float top[lanes];
   std::fill(top, top + lanes, -INFINITY);
   int64_t whole = count / lanes * lanes;
@@ -51,7 +51,7 @@ double LogSumExp(const float *logits, int64_t count) {
   double sum = 0;
   for (double part : sums)
     sum += part;
-  return double(highest) + std::log(sum);
+  return {highest, sum};
 }
 
 } // namespace compressc
