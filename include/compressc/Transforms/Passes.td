@@ -136,6 +136,8 @@ def SVDFactorize : Pass<"svd-factorize", "::mlir::ModuleOp"> {
     rank * (N + K) elements for N * K. A tied head is untied, the embedding stays as it is. The head's
     input is observed in the deployed model, so that passes before and after this one are seen alike. Of a
     quantised head the dequantised values are factorised; a later `quantize{head=true}` quantises the factors.
+    Of the same size, a head that is only quantised, to 3 bits or more, is better on SmolLM2-135M (README.md
+    compares them).
 
     ```mlir
     %l = lm.linear %x, %w
