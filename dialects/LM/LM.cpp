@@ -248,7 +248,16 @@ LogicalResult LayerNormOp::verify() {
   return success();
 }
 
+/// What is stored in bf16 must be what the operation would round its input to.
+static LogicalResult verifyNarrow(Operation *op, Value input, std::optional<Compute> compute, bool normalised) {
+  if (!cast<RankedTensorType>(input.getType()).getElementType().isBF16() || (compute == Compute::bf16 && !normalised))
+    return success();
+  return op->emitOpError() << "reads bf16 rows: that takes compute bf16 and no norm";
+}
+
 LogicalResult LinearOp::verify() {
+  if (failed(verifyNarrow(*this, getInput(), getCompute(), false)))
+    return failure();
   auto weight = weightShape(*this, getWeight(), 2, "the weight");
   if (failed(weight))
     return failure();
@@ -315,6 +324,11 @@ LogicalResult SelectRowsOp::verify() {
 }
 
 LogicalResult FusedLinearOp::verify() {
+  if (failed(verifyNarrow(*this, getInput(), getCompute(), bool(getNorm()))))
+    return failure();
+  for (Value result : getResults())
+    if (!getGate() && cast<RankedTensorType>(result.getType()).getElementType().isBF16())
+      return emitOpError() << "gives bf16 rows: only gated linears do";
   size_t count = getWeights().size();
   if (count == 0 || count > 32)
     return emitOpError() << "needs 1 to 32 weights, not " << count;

@@ -106,6 +106,7 @@ def LM_Compute : I32EnumAttr<"Compute", "the arithmetic of a product", [
 
 def LM_Tokens : 1DTensorOf<[I32]>;
 def LM_Rows : TensorRankOf<[F32], [2]>;
+def LM_NarrowRows : TensorRankOf<[F32, BF16], [2]>; // bf16: see narrow-activations
 def LM_Weight : TensorOf<[F32, F16, BF16]>;
 
 //===-- Parameters ---------------------------------------------------------------------------------===//
@@ -208,7 +209,7 @@ def LM_LinearOp : LM_KernelOp<"linear", [Pure], ["readsPacked", "getKernelAttrib
     that the batch does not name as answers may be left out, if it names any. A quantised linear is
     `linear(x, compress.dequantize(packed))`: the lowering lets the kernel read the packed codes in place.
   }];
-  let arguments = (ins LM_Rows:$input, LM_Weight:$weight, Optional<LM_Weight>:$bias,
+  let arguments = (ins LM_NarrowRows:$input, LM_Weight:$weight, Optional<LM_Weight>:$bias,
                        OptionalAttr<LM_Compute>:$compute, UnitAttr:$answers);
   let results = (outs LM_Rows:$result);
   let assemblyFormat = [{
@@ -237,12 +238,12 @@ def LM_FusedLinearOp : LM_KernelOp<"fused_linear", [Pure, AttrSizedOperandSegmen
     %r = lm.fused_linear %a weights(%wo) add %h : ...
     ```
   }];
-  let arguments = (ins LM_Rows:$input, Optional<LM_Weight>:$norm, Variadic<LM_Weight>:$weights,
+  let arguments = (ins LM_NarrowRows:$input, Optional<LM_Weight>:$norm, Variadic<LM_Weight>:$weights,
                        Variadic<LM_Weight>:$biases, Optional<LM_Rows>:$residual,
                        DefaultValuedAttr<I64Attr, "0">:$biased, OptionalAttr<F64Attr>:$epsilon,
                        OptionalAttr<LM_ActivationAttr>:$gate, OptionalAttr<LM_Compute>:$compute,
                        UnitAttr:$answers);
-  let results = (outs Variadic<LM_Rows>:$results);
+  let results = (outs Variadic<LM_NarrowRows>:$results);
   let assemblyFormat = [{
     (`gate` $gate^)? $input (`norm` $norm^ `epsilon` $epsilon)? `weights` `(` $weights `)`
     (`biases` `(` $biases^ `)`)? (`add` $residual^)? (`compute` $compute^)?
@@ -292,7 +293,7 @@ def LM_AttentionOp : LM_KernelOp<"attention", [Pure, AllTypesMatch<["cache", "ne
   let arguments = (ins LM_Rows:$query, LM_Rows:$key, LM_Rows:$value, LM_CacheType:$cache,
                        LM_BatchType:$batch, I64Attr:$num_heads, I64Attr:$num_kv_heads, F64Attr:$scale,
                        OptionalAttr<I64Attr>:$sliding_window, UnitAttr:$selected);
-  let results = (outs LM_Rows:$result, LM_CacheType:$next);
+  let results = (outs LM_NarrowRows:$result, LM_CacheType:$next);
   let assemblyFormat = [{
     $query `,` $key `,` $value `,` $cache `,` $batch (`selected` $selected^)? `heads` $num_heads `kv_heads` $num_kv_heads
     `scale` $scale (`window` $sliding_window^)? attr-dict

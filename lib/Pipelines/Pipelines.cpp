@@ -69,7 +69,7 @@ void RegisterPassesAndPipelines() {
 
 llvm::ArrayRef<llvm::StringLiteral> OptimizationNames() {
   static constexpr llvm::StringLiteral names[] = {"sink-selection", "answer-head",   "merge-linears",
-                                                  "fuse-epilogues", "reuse-buffers", "outline-blocks"};
+                                                  "fuse-epilogues", "narrow-activations", "reuse-buffers", "outline-blocks"};
   return names;
 }
 
@@ -91,6 +91,8 @@ void BuildDeploymentPipeline(OpPassManager &manager, const DeploymentOptions &op
     manager.addPass(createMergeLinears());
   if (with("fuse-epilogues"))
     manager.addPass(createFuseEpilogues());
+  if (with("narrow-activations"))
+    manager.addPass(createNarrowActivations());
   manager.addPass(createCanonicalizerPass());
   LowerToExecOptions lowering;
   lowering.maxTokens = options.maxTokens, lowering.maxSelected = options.maxSelected;

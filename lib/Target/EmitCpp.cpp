@@ -129,7 +129,8 @@ private:
         continue;
       identifiers[buffer.getSymNameAttr()] = unique(identifier(buffer.getSymName()));
       out << "constexpr Value " << identifiers[buffer.getSymNameAttr()] << " = "
-          << stringifyRowCount(buffer.getRows()) << "(" << type.getDimSize(1) << ", " << *buffer.getOffset() << ");\n";
+          << stringifyRowCount(buffer.getRows()) << "(" << type.getDimSize(1) << ", " << *buffer.getOffset()
+          << (type.getElementType().isBF16() ? ", Type::BF16" : "") << ");\n";
     }
     out << "\n";
   }

@@ -97,6 +97,8 @@ struct Session::Impl {
   DType cacheType() const;
 
   Status bindWeights(const WeightResolver &resolver);
+  bool rowsOnly(size_t weight) const;
+  Status commitCache(const Batch &batch);
   Status mapMemory(int64_t slots);
   void prepare(const EntryPoint &entry, PreparedEntry &prepared);
   void prepareOperand(Operand operand, PreparedEntry &prepared, const EntryPoint &entry,
@@ -111,7 +113,7 @@ struct Session::Impl {
   ThreadPool &pool;
   Device *const device;
   Scratch scratch;
-  int64_t cacheSlots = 0;
+  int64_t cacheSlots = 0, committedSlots = 0;
   std::vector<Tensor> weights;
   uint8_t *arena = nullptr;
   std::vector<ZeroedMemory> arenaMemory;
@@ -132,11 +134,21 @@ Status Session::Impl::bindWeights(const WeightResolver &resolver) {
     if (!status.ok())
       return WithContext(status, absl::StrCat("weight ", decl.key));
     if (device) {
-      COMPRESSC_ASSIGN_OR_RETURN(*tensor, device->upload(*tensor, decl.key));
+      COMPRESSC_ASSIGN_OR_RETURN(*tensor, device->upload(*tensor, decl.key, rowsOnly(weights.size())));
     }
     weights.push_back(*std::move(tensor));
   }
   return absl::OkStatus();
+}
+
+/// Whether no kernel but embedding reads the weight.
+bool Session::Impl::rowsOnly(size_t weight) const {
+  for (const EntryPoint &entry : schedule.entries)
+    for (const Call &call : entry.calls)
+      for (const Operand &operand : call.inputs)
+        if (operand.kind == Operand::Kind::Weight && size_t(operand.index) == weight && call.kernel != "embedding")
+          return false;
+  return true;
 }
 
 StatusOr<uint8_t *> Session::Impl::map(int64_t bytes, std::string_view what, std::vector<ZeroedMemory> &memory) {
@@ -171,6 +183,25 @@ DType Session::Impl::cacheType() const {
   return DType::F32;
 }
 
+static int64_t slotBytes(const CacheView &cache) { return cache.heads * cache.dim * int64_t(DTypeSize(cache.dtype)); }
+
+/// Makes the device's cache as large as the batch needs.
+Status Session::Impl::commitCache(const Batch &batch) {
+  int64_t end = 0;
+  for (const Sequence &sequence : batch.sequences) {
+    end = std::max(end, int64_t(sequence.slotBegin) + sequence.rowCount);
+    for (SlotRange range : sequence.context)
+      end = std::max(end, int64_t(range.begin) + range.count);
+  }
+  if (end <= committedSlots)
+    return absl::OkStatus();
+  for (const CacheView &cache : caches)
+    for (void *part : {cache.keys, cache.values})
+      COMPRESSC_RETURN_IF_ERROR(device->commit(part, end * slotBytes(cache), "the KV cache"));
+  committedSlots = end;
+  return absl::OkStatus();
+}
+
 Status Session::Impl::mapMemory(int64_t slots) {
   COMPRESSC_ASSIGN_OR_RETURN(arena, map(schedule.arenaBytes, "the arena", arenaMemory));
   for (const BufferDecl &decl : schedule.buffers) {
@@ -189,7 +220,12 @@ Status Session::Impl::mapMemory(int64_t slots) {
   for (const CacheDecl &decl : schedule.caches) {
     CacheView view{nullptr, nullptr, cacheSlots, decl.heads, decl.dim, type};
     for (float **part : {&view.keys, &view.values}) {
-      int64_t bytes = cacheSlots * decl.heads * decl.dim * int64_t(DTypeSize(view.dtype));
+      int64_t bytes = cacheSlots * slotBytes(view);
+      if (device) { // whose memory untouched slots would take
+        COMPRESSC_ASSIGN_OR_RETURN(void *memory, device->reserve(bytes, "the KV cache"));
+        *part = static_cast<float *>(memory);
+        continue;
+      }
       COMPRESSC_ASSIGN_OR_RETURN(uint8_t * memory, map(bytes, "the KV cache", cacheMemory));
       *part = reinterpret_cast<float *>(memory);
     }
@@ -355,21 +391,28 @@ Status Session::run(const EntryPoint &entry, const Batch *batch, absl::Span<cons
   for (Tensor *tensor : prepared->tokens)
     tensor->data = const_cast<int32_t *>(batch->tokens.data());
 
-  if (impl->device && batch)
-    impl->device->beginBatch(*batch);
-  if (prepared->compiled) {
+  Status status;
+  bool replayed = false;
+  if (impl->device && batch) {
+    COMPRESSC_RETURN_IF_ERROR(impl->commitCache(*batch));
+    replayed = impl->device->beginBatch(*batch, prepared);
+  }
+  if (replayed) {
+    // finishBatch runs what was recorded.
+  } else if (prepared->compiled) {
     program::Run run{{impl->pool, impl->scratch, batch, impl->device},
                      impl->arena,
                      impl->programWeights.data(),
                      impl->caches.data(),
                      absl::OkStatus()};
     prepared->compiled(run);
-    COMPRESSC_RETURN_IF_ERROR(run.status);
+    status = run.status;
   } else {
-    COMPRESSC_RETURN_IF_ERROR(impl->interpret(*prepared, batch));
+    status = impl->interpret(*prepared, batch);
   }
   if (impl->device && batch)
-    COMPRESSC_RETURN_IF_ERROR(impl->device->finishBatch());
+    status.Update(impl->device->finishBatch());
+  COMPRESSC_RETURN_IF_ERROR(status);
   prepared->hasRun = true;
   return absl::OkStatus();
 }

@@ -92,6 +92,9 @@ void Attention(KernelContext &context, const AttentionOperands &heads) {
   const CacheView &cache = heads.cache;
   int64_t queryWidth = heads.queries * heads.dim, width = heads.groups * heads.dim;
   writeCache(context, *batch, cache, heads.key, heads.value);
+  int64_t queries = heads.selected ? int64_t(batch->selectedRows.size()) : batch->rows();
+  bool narrow = heads.out.type == DType::BF16;
+  float *out = narrow ? static_cast<float *>(context.scratch.shared(size_t(queries * queryWidth) * sizeof(float))) : heads.out.floats();
 
   // All keys of each sequence: its context, then its own rows.
   std::vector<SlotRange> ranges;
@@ -133,7 +136,7 @@ void Attention(KernelContext &context, const AttentionOperands &heads) {
     int64_t group = task % heads.groups;
     AttentionTile tile;
     tile.queries = heads.query + block.row * queryWidth + group * perGroup * heads.dim;
-    tile.out = heads.out + block.row * queryWidth + group * perGroup * heads.dim;
+    tile.out = out + block.row * queryWidth + group * perGroup * heads.dim;
     tile.rowStride = queryWidth;
     tile.queryRows = block.rows;
     tile.headsPerGroup = perGroup;
@@ -149,6 +152,8 @@ void Attention(KernelContext &context, const AttentionOperands &heads) {
         static_cast<float *>(context.scratch.worker(worker, size_t(floats) * sizeof(float)));
     COMPRESSC_ISA_CALL(attentionTile, tile, scratch);
   });
+  if (narrow)
+    RoundRows(context, out, queries, queryWidth, heads.out.data);
 }
 
 Status AttentionKernel(KernelContext &context, const KernelCall &call) {
@@ -164,8 +169,7 @@ Status AttentionKernel(KernelContext &context, const KernelCall &call) {
   int64_t rows = batch->rows();
   COMPRESSC_ASSIGN_OR_RETURN(heads.key, operands.matrix(call.inputs[1], "k", rows, width));
   COMPRESSC_ASSIGN_OR_RETURN(heads.value, operands.matrix(call.inputs[2], "v", rows, width));
-  COMPRESSC_ASSIGN_OR_RETURN(heads.out,
-                             operands.matrix(call.outputs[0], "the output", queries, queryWidth));
+  COMPRESSC_ASSIGN_OR_RETURN(heads.out, operands.activations(call.outputs[0], "the output", true, queries, queryWidth));
   const CacheView &cache = call.caches[0];
   if (cache.heads != heads.groups || cache.dim != heads.dim || cache.slots < 0 ||
       (cache.slots > 0 && (!cache.keys || !cache.values)))

@@ -26,6 +26,13 @@ struct WeightMatrix {
   static WeightMatrix FromFloats(const float *data, int64_t rows, int64_t columns, int64_t stride);
 };
 
+/// Rows of activations, in fp32 or in bf16.
+struct Activations {
+  void *data = nullptr;
+  DType type = DType::F32;
+  float *floats() const { return static_cast<float *>(data); }
+};
+
 struct Int8Rows;
 
 /// Added to the product before the store, in this order.
@@ -48,6 +55,7 @@ struct GemmProduct {
   bool bf16 = false;              // x holds numbers of bf16; round the weights to them too
   int64_t columns = 0; // N: the weight's rows, or fewer leading ones of them
   float *out = nullptr;
+  DType outType = DType::F32; // of Linear's; Gemm's are fp32
   int64_t ldo = 0;
   GemmEpilogue epilogue;
   /// When set, of w's shape: out = activation(x * gate^T + gateBias) * (x * w^T + bias).

@@ -9,8 +9,9 @@
 namespace compressc {
 namespace {
 
-bool overlap(const float *a, int64_t countA, const float *b, int64_t countB) {
-  return a < b + countB && b < a + countA;
+bool overlap(Activations a, int64_t countA, Activations b, int64_t countB) {
+  auto endOf = [](Activations of, int64_t count) { return static_cast<char *>(of.data) + count * int64_t(DTypeSize(of.type)); };
+  return a.data < endOf(b, countB) && b.data < endOf(a, countA);
 }
 
 /// What a linear's products read, prepared once for all of them: x normalised and rounded, in the shared scratch.
@@ -22,10 +23,15 @@ public:
       for (const WeightMatrix *w : {product.w, product.gate})
         if (std::optional<Int8Format> format = formatOf(w); format && !find(*format))
           int8.emplace_back().format = *format;
-    values = operands.x;
-    if (operands.norm || operands.inBf16 || !int8.empty())
-      prepare(context);
+    values = operands.x.floats();
+    // Of a narrow result, which one product has.
+    size_t wideBytes = products[0].outType == DType::BF16 ? padded(operands.rows * products[0].columns) : 0;
+    if (operands.norm || operands.inBf16 || !int8.empty() || wideBytes)
+      prepare(context, wideBytes);
   }
+
+  /// Room for the product of a narrow result.
+  float *wide() const { return wideMemory; }
 
   const float *floats() const { return values; }
   /// x in the format of this weight; null when its product is not computed in int8.
@@ -45,14 +51,19 @@ private:
     return nullptr;
   }
 
-  void prepare(KernelContext &context) {
+  static size_t padded(int64_t floats) { return size_t(floats * int64_t(sizeof(float)) + 63) / 64 * 64; }
+
+  void prepare(KernelContext &context, size_t wideBytes) {
     int64_t rows = operands.rows, depth = operands.depth;
     bool changed = operands.norm || operands.inBf16;
-    size_t normedBytes = changed ? size_t(rows * depth * int64_t(sizeof(float)) + 63) / 64 * 64 : 0;
-    size_t bytes = normedBytes;
+    bool narrow = operands.x.type == DType::BF16;
+    size_t normedBytes = changed ? padded(rows * depth) : 0;
+    size_t bytes = wideBytes + normedBytes;
     for (const Int8Rows &to : int8)
       bytes += Int8Rows::bytes(rows, depth, to.format);
     char *memory = static_cast<char *>(context.scratch.shared(bytes));
+    wideMemory = reinterpret_cast<float *>(memory);
+    memory += wideBytes;
     float *normed = reinterpret_cast<float *>(memory);
     memory += normedBytes;
     for (Int8Rows &to : int8) {
@@ -61,7 +72,12 @@ private:
     }
     ForRows(context, rows, depth, [&](int64_t begin, int64_t end, int) {
       for (int64_t row = begin; row < end; ++row) {
-        const float *from = operands.x + row * depth;
+        const float *from = operands.x.floats() + row * depth;
+        if (narrow) {
+          const uint16_t *bits = static_cast<const uint16_t *>(operands.x.data) + row * depth;
+          std::transform(bits, bits + depth, normed + row * depth, BFloat16ToFloat);
+          continue;
+        }
         if (operands.norm) {
           COMPRESSC_ISA_CALL(rmsNorm, from, operands.norm, depth, operands.epsilon, normed + row * depth);
           from = normed + row * depth;
@@ -78,6 +94,7 @@ private:
 
   const LinearOperands &operands;
   const float *values;
+  float *wideMemory = nullptr;
   absl::InlinedVector<Int8Rows, 2> int8; // one for each distinct format
 };
 
@@ -116,7 +133,7 @@ public:
       COMPRESSC_ASSIGN_OR_RETURN(
           norm, VectorAsFloats(call.inputs[1], depth, "linear: the norm's weight", normStorage));
     }
-    COMPRESSC_ASSIGN_OR_RETURN(x, operands.matrix(call.inputs[0], "x", -1, depth));
+    COMPRESSC_ASSIGN_OR_RETURN(x, operands.activations(call.inputs[0], "x", inBf16 && !normalised, -1, depth));
     rows = call.inputs[0].dim(0);
     COMPRESSC_RETURN_IF_ERROR(parseProducts());
     return parseOutputs();
@@ -249,17 +266,17 @@ private:
     for (size_t i = 0; i < products.size(); ++i) {
       GemmProduct &product = products[i];
       std::string what = products.size() == 1 ? "the output" : absl::StrCat("output ", i);
-      COMPRESSC_ASSIGN_OR_RETURN(product.out,
-                                 operands.matrix(call.outputs[i], what, rows, product.columns));
-      if (overlap(x, rows * depth, product.out, rows * product.columns))
+      COMPRESSC_ASSIGN_OR_RETURN(Activations out, operands.activations(call.outputs[i], what, product.gate != nullptr, rows, product.columns));
+      product.out = out.floats();
+      product.outType = out.type;
+      if (overlap(x, rows * depth, out, rows * product.columns))
         return operands.error("x and ", what, " overlap");
       for (size_t j = 0; j < i; ++j)
-        if (overlap(products[j].out, rows * products[j].columns, product.out,
-                    rows * product.columns))
+        if (overlap({products[j].out}, rows * products[j].columns, out, rows * product.columns))
           return operands.error("outputs ", j, " and ", i, " overlap");
       const float *added = product.epilogue.residual;
       if (added && added != product.out &&
-          overlap(added, rows * product.columns, product.out, rows * product.columns))
+          overlap({const_cast<float *>(added)}, rows * product.columns, out, rows * product.columns))
         return operands.error("the residual overlaps the output; it may be the whole output");
     }
     return absl::OkStatus();
@@ -271,7 +288,8 @@ private:
   std::optional<Activation> activation;
   int64_t count = 0, biases = 0, rows = 0, depth = 0;
   float epsilon = 0;
-  const float *x = nullptr, *norm = nullptr;
+  Activations x;
+  const float *norm = nullptr;
   std::vector<WeightMatrix> weights;
   std::vector<GemmProduct> products;
   std::vector<float> normStorage;
@@ -289,12 +307,15 @@ void Linear(KernelContext &context, const LinearOperands &operands, absl::Span<G
   // In int8 the kernel reads the codes where they are.
   if (!operands.answers.empty() && !rows.codes(products[0].w))
     return answerColumns(context, operands, rows.floats(), products[0]);
+  float *narrow = products[0].outType == DType::BF16 ? std::exchange(products[0].out, rows.wide()) : nullptr;
   for (GemmProduct &product : products) {
     product.bf16 = operands.inBf16;
     product.int8 = rows.codes(product.w);
     product.gateInt8 = rows.codes(product.gate);
   }
   Gemm(context, operands.rows, operands.depth, rows.floats(), operands.depth, products);
+  if (narrow)
+    RoundRows(context, rows.wide(), operands.rows, products[0].columns, narrow);
 }
 
 Status LinearKernel(KernelContext &context, const KernelCall &call) {

@@ -32,7 +32,7 @@ void GatedActivation(KernelContext &context, Activation kind, const float *gate,
 
 /// A linear, its norm before and what follows; see GemmProduct.
 struct LinearOperands {
-  const float *x; // [rows, depth]
+  Activations x; // [rows, depth]; bf16 only without a norm and in bf16
   int64_t rows;
   int64_t depth;
   const float *norm = nullptr; // [depth]: x is normalised first
@@ -42,8 +42,8 @@ struct LinearOperands {
   /// Columns of the one product that are wanted, inside it; none: all. The others are left as they are.
   absl::Span<const int32_t> answers = {};
 };
-/// The products overlap neither x nor each other; a residual may be its own output. Sets their int8
-/// and bf16.
+/// The products overlap neither x nor each other; a residual may be its own output. Only a gated one may
+/// give bf16. Sets their int8 and bf16.
 void Linear(KernelContext &context, const LinearOperands &operands, absl::Span<GemmProduct> products);
 
 struct Rotation {
@@ -62,7 +62,7 @@ struct AttentionOperands {
   const float *query; // [rows or selected rows, queries * dim]
   const float *key;   // [rows, groups * dim]
   const float *value; // likewise
-  float *out;         // as query
+  Activations out;    // as query
   CacheView cache;
   int64_t queries; // heads
   int64_t groups;  // key/value heads

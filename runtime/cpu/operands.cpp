@@ -45,6 +45,15 @@ StatusOr<float *> Operands::matrix(const Tensor &tensor, std::string_view what, 
   return tensor.as<float>();
 }
 
+StatusOr<Activations> Operands::activations(const Tensor &tensor, std::string_view what, bool narrow, int64_t rows,
+                                            int64_t columns) const {
+  Tensor wide = tensor;
+  if (narrow && tensor.dtype == DType::BF16)
+    wide.dtype = DType::F32;
+  COMPRESSC_ASSIGN_OR_RETURN(float *data, matrix(wide, what, rows, columns));
+  return Activations{data, tensor.dtype};
+}
+
 StatusOr<float> Operands::epsilon() const {
   COMPRESSC_ASSIGN_OR_RETURN(double epsilon, call.attributes.getFloat("epsilon"));
   if (!(epsilon >= 0) || !std::isfinite(epsilon))
@@ -113,6 +122,13 @@ StatusOr<const float *> VectorAsFloats(const Tensor &tensor, int64_t size, std::
   for (int64_t i = 0; i < size; ++i)
     storage[i] = tensor.dtype == DType::F16 ? HalfToFloat(bits[i]) : BFloat16ToFloat(bits[i]);
   return storage.data();
+}
+
+void RoundRows(KernelContext &context, const float *x, int64_t rows, int64_t width, void *out) {
+  ForRows(context, rows, width, [&](int64_t begin, int64_t end, int) {
+    for (int64_t i = begin * width; i < end * width; ++i)
+      static_cast<uint16_t *>(out)[i] = FloatToBFloat16(x[i]);
+  });
 }
 
 void ForRows(KernelContext &context, int64_t rows, int64_t width,

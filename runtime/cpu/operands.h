@@ -2,6 +2,7 @@
 #pragma once
 
 #include "compressc/runtime/kernel.h"
+#include "gemm.h"
 #include <functional>
 #include <string>
 
@@ -23,6 +24,9 @@ public:
   /// The data of a plain matrix [rows, columns] of this type; a size below 0 means any.
   StatusOr<float *> matrix(const Tensor &tensor, std::string_view what, int64_t rows = -1,
                            int64_t columns = -1) const;
+  /// The same, where bf16 may do as well.
+  StatusOr<Activations> activations(const Tensor &tensor, std::string_view what, bool narrow, int64_t rows = -1,
+                                    int64_t columns = -1) const;
   /// The attribute `epsilon`: finite, 0 or more.
   StatusOr<float> epsilon() const;
   StatusOr<const int32_t *> integers(const Tensor &tensor, std::string_view what) const;
@@ -44,6 +48,9 @@ private:
 /// A vector [size] of type f32, f16 or bf16 as fp32: the tensor's own memory, or `storage`.
 StatusOr<const float *> VectorAsFloats(const Tensor &tensor, int64_t size, std::string_view what,
                                        std::vector<float> &storage);
+
+/// Rounds rows of fp32 to bf16.
+void RoundRows(KernelContext &context, const float *x, int64_t rows, int64_t width, void *out);
 
 /// Splits [0, rows) in runs that are worth a task each, of at most `rows` rows of `width` elements.
 void ForRows(KernelContext &context, int64_t rows, int64_t width,

@@ -100,6 +100,7 @@ void linear(Run &run, Value x, std::initializer_list<Weight> weights, std::initi
     product.w = &run.weights[weights.begin()[index]].matrix;
     product.epilogue.bias = bias(index);
     product.out = run.at(out);
+    product.outType = run.activations(out).type;
     product.columns = product.ldo = out.columns;
     if (gated) {
       product.gate = &run.weights[weights.begin()[0]].matrix;
@@ -112,7 +113,7 @@ void linear(Run &run, Value x, std::initializer_list<Weight> weights, std::initi
     }
   }
   LinearOperands operands;
-  operands.x = run.at(x);
+  operands.x = run.activations(x);
   operands.rows = run.rows(x);
   operands.depth = x.columns;
   if (options.norm != none) {
@@ -148,7 +149,7 @@ void attention(Run &run, Value query, Value key, Value value, Cache cache, Value
   operands.query = run.at(query);
   operands.key = run.at(key);
   operands.value = run.at(value);
-  operands.out = run.at(out);
+  operands.out = run.activations(out);
   operands.cache = run.caches[cache];
   operands.queries = options.heads;
   operands.groups = options.kvHeads;

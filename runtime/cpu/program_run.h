@@ -29,4 +29,8 @@ struct compressc::program::Run {
     return value.rows == Rows::Tokens ? context.batch->rows() : int64_t(context.batch->selectedRows.size());
   }
   float *at(Value value) const { return reinterpret_cast<float *>(arena + value.offset); }
+  /// Values that may be of either type.
+  compressc::Activations activations(Value value) const {
+    return {arena + value.offset, value.type == Type::BF16 ? compressc::DType::BF16 : compressc::DType::F32};
+  }
 };

@@ -1,8 +1,9 @@
 // Causal attention over a cache whose slots a list names, position by position: a prefix that sequences share
 // is stored once, and read by each. Tiles of 64 queries on tensor cores (bf16), and one query at a time for
 // any type and head size.
+#include "attend_step.cuh"
+#include "fours.cuh"
 #include "launch.h"
-#include <cuda_bf16.h>
 
 namespace compressc::cuda {
 namespace {
@@ -12,21 +13,44 @@ __device__ __forceinline__ float get(const __nv_bfloat16 *x) { return __bfloat16
 __device__ __forceinline__ void put(float *to, float v) { *to = v; }
 __device__ __forceinline__ void put(__nv_bfloat16 *to, float v) { *to = __float2bfloat16(v); }
 
-template <typename T>
+template <int perThread, typename T>
 __global__ void __launch_bounds__(256) WriteCacheKernel(const float *k, const float *v, int64_t count, int64_t width,
                                                         const int32_t *slots, T *keys, T *values) {
-  int64_t i = int64_t(blockIdx.x) * 256 + threadIdx.x;
+  int64_t i = (int64_t(blockIdx.x) * 256 + threadIdx.x) * perThread;
   if (i >= count)
     return;
-  int64_t to = slots[i / width] * width + i % width;
-  put(keys + to, k[i]);
-  put(values + to, v[i]);
+  int64_t row = i / width, to = i + (slots[row] - row) * width;
+  if constexpr (perThread == 4) {
+    Put4(keys + to, Get4(k + i));
+    Put4(values + to, Get4(v + i));
+  } else {
+    put(keys + to, k[i]);
+    put(values + to, v[i]);
+  }
+}
+
+template <typename T>
+void writeCache(cudaStream_t stream, const float *k, const float *v, int64_t count, int64_t width, const int32_t *slots,
+                T *keys, T *values) {
+  if (count == 0)
+    return;
+  if (width % 4 == 0)
+    WriteCacheKernel<4><<<unsigned((count / 4 + 255) / 256), 256, 0, stream>>>(k, v, count, width, slots, keys, values);
+  else
+    WriteCacheKernel<1><<<unsigned((count + 255) / 256), 256, 0, stream>>>(k, v, count, width, slots, keys, values);
 }
 
 // ---- one query at a time ----
 
 constexpr int rowWarps = 8;
 constexpr float nothing = -1e30f; // a score below all others, whose differences stay finite
+
+__device__ __forceinline__ void store(const Attention &a, int64_t at, float v) {
+  if (a.outType == DType::BF16)
+    static_cast<__nv_bfloat16 *>(a.out)[at] = __float2bfloat16(v);
+  else
+    static_cast<float *>(a.out)[at] = v;
+}
 
 /// A block for each query and head: its warps share the keys out and merge their sums at the end. A lane has
 /// the columns lane, lane + 32, … of a head.
@@ -105,7 +129,7 @@ __global__ void __launch_bounds__(rowWarps * 32) AttendRowsKernel(Attention a) {
     float v = 0;
     for (int w = 0; w < rowWarps; ++w)
       v += sums[w][d] * expf(bests[w] - highest);
-    a.out[at + d] = v / whole;
+    store(a, at + d, v / whole);
   }
 }
 
@@ -281,10 +305,15 @@ template <int dim> __global__ void __launch_bounds__(tileWarps * 32) AttendTiles
     if (row >= tile.rows)
       continue;
     float inverse = 1.0f / total[h];
-    float *to = a.out + int64_t(tile.row + row) * width + int64_t(head) * dim + t * 2;
+    int64_t at = int64_t(tile.row + row) * width + int64_t(head) * dim + t * 2;
 #pragma unroll
-    for (int n = 0; n < dim / 8; ++n)
-      *reinterpret_cast<float2 *>(to + n * 8) = {out[n][2 * h] * inverse, out[n][2 * h + 1] * inverse};
+    for (int n = 0; n < dim / 8; ++n) {
+      float low = out[n][2 * h] * inverse, high = out[n][2 * h + 1] * inverse;
+      if (a.outType == DType::BF16)
+        *reinterpret_cast<uint32_t *>(static_cast<__nv_bfloat16 *>(a.out) + at + n * 8) = pack(low, high);
+      else
+        *reinterpret_cast<float2 *>(static_cast<float *>(a.out) + at + n * 8) = {low, high};
+    }
   }
 #endif
 }
@@ -301,23 +330,19 @@ template <int dim> void attendTiles(cudaStream_t stream, const Attention &a) {
 
 void WriteCache(cudaStream_t stream, const float *k, const float *v, int64_t rows, int64_t width,
                 const int32_t *slots, void *keys, void *values, DType type) {
-  int64_t count = rows * width;
-  if (count == 0)
-    return;
-  unsigned blocks = unsigned((count + 255) / 256);
   if (type == DType::BF16)
-    WriteCacheKernel<<<blocks, 256, 0, stream>>>(k, v, count, width, slots, static_cast<__nv_bfloat16 *>(keys),
-                                                 static_cast<__nv_bfloat16 *>(values));
+    writeCache(stream, k, v, rows * width, width, slots, static_cast<__nv_bfloat16 *>(keys), static_cast<__nv_bfloat16 *>(values));
   else
-    WriteCacheKernel<<<blocks, 256, 0, stream>>>(k, v, count, width, slots, static_cast<float *>(keys),
-                                                 static_cast<float *>(values));
+    writeCache(stream, k, v, rows * width, width, slots, static_cast<float *>(keys), static_cast<float *>(values));
 }
 
 void Attend(cudaStream_t stream, const Attention &a) {
   if (a.tileCount == 0)
     return;
   bool fewRows = a.rows < a.tileCount * 4;
-  if (a.type == DType::F32)
+  if (CanAttendStep(a))
+    AttendStep(stream, a);
+  else if (a.type == DType::F32)
     attendRows<float>(stream, a);
   else if (fewRows || (a.dim != 64 && a.dim != 128))
     attendRows<__nv_bfloat16>(stream, a);

@@ -3,6 +3,7 @@
 #include "../cpu/batch_rows.h"
 #include "../cpu/operands.h"
 #include <algorithm>
+#include <cstring>
 
 namespace compressc {
 
@@ -66,8 +67,11 @@ CudaDevice::~CudaDevice() {
     cudaStreamSynchronize(stream);
   for (void *memory : owned)
     cudaFree(memory);
-  for (Buffer *buffer : {&rows, &expanded, &gate, &up})
+  for (Buffer *buffer : {&rows, &expanded, &gate, &up, &splits, &splitCounters})
     cudaFree(buffer->data);
+  for (auto &[key, recording] : recordings)
+    if (recording.graph)
+      cudaGraphExecDestroy(recording.graph);
   for (Scores &each : scores)
     if (each.done)
       cudaEventDestroy(each.done);
@@ -79,18 +83,42 @@ CudaDevice::~CudaDevice() {
 StatusOr<void *> CudaDevice::allocate(int64_t bytes, std::string_view what) {
   void *memory = nullptr;
   cudaError_t error = cudaMalloc(&memory, size_t(std::max<int64_t>(bytes, alignment)));
-  if (error == cudaErrorMemoryAllocation) {
-    size_t free = 0, total = 0;
-    cudaMemGetInfo(&free, &total);
-    return absl::ResourceExhaustedError(
-        absl::StrCat(detail::ForMessage(what), " needs ", bytes >> 20, " MiB of GPU memory, of which ", free >> 20,
-                     " MiB are free; compile with a smaller --max-tokens, or use --device=cpu"));
-  }
+  if (error == cudaErrorMemoryAllocation)
+    return outOfMemory(bytes, what);
   COMPRESSC_RETURN_IF_ERROR(check(error, what));
   owned.push_back(memory);
   allocated += bytes;
   COMPRESSC_RETURN_IF_ERROR(check(cudaMemsetAsync(memory, 0, size_t(bytes), stream), what));
   return memory;
+}
+
+/// What to do about it.
+Status CudaDevice::outOfMemory(int64_t bytes, std::string_view what) const {
+  size_t free = 0, total = 0;
+  cudaMemGetInfo(&free, &total);
+  return absl::ResourceExhaustedError(
+      absl::StrCat(detail::ForMessage(what), " needs ", bytes >> 20, " MiB of GPU memory, of which ", free >> 20,
+                   " MiB are free; compile with a smaller --max-tokens, or use --device=cpu"));
+}
+
+StatusOr<void *> CudaDevice::reserve(int64_t bytes, std::string_view what) {
+  StatusOr<GrowingMemory> memory = GrowingMemory::Reserve(bytes);
+  if (!memory.ok())
+    return WithContext(memory.status(), std::string(what));
+  void *data = memory->data();
+  reserved.emplace(data, *std::move(memory));
+  return data;
+}
+
+Status CudaDevice::commit(void *memory, int64_t bytes, std::string_view what) {
+  GrowingMemory &growing = reserved.at(memory);
+  int64_t more = growing.missing(bytes);
+  Status status = growing.commit(bytes);
+  if (absl::IsResourceExhausted(status))
+    return outOfMemory(more, what);
+  if (status.ok())
+    allocated += more;
+  return status;
 }
 
 void *CudaDevice::grow(Buffer &buffer, int64_t bytes) {
@@ -108,8 +136,12 @@ void *CudaDevice::grow(Buffer &buffer, int64_t bytes) {
   return buffer.data;
 }
 
-StatusOr<Tensor> CudaDevice::upload(const Tensor &weight, std::string_view what) {
+StatusOr<Tensor> CudaDevice::upload(const Tensor &weight, std::string_view what, bool rowsOnly) {
   Tensor copy = weight;
+  if (rowsOnly && weight.dtype != DType::Packed) { // whose rows lie in three places
+    hostTables.insert(weight.data);
+    return copy;
+  }
   if (weight.rank() == 1 && weight.dtype != DType::F32) {
     std::vector<float> values;
     COMPRESSC_RETURN_IF_ERROR(VectorAsFloats(weight, weight.dim(0), what, values).status());
@@ -139,12 +171,32 @@ StatusOr<Tensor> CudaDevice::upload(const Tensor &weight, std::string_view what)
 }
 
 Status CudaDevice::download(void *to, const void *from, int64_t bytes) {
+  constexpr int64_t worthPinning = 8 << 20; // a row of logits: by way of pinned memory it arrives sooner
+  if (bytes > 0 && bytes <= worthPinning) {
+    COMPRESSC_RETURN_IF_ERROR(check(landing.grow(size_t(bytes)), "results cannot be read"));
+    COMPRESSC_RETURN_IF_ERROR(check(cudaMemcpyAsync(landing.data(), from, size_t(bytes), cudaMemcpyDeviceToHost, stream), "results cannot be read"));
+    COMPRESSC_RETURN_IF_ERROR(check(cudaStreamSynchronize(stream), "the GPU failed"));
+    std::memcpy(to, landing.data(), size_t(bytes));
+    return absl::OkStatus();
+  }
   if (bytes > 0)
     COMPRESSC_RETURN_IF_ERROR(check(cudaMemcpyAsync(to, from, size_t(bytes), cudaMemcpyDeviceToHost, stream), "results cannot be read"));
   return check(cudaStreamSynchronize(stream), "the GPU failed");
 }
 
-void CudaDevice::beginBatch(const Batch &now) {
+/// Runs of more rows are not recorded: starting their kernels takes less time than running them.
+constexpr int64_t mostRecordedRows = 64;
+constexpr size_t mostRecordings = 256;
+
+CudaDevice::RunKey CudaDevice::keyOf(const Batch &now, const void *program) const {
+  RunKey key = {reinterpret_cast<int64_t>(program), now.rows(), int64_t(now.selectedRows.size()), int64_t(now.answers.size()),
+                tileCount, selectedTileCount, int64_t(arrays.deviceBytes()), int64_t(tableRows.deviceBytes())};
+  for (const Buffer *buffer : {&rows, &expanded, &gate, &up, &splits, &splitCounters})
+    key.push_back(buffer->size);
+  return key;
+}
+
+bool CudaDevice::beginBatch(const Batch &now, const void *program) {
   batch = &now;
   std::vector<int32_t> keys, firstKeys;
   for (const Sequence &sequence : now.sequences) {
@@ -175,9 +227,38 @@ void CudaDevice::beginBatch(const Batch &now) {
   selectedTiles = arrays.at<QueryTile>(selectedTilesAt);
   answers = arrays.at<int32_t>(answersAt);
   keySlots = arrays.at<int32_t>(keySlotsAt);
+
+  // Recorded the second time: the first makes every buffer large enough.
+  bool small = program && now.rows() <= mostRecordedRows;
+  if (!small || (recordings.size() >= mostRecordings && !recordings.contains(keyOf(now, program))))
+    return false;
+  Recording &known = recordings[keyOf(now, program)];
+  if (known.graph) {
+    replaying = &known;
+    return true;
+  }
+  if (++known.runs > 1 && failure.ok()) {
+    note(check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), "recording"));
+    recording = &known;
+  }
+  return false;
 }
 
 Status CudaDevice::finishBatch() {
+  if (recording) {
+    cudaGraph_t graph = nullptr;
+    note(check(cudaStreamEndCapture(stream, &graph), "recording"));
+    if (failure.ok())
+      note(check(cudaGraphInstantiate(&recording->graph, graph, 0), "recording"));
+    cudaGraphDestroy(graph);
+    replaying = std::exchange(recording, nullptr);
+  }
+  if (replaying && replaying->graph) {
+    for (const WeightMatrix &table : replaying->tables)
+      sendTableRows(table);
+    note(check(cudaGraphLaunch(replaying->graph, stream), "a recorded run"));
+  }
+  replaying = nullptr;
   note(check(cudaGetLastError(), "a kernel could not be started"));
   batch = nullptr;
   return std::exchange(failure, absl::OkStatus());

@@ -3,10 +3,12 @@
 #pragma once
 
 #include "compressc/runtime/device.h"
+#include "growing_memory.h"
 #include "launch.h"
 #include "matmul.h"
 #include "staging.h"
 #include <map>
+#include <set>
 #include <vector>
 
 namespace compressc::cuda {
@@ -19,9 +21,11 @@ public:
   std::string name() const override { return properties.name; }
   int64_t peakBytes() const override { return allocated; }
   StatusOr<void *> allocate(int64_t bytes, std::string_view what) override;
-  StatusOr<Tensor> upload(const Tensor &weight, std::string_view what) override;
+  StatusOr<void *> reserve(int64_t bytes, std::string_view what) override;
+  Status commit(void *reserved, int64_t bytes, std::string_view what) override;
+  StatusOr<Tensor> upload(const Tensor &weight, std::string_view what, bool rowsOnly) override;
   Status download(void *to, const void *from, int64_t bytes) override;
-  void beginBatch(const Batch &batch) override;
+  bool beginBatch(const Batch &batch, const void *program) override;
   Status finishBatch() override;
   StatusOr<int> scoreRows(const float *logits, int64_t width, absl::Span<const int32_t> rows,
                           absl::Span<const int32_t> columns, bool normalise) override;
@@ -49,12 +53,24 @@ private:
     cudaEvent_t done = nullptr;
     size_t logitsAt = 0;
   };
+  /// A recorded run, and what is sent before it.
+  struct Recording {
+    cudaGraphExec_t graph = nullptr;
+    std::vector<WeightMatrix> tables; // on the host, of which it reads rows
+    int runs = 0;                     // before it was recorded
+  };
+  /// What makes two runs the same: the program, the batch's shape, and where buffers that grow lie.
+  using RunKey = std::vector<int64_t>;
+  RunKey keyOf(const Batch &batch, const void *program) const;
+  void sendTableRows(const WeightMatrix &table);
+
   /// Memory that grows and is used again; what it held is gone when it grows.
   struct Buffer {
     void *data = nullptr;
     int64_t size = 0;
   };
   void *grow(Buffer &buffer, int64_t bytes);
+  Status outOfMemory(int64_t bytes, std::string_view what) const;
   Status check(cudaError_t error, std::string_view what) const;
   void note(const Status &status);
   void product(const LinearOperands &operands, const GemmProduct &product, const void *x, DType type);
@@ -65,6 +81,10 @@ private:
   cudaStream_t stream = nullptr;
   std::unique_ptr<Matmul> matmul;
   std::vector<void *> owned;
+  std::map<void *, GrowingMemory> reserved;
+  std::set<const void *> hostTables; // weights that stayed in the host's memory
+  Upload tableRows;                  // of them, for the newest batch
+  PinnedBuffer landing;              // of small downloads
   int64_t allocated = 0;
   Status failure;
 
@@ -75,9 +95,12 @@ private:
   const int32_t *slots = nullptr, *keySlots = nullptr, *answers = nullptr;
   const QueryTile *tiles = nullptr, *selectedTiles = nullptr;
   int32_t tileCount = 0, selectedTileCount = 0;
+  std::map<RunKey, Recording> recordings;
+  Recording *replaying = nullptr, *recording = nullptr;
   Scores scores[2];
   int nextScores = 0;
   Buffer rows, expanded, gate, up; // scratch of linears
+  Buffer splits, splitCounters;    // of attentions of single queries
   std::map<std::vector<float>, float *> frequencies;
 };
 

@@ -1,6 +1,7 @@
 // The model's kernels: which launches each takes.
 #include "device.h"
 #include "../cpu/model_kernels.h"
+#include <cstring>
 
 namespace compressc::cuda {
 namespace {
@@ -14,10 +15,41 @@ Matrix matrixOf(const WeightMatrix &w) {
           w.packed.scaleType, w.scales, w.zeros};
 }
 
+/// The products in the form that reads weights at the memory's speed; none if one of them can't.
+std::vector<StreamedProduct> streamedProducts(absl::Span<const GemmProduct> products) {
+  std::vector<StreamedProduct> streamed;
+  for (const GemmProduct &product : products) {
+    streamed.push_back({matrixOf(*product.w), product.gate ? matrixOf(*product.gate) : Matrix{}, product.activation,
+                        product.epilogue.bias, product.gateBias, product.epilogue.residual, product.out, product.outType});
+    if (!CanStream(streamed.back()) || product.columns != product.w->rows)
+      return {};
+  }
+  return streamed;
+}
+
 } // namespace
 
 void CudaDevice::embedding(const WeightMatrix &table, float *out) {
-  GatherRows(stream, matrixOf(table), tokens, batch->rows(), out);
+  if (!hostTables.contains(table.data))
+    return GatherRows(stream, matrixOf(table), tokens, batch->rows(), out);
+  // A recorded run reads them where the run before found them; they are sent before it.
+  if (recording)
+    recording->tables.push_back(table);
+  else
+    sendTableRows(table);
+  Matrix some = matrixOf(table);
+  some.rows = batch->rows();
+  some.data = tableRows.at<uint8_t>(0);
+  GatherRows(stream, some, nullptr, some.rows, out);
+}
+
+/// To the beginning of tableRows.
+void CudaDevice::sendTableRows(const WeightMatrix &table) {
+  size_t rowBytes = size_t(table.rowBytes);
+  auto *rows = static_cast<uint8_t *>(tableRows.add(size_t(batch->rows()) * rowBytes));
+  for (size_t i = 0; rows && i < batch->tokens.size(); ++i)
+    std::memcpy(rows + i * rowBytes, static_cast<const uint8_t *>(table.data) + size_t(batch->tokens[i]) * rowBytes, rowBytes);
+  note(check(tableRows.send(stream), "rows of the embedding table"));
 }
 
 void CudaDevice::selectRows(const float *x, int64_t width, float *out) {
@@ -38,7 +70,7 @@ void CudaDevice::add(const float *a, const float *b, int64_t count, float *out) 
 void CudaDevice::mul(const float *a, const float *b, int64_t count, float *out) { Mul(stream, a, b, count, out); }
 
 void CudaDevice::gatedActivation(Activation kind, const float *gate, const float *up, int64_t count, float *out) {
-  GatedActivation(stream, kind, gate, up, DType::F32, nullptr, nullptr, 1, count, out);
+  GatedActivation(stream, kind, gate, up, DType::F32, nullptr, nullptr, 1, count, out, DType::F32);
 }
 
 /// out = x w^T by cuBLASLt, the weight in the products' type first.
@@ -64,14 +96,15 @@ void CudaDevice::product(const LinearOperands &operands, const GemmProduct &prod
       return;
     expandedProduct(*product.gate, count, x, type, gated, type, false);
     expandedProduct(*product.w, count, x, type, rest, type, false);
-    GatedActivation(stream, product.activation, gated, rest, type, product.gateBias, product.epilogue.bias, count, width, product.out);
+    GatedActivation(stream, product.activation, gated, rest, type, product.gateBias, product.epilogue.bias, count, width,
+                    product.out, product.outType);
     return;
   }
   const float *bias = product.epilogue.bias, *residual = product.epilogue.residual;
   if (bias)
     AddBias(stream, bias, residual, count, width, product.out);
   else if (residual && residual != product.out)
-    Convert(stream, residual, count * width, product.out, DType::F32);
+    Convert(stream, residual, DType::F32, count * width, product.out, DType::F32);
   expandedProduct(*product.w, count, x, type, product.out, DType::F32, bias || residual);
 }
 
@@ -79,19 +112,24 @@ void CudaDevice::linear(const LinearOperands &operands, const GemmProduct *produ
   if (operands.inInt8)
     return note(Invalid("linear: compute = 'int8' is the CPU's; compile with --activations=f32"));
   int64_t m = operands.rows, depth = operands.depth;
-  bool few = m <= fewRows || !operands.answers.empty();
+  std::vector<StreamedProduct> streamed;
+  if (operands.inBf16 && m <= mostStreamedRows && operands.answers.empty())
+    streamed = streamedProducts({products, count});
+  bool few = streamed.empty() && (m <= fewRows || !operands.answers.empty());
   DType type = operands.inBf16 && !few ? DType::BF16 : DType::F32;
-  const void *x = operands.x;
-  if (operands.norm || type == DType::BF16) {
+  const void *x = operands.x.data;
+  if (operands.norm || operands.x.type != type) {
     void *prepared = grow(rows, m * depth * int64_t(DTypeSize(type)));
     if (!prepared)
       return;
     if (operands.norm)
-      RmsNorm(stream, operands.x, m, depth, operands.norm, depth, operands.epsilon, prepared, type);
+      RmsNorm(stream, operands.x.floats(), m, depth, operands.norm, depth, operands.epsilon, prepared, type);
     else
-      Convert(stream, operands.x, m * depth, prepared, type);
+      Convert(stream, operands.x.data, operands.x.type, m * depth, prepared, type);
     x = prepared;
   }
+  if (!streamed.empty())
+    return StreamProducts(stream, x, int(m), streamed.data(), int(count));
   for (const GemmProduct *product = products; product != products + count; ++product) {
     if (!few) {
       this->product(operands, *product, x, type);
@@ -110,7 +148,8 @@ void CudaDevice::linear(const LinearOperands &operands, const GemmProduct *produ
         return;
       multiply(*product->gate, product->gateBias, nullptr, static_cast<float *>(gated));
       multiply(*product->w, product->epilogue.bias, nullptr, static_cast<float *>(rest));
-      GatedActivation(stream, product->activation, gated, rest, DType::F32, nullptr, nullptr, m, product->columns, product->out);
+      GatedActivation(stream, product->activation, gated, rest, DType::F32, nullptr, nullptr, m, product->columns, product->out,
+                      product->outType);
     } else {
       multiply(*product->w, product->epilogue.bias, product->epilogue.residual, product->out);
     }
@@ -141,7 +180,8 @@ void CudaDevice::attention(const AttentionOperands &operands) {
              slots, operands.cache.keys, operands.cache.values, type);
   Attention attention;
   attention.query = operands.query;
-  attention.out = operands.out;
+  attention.out = operands.out.data;
+  attention.outType = operands.out.type;
   attention.keys = operands.cache.keys;
   attention.values = operands.cache.values;
   attention.type = type;
@@ -154,6 +194,16 @@ void CudaDevice::attention(const AttentionOperands &operands) {
   attention.tiles = operands.selected ? selectedTiles : tiles;
   attention.tileCount = operands.selected ? selectedTileCount : tileCount;
   attention.rows = int32_t(operands.selected ? int64_t(batch->selectedRows.size()) : batch->rows());
+  if (attention.rows == attention.tileCount) {
+    attention.splits = static_cast<float *>(grow(splits, SplitFloats(attention) * 4));
+    int64_t counterBytes = SplitCounters(attention) * 4;
+    bool more = counterBytes > splitCounters.size;
+    attention.counters = static_cast<int32_t *>(grow(splitCounters, counterBytes));
+    if (!attention.splits || !attention.counters)
+      return;
+    if (more)
+      note(check(cudaMemsetAsync(attention.counters, 0, size_t(counterBytes), stream), "attention"));
+  }
   Attend(stream, attention);
 }
 

@@ -21,7 +21,7 @@ struct Matrix {
 };
 
 // weights.cu
-/// out[i, :] = row rowIndex[i] of the matrix, fp32.
+/// out[i, :] = row rowIndex[i] of the matrix, fp32; without an index row i.
 void GatherRows(cudaStream_t stream, const Matrix &w, const int32_t *rowIndex, int64_t count, float *out);
 /// The whole matrix in this type.
 void Expand(cudaStream_t stream, const Matrix &w, void *out, DType type);
@@ -37,6 +37,21 @@ struct SmallProduct {
 };
 void MultiplyFewRows(cudaStream_t stream, const float *x, int64_t rows, const SmallProduct &product);
 
+// stream_products.cu
+/// out[m, n] = x[m, :] . w[n, :] + bias[n] + residual[m, n], or with a gate
+/// activation(x . gate + gateBias) * (x . w + bias), of up to 16 rows x of bf16; out [rows, w.rows].
+struct StreamedProduct {
+  Matrix w, gate;
+  Activation activation;
+  const float *bias, *gateBias, *residual;
+  void *out;
+  DType outType;
+};
+constexpr int mostStreamedRows = 16;
+/// 4-bit weights in groups of a multiple of 32, and bf16.
+bool CanStream(const StreamedProduct &product);
+void StreamProducts(cudaStream_t stream, const void *x, int rows, const StreamedProduct *products, int count);
+
 // rows.cu
 void SelectRows(cudaStream_t stream, const float *x, int64_t width, const int32_t *rows, int64_t count, float *out);
 /// Each run of `run` columns by itself; out is of `type`.
@@ -44,12 +59,12 @@ void RmsNorm(cudaStream_t stream, const float *x, int64_t rows, int64_t width, c
              float epsilon, void *out, DType type);
 void LayerNorm(cudaStream_t stream, const float *x, int64_t rows, int64_t width, const float *weight,
                const float *bias, float epsilon, float *out);
-void Convert(cudaStream_t stream, const float *x, int64_t count, void *out, DType type);
+void Convert(cudaStream_t stream, const void *x, DType from, int64_t count, void *out, DType to);
 void Add(cudaStream_t stream, const float *a, const float *b, int64_t count, float *out);
 void Mul(cudaStream_t stream, const float *a, const float *b, int64_t count, float *out);
 /// gate and up are of `type`; their biases may be null. out = activation(gate + gateBias) * (up + upBias).
 void GatedActivation(cudaStream_t stream, Activation kind, const void *gate, const void *up, DType type,
-                     const float *gateBias, const float *upBias, int64_t rows, int64_t width, float *out);
+                     const float *gateBias, const float *upBias, int64_t rows, int64_t width, void *out, DType outType);
 /// out[m, n] = bias[n] + residual[m, n]; residual may be null or out.
 void AddBias(cudaStream_t stream, const float *bias, const float *residual, int64_t rows, int64_t width, float *out);
 /// Half-split pairs; angle = position * frequency. With `norm` [dim] each head is normalised first (rms_norm).
@@ -80,7 +95,8 @@ struct QueryTile {
 constexpr int queryTileRows = 64;
 struct Attention {
   const float *query; // [rows, heads * dim]
-  float *out;         // likewise
+  void *out;          // likewise, of outType
+  DType outType;
   const void *keys, *values; // [slots, groups * dim]
   DType type;
   int32_t heads, groups, dim, window;
@@ -88,7 +104,13 @@ struct Attention {
   const int32_t *slots;    // of every sequence's keys, in order
   const QueryTile *tiles;
   int32_t tileCount, rows; // rows: of all tiles
+  float *splits;           // scratch
+  int32_t *counters;
 };
+/// Scratch of attentions with one query for each tile: floats, and counters that are 0 between launches.
+constexpr int mostSplits = 32;
+inline int64_t SplitFloats(const Attention &a) { return int64_t(a.tileCount) * a.heads * mostSplits * (a.dim + 2); }
+inline int64_t SplitCounters(const Attention &a) { return int64_t(a.tileCount) * a.groups; }
 /// Causal attention. bf16 caches with heads of 64 or 128 run on tensor cores (sm_80 and later).
 void Attend(cudaStream_t stream, const Attention &attention);
 

@@ -1,6 +1,7 @@
 // Row-wise kernels: norms, elementwise arithmetic, rotary embedding. All arithmetic is fp32.
+#include "activate.cuh"
+#include "fours.cuh"
 #include "launch.h"
-#include <cuda_bf16.h>
 
 namespace compressc::cuda {
 namespace {
@@ -13,19 +14,6 @@ __device__ __forceinline__ void put(float *out, int64_t i, float v) { out[i] = v
 __device__ __forceinline__ void put(__nv_bfloat16 *out, int64_t i, float v) { out[i] = __float2bfloat16(v); }
 __device__ __forceinline__ float get(const float *x, int64_t i) { return x[i]; }
 __device__ __forceinline__ float get(const __nv_bfloat16 *x, int64_t i) { return __bfloat162float(x[i]); }
-
-/// Four neighbours at a time; `i` is a multiple of 4 and so is the array's alignment.
-__device__ __forceinline__ void put4(float *out, int64_t i, float4 v) { *reinterpret_cast<float4 *>(out + i) = v; }
-__device__ __forceinline__ void put4(__nv_bfloat16 *out, int64_t i, float4 v) {
-  __nv_bfloat162 pairs[2] = {__floats2bfloat162_rn(v.x, v.y), __floats2bfloat162_rn(v.z, v.w)};
-  *reinterpret_cast<uint2 *>(out + i) = *reinterpret_cast<uint2 *>(pairs);
-}
-__device__ __forceinline__ float4 get4(const float *x, int64_t i) { return *reinterpret_cast<const float4 *>(x + i); }
-__device__ __forceinline__ float4 get4(const __nv_bfloat16 *x, int64_t i) {
-  uint2 raw = *reinterpret_cast<const uint2 *>(x + i);
-  return {__uint_as_float(raw.x << 16), __uint_as_float(raw.x & 0xffff0000u), __uint_as_float(raw.y << 16),
-          __uint_as_float(raw.y & 0xffff0000u)};
-}
 
 template <typename F> __global__ void __launch_bounds__(threads) ForEachKernel(int64_t count, F f) {
   int64_t i = int64_t(blockIdx.x) * threads + threadIdx.x;
@@ -63,12 +51,26 @@ __global__ void __launch_bounds__(size) RmsNormKernel(const float *x, const floa
   const float *from = x + blockIdx.x * run;
   Out *to = out + blockIdx.x * run;
   float sum = 0;
-  for (int64_t i = threadIdx.x; i < run; i += size)
-    sum = fmaf(from[i], from[i], sum);
+  if (run % 4 == 0) {
+    for (int64_t i = threadIdx.x * 4; i < run; i += size * 4) {
+      float4 v = Get4(from + i);
+      sum = fmaf(v.x, v.x, fmaf(v.y, v.y, fmaf(v.z, v.z, fmaf(v.w, v.w, sum))));
+    }
+  } else {
+    for (int64_t i = threadIdx.x; i < run; i += size)
+      sum = fmaf(from[i], from[i], sum);
+  }
   sum = blockSum<size>(sum, shared);
   float factor = 1.0f / sqrtf(sum / float(run) + epsilon);
-  for (int64_t i = threadIdx.x; i < run; i += size)
-    put(to, i, from[i] * factor * weight[i]);
+  if (run % 4 == 0) {
+    for (int64_t i = threadIdx.x * 4; i < run; i += size * 4) {
+      float4 v = Get4(from + i), w = Get4(weight + i);
+      Put4(to + i, {v.x * factor * w.x, v.y * factor * w.y, v.z * factor * w.z, v.w * factor * w.w});
+    }
+  } else {
+    for (int64_t i = threadIdx.x; i < run; i += size)
+      put(to, i, from[i] * factor * weight[i]);
+  }
 }
 
 template <typename Out>
@@ -99,39 +101,56 @@ __global__ void __launch_bounds__(threads) LayerNormKernel(const float *x, const
     to[i] = (from[i] - mean) * factor * weight[i] + (bias ? bias[i] : 0.0f);
 }
 
-template <Activation kind> __device__ __forceinline__ float activate(float v) {
-  if constexpr (kind == Activation::Silu)
-    return v / (1.0f + __expf(-v));
-  else if constexpr (kind == Activation::Gelu)
-    return 0.5f * v * (1.0f + erff(v * 0.70710678118654752f));
-  else if constexpr (kind == Activation::GeluTanh)
-    return 0.5f * v * (1.0f + tanhf(0.79788456080286536f * (v + 0.044715f * v * v * v)));
-  else
-    return fmaxf(v, 0.0f);
-}
-
-template <Activation kind, typename In>
+template <Activation kind, typename In, typename Out>
 void gated(cudaStream_t stream, const In *gate, const In *up, const float *gateBias, const float *upBias,
-           int64_t rows, int64_t width, float *out) {
+           int64_t rows, int64_t width, Out *out) {
+  if (width % 4 == 0 && !gateBias && !upBias)
+    return forEach(stream, rows * width / 4, [=] __device__(int64_t i) {
+      float4 g = Get4(gate + i * 4), u = Get4(up + i * 4);
+      Put4(out + i * 4, {Activate<kind>(g.x) * u.x, Activate<kind>(g.y) * u.y, Activate<kind>(g.z) * u.z,
+                         Activate<kind>(g.w) * u.w});
+    });
   forEach(stream, rows * width, [=] __device__(int64_t i) {
     float g = get(gate, i), u = get(up, i);
     if (gateBias)
       g += gateBias[i % width];
     if (upBias)
       u += upBias[i % width];
-    out[i] = activate<kind>(g) * u;
+    put(out, i, Activate<kind>(g) * u);
   });
 }
 
-template <typename In>
+template <typename In, typename Out>
 void gatedOf(cudaStream_t stream, Activation kind, const In *gate, const In *up, const float *gateBias,
-             const float *upBias, int64_t rows, int64_t width, float *out) {
+             const float *upBias, int64_t rows, int64_t width, Out *out) {
   switch (kind) {
   case Activation::Silu: return gated<Activation::Silu>(stream, gate, up, gateBias, upBias, rows, width, out);
   case Activation::Gelu: return gated<Activation::Gelu>(stream, gate, up, gateBias, upBias, rows, width, out);
   case Activation::GeluTanh: return gated<Activation::GeluTanh>(stream, gate, up, gateBias, upBias, rows, width, out);
   case Activation::Relu: return gated<Activation::Relu>(stream, gate, up, gateBias, upBias, rows, width, out);
   }
+}
+
+/// Calls f with the pointer as one of its type.
+template <typename F> void typed(const void *data, DType type, F f) {
+  if (type == DType::BF16)
+    f(static_cast<const __nv_bfloat16 *>(data));
+  else
+    f(static_cast<const float *>(data));
+}
+template <typename F> void typed(void *data, DType type, F f) {
+  if (type == DType::BF16)
+    f(static_cast<__nv_bfloat16 *>(data));
+  else
+    f(static_cast<float *>(data));
+}
+
+template <typename From, typename To>
+void convert(cudaStream_t stream, const From *x, int64_t count, To *out) {
+  if (count % 4 == 0)
+    forEach(stream, count / 4, [=] __device__(int64_t i) { Put4(out + i * 4, Get4(x + i * 4)); });
+  else
+    forEach(stream, count, [=] __device__(int64_t i) { put(out, i, get(x, i)); });
 }
 
 /// A block for each row: the angles once, then a warp for each head.
@@ -229,10 +248,7 @@ void SelectRows(cudaStream_t stream, const float *x, int64_t width, const int32_
 
 void RmsNorm(cudaStream_t stream, const float *x, int64_t rows, int64_t width, const float *weight, int64_t run,
              float epsilon, void *out, DType type) {
-  if (type == DType::BF16)
-    rmsNorm(stream, x, rows * width / run, weight, run, epsilon, static_cast<__nv_bfloat16 *>(out));
-  else
-    rmsNorm(stream, x, rows * width / run, weight, run, epsilon, static_cast<float *>(out));
+  typed(out, type, [&](auto *to) { rmsNorm(stream, x, rows * width / run, weight, run, epsilon, to); });
 }
 
 void LayerNorm(cudaStream_t stream, const float *x, int64_t rows, int64_t width, const float *weight,
@@ -241,11 +257,8 @@ void LayerNorm(cudaStream_t stream, const float *x, int64_t rows, int64_t width,
     LayerNormKernel<<<unsigned(rows), threads, 0, stream>>>(x, weight, bias, width, epsilon, out);
 }
 
-void Convert(cudaStream_t stream, const float *x, int64_t count, void *out, DType type) {
-  if (type == DType::BF16)
-    forEach(stream, count, [=] __device__(int64_t i) { put(static_cast<__nv_bfloat16 *>(out), i, x[i]); });
-  else
-    cudaMemcpyAsync(out, x, size_t(count) * sizeof(float), cudaMemcpyDeviceToDevice, stream);
+void Convert(cudaStream_t stream, const void *x, DType from, int64_t count, void *out, DType to) {
+  typed(x, from, [&](const auto *source) { typed(out, to, [&](auto *target) { convert(stream, source, count, target); }); });
 }
 
 void Add(cudaStream_t stream, const float *a, const float *b, int64_t count, float *out) {
@@ -257,13 +270,13 @@ void Mul(cudaStream_t stream, const float *a, const float *b, int64_t count, flo
 }
 
 void GatedActivation(cudaStream_t stream, Activation kind, const void *gate, const void *up, DType type,
-                     const float *gateBias, const float *upBias, int64_t rows, int64_t width, float *out) {
-  if (type == DType::BF16)
-    gatedOf(stream, kind, static_cast<const __nv_bfloat16 *>(gate), static_cast<const __nv_bfloat16 *>(up), gateBias,
-            upBias, rows, width, out);
-  else
-    gatedOf(stream, kind, static_cast<const float *>(gate), static_cast<const float *>(up), gateBias, upBias, rows,
-            width, out);
+                     const float *gateBias, const float *upBias, int64_t rows, int64_t width, void *out, DType outType) {
+  typed(gate, type, [&](const auto *g) {
+    using In = decltype(g);
+    typed(out, outType, [&](auto *to) {
+      gatedOf(stream, kind, g, static_cast<In>(up), gateBias, upBias, rows, width, to);
+    });
+  });
 }
 
 void AddBias(cudaStream_t stream, const float *bias, const float *residual, int64_t rows, int64_t width, float *out) {

@@ -277,4 +277,21 @@ def SetCompute : Pass<"set-compute", "::mlir::ModuleOp"> {
   ];
 }
 
+def NarrowActivations : Pass<"narrow-activations", "::mlir::ModuleOp"> {
+  let summary = "Store activations in bf16 that only bf16 linears read";
+  let description = [{
+    What attentions and gated linears give is rounded when it is stored, not when it is read: half the bytes,
+    and the same bits. Values that anything but the input of a linear `compute bf16` without a norm reads are
+    left.
+
+    ```mlir
+    %a = lm.fused_linear gate silu %h weights(%wg, %wu) : (...) -> tensor<?x64xf32>
+    %r = lm.fused_linear %a weights(%wd) compute bf16 : (tensor<?x64xf32>, ...) -> ...
+    =>
+    %a = lm.fused_linear gate silu %h weights(%wg, %wu) : (...) -> tensor<?x64xbf16>
+    %r = lm.fused_linear %a weights(%wd) compute bf16 : (tensor<?x64xbf16>, ...) -> ...
+    ```
+  }];
+}
+
 #endif // COMPRESSC_TRANSFORMS_PASSES_TD

@@ -214,6 +214,26 @@ TEST(Attention, TheOutputMayBeTheQueries) {
   EXPECT_TRUE(sameBits(p.out, p.q));
 }
 
+TEST(Attention, NarrowOutputsAreRounded) {
+  Machine machine(2);
+  int64_t rows = 70, width = 2 * 16;
+  Batch batch;
+  batch.tokens.resize(size_t(rows));
+  batch.sequences = {{0, int32_t(rows), 0, 0, {}}};
+  std::vector<float> q = randomFloats(rows * width, 1), k = randomFloats(rows * 16, 2), v = randomFloats(rows * 16, 3), wide(q.size());
+  std::vector<float> keys(size_t(rows * 16)), values(keys.size());
+  std::vector<CacheView> caches = {{keys.data(), values.data(), rows, 1, 16}};
+  Attributes attributes;
+  attributes.set("num_heads", int64_t(2));
+  attributes.set("num_kv_heads", int64_t(1));
+  attributes.set("scale", 0.25);
+  NarrowRows narrow(wide, {rows, width});
+  std::vector<Tensor> inputs = {floatTensor(q, {rows, width}), floatTensor(k, {rows, 16}), floatTensor(v, {rows, 16})};
+  ASSERT_TRUE(machine.run("attention", inputs, {floatTensor(wide, {rows, width})}, attributes, &batch, caches).ok());
+  ASSERT_TRUE(machine.run("attention", inputs, {narrow.tensor}, attributes, &batch, caches).ok());
+  EXPECT_EQ(narrow.bits, NarrowRows(wide, {rows, width}).bits);
+}
+
 TEST(Attention, RefusesBadBatches) {
   Machine machine;
   auto refused = [&](const Batch &batch, std::string_view part) {

@@ -289,6 +289,31 @@ TEST(LinearBFloat16, RowsHaveTheSameBitsInEveryBatchAndOnEveryNumberOfThreads) {
     }
 }
 
+/// Rounded where it is stored or where it is read: the same bits.
+TEST(LinearBFloat16, NarrowRowsHaveTheBitsOfWideOnes) {
+  Machine machine(2);
+  int64_t rows = 37, depth = 96, columns = 80;
+  std::vector<float> x = randomFloats(rows * depth, 1), wide(size_t(rows * columns)), last(wide.size()), again(wide.size());
+  Weight gate = weightKinds(depth)[2].make(columns, depth, 1), up = weightKinds(depth)[5].make(columns, depth, 2);
+  Weight down = weightKinds(columns)[2].make(columns, columns, 3);
+  Attributes gated, plain;
+  gated.set("weights", int64_t(2));
+  gated.set("epilogue", std::string("silu_mul"));
+  for (Attributes *attributes : {&gated, &plain})
+    attributes->set("compute", std::string("bf16"));
+  NarrowRows narrow(wide, {rows, columns}), narrowX(x, {rows, depth});
+  Tensor wideTensor = floatTensor(wide, {rows, columns});
+  ASSERT_TRUE(machine.run("linear", {floatTensor(x, {rows, depth}), gate.tensor, up.tensor}, {wideTensor}, gated).ok());
+  ASSERT_TRUE(machine.run("linear", {narrowX.tensor, gate.tensor, up.tensor}, {narrow.tensor}, gated).ok());
+  EXPECT_EQ(narrow.bits, NarrowRows(wide, {rows, columns}).bits);
+  ASSERT_TRUE(machine.run("linear", {wideTensor, down.tensor}, {floatTensor(last, {rows, columns})}, plain).ok());
+  ASSERT_TRUE(machine.run("linear", {narrow.tensor, down.tensor}, {floatTensor(again, {rows, columns})}, plain).ok());
+  EXPECT_EQ(last, again);
+  expectRefused(machine.run("linear", {wideTensor, down.tensor}, {narrow.tensor}, plain), "the output is bf16");
+  plain.set("compute", std::string("f32"));
+  expectRefused(machine.run("linear", {narrow.tensor, down.tensor}, {wideTensor}, plain), "x is bf16");
+}
+
 TEST(LinearBFloat16, WhatIsNotFiniteStaysSo) {
   Machine machine;
   Form form{{{"f32", DType::F32, {}}}, {4}, 0, "", "", "bf16"};

@@ -53,6 +53,19 @@ struct Weight {
   std::vector<uint8_t> data, scales, zeros;
 };
 
+/// fp32 numbers as bf16 rows of activations.
+struct NarrowRows {
+  std::vector<uint16_t> bits;
+  Tensor tensor;
+  NarrowRows(const std::vector<float> &values, std::vector<int64_t> shape) {
+    for (float value : values)
+      bits.push_back(FloatToBFloat16(value));
+    tensor.dtype = DType::BF16;
+    tensor.shape = std::move(shape);
+    tensor.data = bits.data();
+  }
+};
+
 inline void putPlain(std::vector<uint8_t> &memory, DType dtype, int64_t index, float value) {
   if (dtype == DType::F32) {
     std::memcpy(memory.data() + index * 4, &value, 4);

@@ -22,7 +22,7 @@ protected:
   };
 
   Both run(std::string_view kernel, const std::vector<Tensor> &inputs, const std::vector<std::vector<int64_t>> &shapes,
-           const Attributes &attributes = {}, const Batch *batch = nullptr) {
+           const Attributes &attributes = {}, const Batch *batch = nullptr, DType outType = DType::F32) {
     Both both;
     std::vector<Tensor> outputs, deviceInputs, deviceOutputs;
     for (const std::vector<int64_t> &shape : shapes) {
@@ -30,7 +30,8 @@ protected:
       both.gpu.emplace_back(size_t(shape[0] * shape[1]), 0.0f);
     }
     for (size_t i = 0; i < shapes.size(); ++i) {
-      outputs.push_back(floatTensor(both.cpu[i], shapes[i]));
+      outputs.push_back(floatTensor(both.cpu[i], shapes[i])); // bf16 lies in the first half
+      outputs.back().dtype = outType;
       deviceOutputs.push_back(outputs.back());
       deviceOutputs.back().data = device->allocate(outputs.back().bytes(), "an output").value();
     }
@@ -40,11 +41,17 @@ protected:
     ok(machine.run(kernel, inputs, outputs, attributes, batch, cpuCaches));
     machine.context.device = device.get();
     Batch none;
-    device->beginBatch(batch ? *batch : none);
+    device->beginBatch(batch ? *batch : none, nullptr);
     ok(machine.run(kernel, deviceInputs, deviceOutputs, attributes, batch, gpuCaches));
     ok(device->finishBatch());
     for (size_t i = 0; i < shapes.size(); ++i) {
-      ok(device->download(both.gpu[i].data(), deviceOutputs[i].data, shapes[i][0] * shapes[i][1] * 4));
+      ok(device->download(both.gpu[i].data(), deviceOutputs[i].data, outputs[i].bytes()));
+      if (outType == DType::BF16)
+        for (std::vector<float> *values : {&both.cpu[i], &both.gpu[i]}) {
+          std::vector<uint16_t> bits(values->size());
+          std::memcpy(bits.data(), values->data(), bits.size() * 2);
+          std::transform(bits.begin(), bits.end(), values->begin(), BFloat16ToFloat);
+        }
     }
     return both;
   }
@@ -110,6 +117,73 @@ TEST_F(CudaTest, LinearOfEveryType) {
         }
 }
 
+/// Few rows in bf16: several products, a residual, a gate, rows of weights that fill no tile, and a depth of many chunks.
+TEST_F(CudaTest, StreamedProducts) {
+  int64_t depth = 2304, columns = 100;
+  for (const WeightKind &kind : weightKinds(depth)) {
+    if (kind.name != "bf16" && kind.name.substr(0, 2) != "w4")
+      continue;
+    Weight a = kind.make(columns, depth, 1), b = kind.make(columns, depth, 2), c = kind.make(40, depth, 3);
+    Weight bias = vectorWeight(DType::F32, columns, 4);
+    for (int64_t rows : {1, 8, 9, 16}) {
+      SCOPED_TRACE(kind.name + " " + std::to_string(rows));
+      std::vector<float> x = randomFloats(rows * depth, 5), residual = randomFloats(rows * columns, 6);
+      Tensor xs = floatTensor(x, {rows, depth});
+      Attributes several, added, gated;
+      for (Attributes *attributes : {&several, &added, &gated})
+        attributes->set("compute", std::string("bf16"));
+      several.set("weights", int64_t(3));
+      several.set("biases", int64_t(2));
+      expectNear(run("linear", {xs, a.tensor, b.tensor, c.tensor, bias.tensor}, {{rows, columns}, {rows, columns}, {rows, 40}}, several), 5e-3);
+      added.set("epilogue", std::string("add"));
+      expectNear(run("linear", {xs, a.tensor, bias.tensor, floatTensor(residual, {rows, columns})}, {{rows, columns}}, added), 5e-3);
+      gated.set("weights", int64_t(2));
+      gated.set("biases", int64_t(1));
+      gated.set("epilogue", std::string("silu_mul"));
+      expectNear(run("linear", {xs, a.tensor, b.tensor, bias.tensor}, {{rows, columns}}, gated), 5e-3);
+      NarrowRows narrow(x, {rows, depth});
+      expectNear(run("linear", {narrow.tensor, a.tensor, b.tensor, bias.tensor}, {{rows, columns}}, gated, nullptr, DType::BF16), 1e-2);
+    }
+  }
+}
+
+/// A table that stays on the host, in a run that is repeated: started twice, then recorded, then replayed.
+TEST_F(CudaTest, RecordedRunsReadTheNewBatch) {
+  Weight table = weightKinds(256)[2].make(40, 256, 3), norm = vectorWeight(DType::F32, 256, 4);
+  Tensor rows = device->upload(table.tensor, "a table", /*rowsOnly=*/true).value();
+  EXPECT_EQ(rows.data, table.tensor.data);
+  Tensor weight = device->upload(norm.tensor, "a norm").value();
+  auto *x = static_cast<float *>(device->allocate(3 * 256 * 4, "x").value());
+  int program = 0, replays = 0;
+  for (int32_t step = 0; step < 6; ++step) {
+    Batch batch = oneSequence(3);
+    batch.tokens = {step, step + 20, 39 - step};
+    Machine cpu;
+    std::vector<float> expected(3 * 256), actual(3 * 256);
+    Tensor tokens;
+    tokens.dtype = DType::I32;
+    tokens.shape = {3};
+    tokens.data = batch.tokens.data();
+    Tensor on = floatTensor(actual, {3, 256});
+    on.data = x;
+    Attributes epsilon;
+    epsilon.set("epsilon", 1e-5);
+    machine.context.device = device.get();
+    if (device->beginBatch(batch, &program)) {
+      ++replays;
+    } else {
+      ok(machine.run("embedding", {tokens, rows}, {on}, {}, &batch));
+      ok(machine.run("rms_norm", {on, weight}, {on}, epsilon, &batch));
+    }
+    ok(device->finishBatch());
+    ok(device->download(actual.data(), x, 3 * 256 * 4));
+    ok(cpu.run("embedding", {tokens, table.tensor}, {floatTensor(expected, {3, 256})}, {}, &batch));
+    ok(cpu.run("rms_norm", {floatTensor(expected, {3, 256}), norm.tensor}, {floatTensor(expected, {3, 256})}, epsilon, &batch));
+    expectNear({{expected}, {actual}}, 1e-5);
+  }
+  EXPECT_GE(replays, 3);
+}
+
 TEST_F(CudaTest, ScoresOfRows) {
   for (int64_t width : {7, 1024, 49152}) {
     SCOPED_TRACE(width);
@@ -157,6 +231,12 @@ TEST_F(CudaTest, LinearFused) {
       gated.set("epilogue", std::string(kind));
       expectNear(run("linear", {xs, norm.tensor, gate.tensor, up.tensor, bias.tensor, bias.tensor}, {{rows, 96}}, gated), 5e-5);
     }
+    Attributes narrow;
+    narrow.set("weights", int64_t(2));
+    narrow.set("epilogue", std::string("silu_mul"));
+    narrow.set("compute", std::string("bf16"));
+    NarrowRows narrowX(x, {rows, depth});
+    expectNear(run("linear", {narrowX.tensor, gate.tensor, up.tensor}, {{rows, 96}}, narrow, nullptr, DType::BF16), 1e-2);
     Attributes add;
     add.set("epilogue", std::string("add"));
     expectNear(run("linear", {xs, up.tensor, bias.tensor, added}, {{rows, 96}}, add), 2e-5);
@@ -271,7 +351,7 @@ TEST_F(CudaTest, Attention) {
           attributes.set("sliding_window", shape.window);
           attributes.set("selected", int64_t(selected));
           expectNear(run("attention", {floatTensor(q, {queries, queryWidth}), floatTensor(k, {rows, width}), floatTensor(v, {rows, width})},
-                         {{queries, queryWidth}}, attributes, &batch),
+                         {{queries, queryWidth}}, attributes, &batch, gpu.dtype),
                      type == "f32" ? 2e-5 : 1.5e-2);
         }
         cpuCaches.clear(), gpuCaches.clear();

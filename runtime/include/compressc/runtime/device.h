@@ -37,15 +37,21 @@ public:
 
   /// Zeroed memory that lives as long as the device. `what` is named when there is too little.
   virtual StatusOr<void *> allocate(int64_t bytes, std::string_view what) = 0;
-  /// A copy of a weight, laid out as the host's. Vectors (rank 1) become fp32.
-  virtual StatusOr<Tensor> upload(const Tensor &weight, std::string_view what) = 0;
+  /// Addresses of memory that commit() provides, from the beginning on; they stay. Likewise for the device's life.
+  virtual StatusOr<void *> reserve(int64_t bytes, std::string_view what) = 0;
+  virtual Status commit(void *reserved, int64_t bytes, std::string_view what) = 0;
+  /// A copy of a weight, laid out as the host's. Vectors (rank 1) become fp32. `rowsOnly`: nothing but
+  /// embedding() reads it; then it may stay in the host's memory, which must outlive the device.
+  virtual StatusOr<Tensor> upload(const Tensor &weight, std::string_view what, bool rowsOnly = false) = 0;
   /// Waits for the work given so far, then copies to the host. Errors of that work are reported here.
   virtual Status download(void *to, const void *from, int64_t bytes) = 0;
 
   /// Makes a batch the one that the following kernels work on; its slots are inside the cache. Kernels are
   /// started, not waited for. finishBatch returns errors of starting them; those of running them are reported
   /// where results are read.
-  virtual void beginBatch(const Batch &batch) = 0;
+  /// Runs of one `program`, an address, on batches of one shape are the same kernels on the same memory: where
+  /// the device recorded them the result is true, and finishBatch runs them with no kernel called again.
+  virtual bool beginBatch(const Batch &batch, const void *program) = 0;
   virtual Status finishBatch() = 0;
 
   /// Of some rows of logits [_, width]: the normaliser, unless not wanted, and the logits in as many columns for

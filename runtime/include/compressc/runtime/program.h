@@ -19,14 +19,21 @@ struct Run;
 /// Which rows of the batch a value has.
 enum class Rows : uint8_t { Tokens, Selected };
 
-/// An intermediate value: fp32 [rows, columns], beginning at this byte of the arena.
+enum class Type : uint8_t { F32, BF16 };
+
+/// An intermediate value: [rows, columns], beginning at this byte of the arena.
 struct Value {
   int64_t columns;
   int64_t offset;
   Rows rows;
+  Type type;
 };
-constexpr Value tokens(int64_t columns, int64_t offset) { return {columns, offset, Rows::Tokens}; }
-constexpr Value selected(int64_t columns, int64_t offset) { return {columns, offset, Rows::Selected}; }
+constexpr Value tokens(int64_t columns, int64_t offset, Type type = Type::F32) {
+  return {columns, offset, Rows::Tokens, type};
+}
+constexpr Value selected(int64_t columns, int64_t offset, Type type = Type::F32) {
+  return {columns, offset, Rows::Selected, type};
+}
 
 /// Places in the schedule's lists of weights and caches.
 using Weight = int;
