@@ -122,6 +122,8 @@ StatusOr<std::shared_ptr<MappedFile>> MappedFile::OpenRegion(const std::string &
     return Invalid(name, ": would be ", bytes, " bytes from ", offset, " on in a file of ", info.st_size);
   std::shared_ptr<MappedFile> mapped(new MappedFile);
   mapped->name = name;
+  mapped->fileIdentity = absl::StrCat(info.st_dev, ":", info.st_ino, ":", info.st_size, ":", info.st_mtim.tv_sec, ":",
+                                      info.st_mtim.tv_nsec);
   if (bytes == 0)
     return mapped;
   void *base = ::mmap(nullptr, size_t(bytes), PROT_READ, MAP_PRIVATE, file.get(), offset);

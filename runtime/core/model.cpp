@@ -4,8 +4,11 @@
 #include "model_info.h"
 #include "schedule_check.h"
 #include "weight_resolver.h"
+#include "absl/strings/str_join.h"
 #include <algorithm>
 #include <cmath>
+#include <set>
+#include <utility>
 
 // Defined by an emitted program that is linked in.
 extern "C" __attribute__((weak)) const compressc::program::Program compressc_program;
@@ -121,6 +124,13 @@ StatusOr<std::unique_ptr<Model>> Model::Open(std::string_view payload, const std
   return model;
 }
 
+std::string Model::weightsIdentity() const {
+  std::set<std::string> files;
+  for (const auto &[name, tensor] : weights.tensors())
+    files.insert(tensor.file->identity());
+  return absl::StrJoin(files, " ");
+}
+
 PlannerLimits Model::limits() const {
   const Schedule &schedule = runner->schedule();
   return {schedule.maxTokens, schedule.maxSelected, runner->cacheSlots()};
@@ -178,7 +188,7 @@ Status Model::start(const PlannedBatch &planned, const Targets &targets, Pending
   return absl::OkStatus();
 }
 
-Status Model::finish(const Pending &pending, const Targets &targets, const ScoreCallback &onScore) {
+Status Model::finish(const PlannedBatch &planned, const Pending &pending, const Targets &targets, const ScoreCallback &onScore) {
   const RowScore *rows = pending.rows.data();
   const float *logits = pending.logits.data();
   if (accelerator) {
@@ -186,7 +196,7 @@ Status Model::finish(const Pending &pending, const Targets &targets, const Score
     rows = scores.rows, logits = scores.logits;
   }
   std::vector<double> results(size_t(targets.count));
-  for (const RowUse &use : pending.planned->uses) {
+  for (const RowUse &use : planned.uses) {
     RowScore row = targets.alone ? ScoreRow(logits, targets.count) : *rows;
     double norm = row.logSumExp();
     if (!std::isfinite(norm))
@@ -202,19 +212,30 @@ Status Model::finish(const Pending &pending, const Targets &targets, const Score
 Status Model::score(const std::vector<Request> &requests, const Targets &targets, const ScoreCallback &onScore,
                     const std::function<void(const PlannedBatch &)> &onBatch) {
   COMPRESSC_ASSIGN_OR_RETURN(Plan plan, PlanBatches(requests, limits()));
+  std::vector<bool> needed(plan.batches.size(), true);
+  if (targets.known)
+    needed = NeededBatches(plan, [&](const RowUse &use) { return !targets.known(use.request, use.position); });
   Pending before;
   auto finishBefore = [&]() -> Status {
     if (!before.planned)
       return absl::OkStatus();
-    COMPRESSC_RETURN_IF_ERROR(finish(before, targets, onScore));
+    const PlannedBatch &planned = *std::exchange(before.planned, nullptr);
+    COMPRESSC_RETURN_IF_ERROR(finish(planned, before, targets, onScore));
     if (onBatch)
-      onBatch(*before.planned);
+      onBatch(planned);
     return absl::OkStatus();
   };
-  for (const PlannedBatch &planned : plan.batches) {
+  for (size_t i = 0; i < plan.batches.size(); ++i) {
+    const PlannedBatch &planned = plan.batches[i];
+    if (!needed[i]) {
+      if (onBatch)
+        onBatch(planned);
+      continue;
+    }
     Pending now;
-    COMPRESSC_RETURN_IF_ERROR(start(planned, targets, now));
-    COMPRESSC_RETURN_IF_ERROR(finishBefore());
+    Status started = start(planned, targets, now);
+    COMPRESSC_RETURN_IF_ERROR(finishBefore()); // also when this batch can't run
+    COMPRESSC_RETURN_IF_ERROR(started);
     before = std::move(now);
   }
   return finishBefore();

@@ -1,4 +1,5 @@
 #include "compressc/runtime/schedule.h"
+#include "compressc/runtime/digest.h"
 #include "json_reader.h"
 #include "schedule_check.h"
 #include <optional>
@@ -327,10 +328,7 @@ std::string SerializeSchedule(const Schedule &schedule) {
 }
 
 std::string ScheduleDigest(const Schedule &schedule) {
-  uint64_t hash = 0xcbf29ce484222325;
-  for (char c : SerializeSchedule(schedule))
-    hash = (hash ^ uint8_t(c)) * 0x100000001b3;
-  return absl::StrCat(absl::Hex(hash, absl::kZeroPad16));
+  return TextDigest(SerializeSchedule(schedule));
 }
 
 StatusOr<Schedule> ScheduleFromJson(const json &value) {

@@ -1,9 +1,12 @@
 #include "absl/flags/flag.h"
 
+#include "compressc/runtime/digest.h"
+#include "compressc/runtime/kernel.h"
 #include "compressc/runtime/progress.h"
 #include "runtime/tasks/commands.h"
 #include "runtime/tasks/deployment.h"
 #include "runtime/tasks/interrupt.h"
+#include "runtime/tasks/mmlu_journal.h"
 #include "runtime/tasks/mmlu_prompt.h"
 #include "runtime/tasks/mmlu_report.h"
 #include "runtime/tasks/mmlu_score.h"
@@ -22,6 +25,8 @@ ABSL_FLAG(int64_t, limit, 0, "questions in all");
 ABSL_FLAG(double, fraction, 1.0, "random part");
 ABSL_FLAG(std::string, csv, "", "table file");
 ABSL_FLAG(std::string, normalise, "vocabulary", "what log-probabilities are normalised over");
+ABSL_FLAG(std::string, journal, "", "file of kept answers");
+ABSL_FLAG(bool, fresh, false, "start over");
 ABSL_FLAG(std::string, dump_prompts, "", "prompts file");
 
 namespace compressc {
@@ -106,6 +111,40 @@ double secondsSince(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
+/// Where answers are kept while questions are asked; "": nowhere.
+std::string journalPath() {
+  if (std::string path = absl::GetFlag(FLAGS_journal); !path.empty())
+    return path;
+  for (const std::string &output : {absl::GetFlag(FLAGS_json), absl::GetFlag(FLAGS_csv)})
+    if (WritesFile(output))
+      return output + ".journal";
+  return "";
+}
+
+/// All that answers depend on, to the bit.
+StatusOr<std::string> journalKey(const Model &model, const std::string &over, const EncodedPrompts &prompts) {
+  COMPRESSC_ASSIGN_OR_RETURN(std::shared_ptr<MappedFile> program, MappedFile::Open("/proc/self/exe"));
+  std::string text = absl::StrCat(program->identity(), " ", model.weightsIdentity(), " ",
+                                  model.device() ? model.device()->name() : std::string(InstructionSet()), " ", over);
+  for (int32_t token : prompts.answerTokens)
+    absl::StrAppend(&text, " ", token);
+  for (const Request &request : prompts.requests) {
+    absl::StrAppend(&text, "\n");
+    for (int32_t token : request.tokens)
+      absl::StrAppend(&text, " ", token);
+  }
+  return TextDigest(text);
+}
+
+/// Says what is kept, and how to go on.
+Status stopped(const Status &status, const AnswerJournal *journal, size_t questions) {
+  std::string message(absl::IsCancelled(status) ? "interrupted" : status.message());
+  if (!journal)
+    return Status(status.code(), absl::StrCat(message, "; nothing was written, and no answers are kept without --json, --csv or --journal"));
+  return Status(status.code(), absl::StrCat(message, "; ", journal->size(), " of ", questions, " questions are kept in ",
+                                            journal->path(), ": the same command asks the rest, --fresh all"));
+}
+
 Status runMmlu() {
   std::string split = absl::GetFlag(FLAGS_split);
   if (split != "test" && split != "val" && split != "dev")
@@ -138,37 +177,56 @@ Status runMmlu() {
   run.promptTokens = encoded.promptTokens;
   run.truncatedPrompts = encoded.truncated;
 
+  std::unique_ptr<AnswerJournal> journal;
+  if (std::string path = journalPath(); !path.empty()) {
+    COMPRESSC_ASSIGN_OR_RETURN(std::string key, journalKey(model, over, encoded));
+    COMPRESSC_ASSIGN_OR_RETURN(journal, AnswerJournal::Open(path, key, work.questions.size(), absl::GetFlag(FLAGS_fresh)));
+    if (!journal->kept().empty())
+      std::fprintf(stderr, "note: %zu of %zu questions were answered before and are taken from %s; --fresh asks them again\n",
+                   journal->kept().size(), work.questions.size(), path.c_str());
+  }
+  std::map<size_t, Answer> known = journal ? journal->kept() : std::map<size_t, Answer>();
+
   start = std::chrono::steady_clock::now();
   Progress progress("mmlu", int64_t(work.questions.size()), "questions",
                     absl::GetFlag(FLAGS_quiet));
   int64_t done = 0, right = 0;
-  auto onAnswer = [&](size_t prompt, const Answer &answer) {
+  auto count = [&](size_t prompt, const Answer &answer) {
     ++done;
     right += answer.prediction == work.questions[prompt].answer;
     progress.advance(1, absl::StrCat("accuracy ", right * 1000 / done / 10, ".",
                                      right * 1000 / done % 10, " %"));
   };
+  for (const auto &[prompt, answer] : known)
+    count(prompt, answer);
+  auto onAnswer = [&](size_t prompt, const Answer &answer) -> Status {
+    count(prompt, answer);
+    return journal ? journal->add(prompt, answer, secondsSince(start)) : absl::OkStatus();
+  };
   run.normalised = over;
-  COMPRESSC_ASSIGN_OR_RETURN(ScoredPrompts scored,
-                             ScorePrompts(ScorerOf(model), over == "answers" ? Normalise::Answers : Normalise::Vocabulary,
-                                          encoded, onAnswer));
+  StatusOr<ScoredPrompts> scored =
+      ScorePrompts(ScorerOf(model), over == "answers" ? Normalise::Answers : Normalise::Vocabulary, encoded, onAnswer, known);
+  if (!scored.ok())
+    return stopped(scored.status(), journal.get(), work.questions.size());
   progress.finish();
-  run.seconds = secondsSince(start);
+  run.seconds = secondsSince(start) + (journal ? journal->keptSeconds() : 0);
   if (const Device *device = model.device()) {
     run.device = device->name();
     run.gpuMemoryBytes = device->peakBytes();
   }
-  run.computedTokens = scored.computedTokens;
+  run.computedTokens = scored->computedTokens;
   for (size_t i = 0; i < work.questions.size(); ++i) {
     const Question &question = work.questions[i];
     run.questions.push_back({question.row, question.subject, question.answer,
-                             scored.answers[i].prediction, scored.answers[i].logprobs});
+                             scored->answers[i].prediction, scored->answers[i].logprobs});
   }
 
   if (std::string path = absl::GetFlag(FLAGS_json); !path.empty())
     COMPRESSC_RETURN_IF_ERROR(WriteOutput(path, MmluJson(run, work.groups)));
   if (std::string path = absl::GetFlag(FLAGS_csv); !path.empty())
     COMPRESSC_RETURN_IF_ERROR(WriteOutput(path, MmluCsv(run, work.groups)));
+  if (journal)
+    COMPRESSC_RETURN_IF_ERROR(journal->remove());
   std::string table = MmluTable(run, work.groups);
   bool outputTaken = absl::GetFlag(FLAGS_json) == "-" || absl::GetFlag(FLAGS_csv) == "-";
   std::fputs(table.c_str(), outputTaken ? stderr : stdout);
@@ -203,6 +261,10 @@ Command MmluCommand() {
        {"json", "FILE",
         "Write everything, each question too, to a JSON file; - is standard output."},
        {"csv", "FILE", "Write accuracies by subject, group and overall; - is standard output."},
+       {"journal", "FILE",
+        "Where answers are kept until all are there, so that the same command goes on after an interruption. "
+        "Default: the file of --json, else of --csv, with .journal behind its name; without either, nowhere."},
+       {"fresh", "", "Ask all questions again, whatever an interrupted run has kept."},
        {"dump-prompts", "FILE",
         "Only write the prompts, each followed by a zero byte; - is standard output. No model is "
         "needed."},

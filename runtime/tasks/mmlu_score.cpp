@@ -77,25 +77,33 @@ StatusOr<EncodedPrompts> EncodePrompts(const Tokenizer &tokenizer, const ModelIn
   return result;
 }
 
+void Answer::predict() { prediction = int(std::max_element(logprobs.begin(), logprobs.end()) - logprobs.begin()); }
+
 StatusOr<ScoredPrompts> ScorePrompts(const Scorer &score, Normalise over, const EncodedPrompts &prompts,
-                                     const std::function<void(size_t, const Answer &)> &onAnswer) {
+                                     const std::function<Status(size_t, const Answer &)> &onAnswer,
+                                     const std::map<size_t, Answer> &known) {
   ScoredPrompts result;
   result.answers.resize(prompts.requests.size());
   std::vector<char> answered(prompts.requests.size(), 0);
+  for (const auto &[prompt, answer] : known) {
+    result.answers[prompt] = answer;
+    answered[prompt] = 1;
+  }
   Targets targets;
   targets.tokens = [&](int32_t, int32_t) { return absl::MakeConstSpan(prompts.answerTokens); };
   targets.count = int64_t(prompts.answerTokens.size());
   targets.alone = over == Normalise::Answers;
+  if (!known.empty())
+    targets.known = [&](int32_t request, int32_t) { return bool(answered[size_t(request)]); };
   auto onScore = [&](int32_t request, int32_t, absl::Span<const double> logProbabilities) -> Status {
     COMPRESSC_RETURN_IF_ERROR(CheckInterrupt());
+    if (answered[request])
+      return absl::OkStatus();
     Answer &answer = result.answers[request];
     std::copy(logProbabilities.begin(), logProbabilities.end(), answer.logprobs.begin());
-    auto greatest = std::max_element(answer.logprobs.begin(), answer.logprobs.end());
-    answer.prediction = int(greatest - answer.logprobs.begin());
+    answer.predict();
     answered[request] = 1;
-    if (onAnswer)
-      onAnswer(size_t(request), answer);
-    return absl::OkStatus();
+    return onAnswer ? onAnswer(size_t(request), answer) : absl::OkStatus();
   };
   auto onBatch = [&](const PlannedBatch &batch) { result.computedTokens += batch.batch.rows(); };
   COMPRESSC_RETURN_IF_ERROR(score(prompts.requests, targets, onScore, onBatch));

@@ -5,6 +5,7 @@
 #include "compressc/runtime/thread_pool.h"
 #include <array>
 #include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,7 @@ StatusOr<EncodedPrompts> EncodePrompts(const Tokenizer &tokenizer, const ModelIn
 struct Answer {
   std::array<double, 4> logprobs{};
   int prediction = 0; // the first of the greatest
+  void predict();     // sets it
 };
 
 /// Model::score, or what a test puts in its place.
@@ -42,8 +44,10 @@ struct ScoredPrompts {
 /// four answers, whose logits are then all that is read. Predictions are the same.
 enum class Normalise : uint8_t { Vocabulary, Answers };
 
-/// `onAnswer(prompt, answer)` follows each answer, in the order of computation.
+/// `onAnswer(prompt, answer)` follows each answer, in the order of computation, and can stop it. Prompts whose answers
+/// are `known` are not scored.
 StatusOr<ScoredPrompts> ScorePrompts(const Scorer &score, Normalise over, const EncodedPrompts &prompts,
-                                     const std::function<void(size_t, const Answer &)> &onAnswer);
+                                     const std::function<Status(size_t, const Answer &)> &onAnswer,
+                                     const std::map<size_t, Answer> &known = {});
 
 } // namespace compressc

@@ -20,6 +20,8 @@ bool writeAll(std::FILE *file, const std::string &contents) {
 
 } // namespace
 
+bool WritesFile(const std::string &path) { return !path.empty() && path != "-" && !isSpecial(path); }
+
 Status WriteOutput(const std::string &path, const std::string &contents) {
   if (path == "-")
     return writeAll(stdout, contents) ? absl::OkStatus()

@@ -250,6 +250,29 @@ TEST(Planner, OrderOfRequestsDoesNotChangeTheRows) {
   }
 }
 
+TEST(Planner, NeededBatchesHoldWhatIsWantedAndWhatItContinues) {
+  std::vector<Request> requests; // two groups of eight, each with its own beginning of four tokens
+  for (int32_t i = 0; i < 16; ++i)
+    requests.push_back({{i / 8, i / 8, i / 8, i / 8, 100 + i, 200 + i}, {5}});
+  PlannerLimits limits{8, 8, 100};
+  Plan plan = *PlanBatches(requests, limits);
+  ASSERT_GT(plan.batches.size(), 4u);
+  EXPECT_EQ(NeededBatches(plan, [](const RowUse &) { return true; }), std::vector<bool>(plan.batches.size(), true));
+  EXPECT_EQ(NeededBatches(plan, [](const RowUse &) { return false; }), std::vector<bool>(plan.batches.size(), false));
+
+  // Of every request alone: what runs holds each of its positions.
+  for (int32_t wanted = 0; wanted < 16; ++wanted) {
+    std::vector<bool> needed = NeededBatches(plan, [&](const RowUse &use) { return use.request == wanted; });
+    EXPECT_LT(std::count(needed.begin(), needed.end(), true), 5);
+    std::set<int32_t> tokens;
+    for (size_t i = 0; i < needed.size(); ++i)
+      if (needed[i])
+        tokens.insert(plan.batches[i].batch.tokens.begin(), plan.batches[i].batch.tokens.end());
+    for (int32_t token : requests[size_t(wanted)].tokens)
+      EXPECT_TRUE(tokens.contains(token)) << "request " << wanted << " without token " << token;
+  }
+}
+
 TEST(Planner, RefusesWhatItCannotPlan) {
   struct {
     std::vector<Request> requests;

@@ -95,7 +95,10 @@ TEST(MmluScore, PredictsTheFirstOfTheGreatestAnswers) {
   };
   std::vector<size_t> order;
   StatusOr<ScoredPrompts> scored =
-      ScorePrompts(scorer, Normalise::Vocabulary, makeEncoded(), [&](size_t i, const Answer &) { order.push_back(i); });
+      ScorePrompts(scorer, Normalise::Vocabulary, makeEncoded(), [&](size_t i, const Answer &) {
+        order.push_back(i);
+        return absl::OkStatus();
+      });
   ASSERT_TRUE(scored.ok()) << scored.status();
   EXPECT_EQ(scored->computedTokens, 3);
   EXPECT_EQ(order, (std::vector<size_t>{1, 0}));

@@ -44,6 +44,9 @@ struct Targets {
   /// Normalised over each other, not over the vocabulary: no other logits are computed. Every position has the
   /// same tokens then.
   bool alone = false;
+  /// Positions whose results are there already; null: none. A batch is not run when all of its results are and no
+  /// other batch continues it; else it gives them again.
+  std::function<bool(int32_t request, int32_t position)> known = {};
 };
 /// Natural logarithms, one for each target of the position; valid during the call.
 using ScoreCallback =
@@ -59,6 +62,8 @@ public:
   const Tokenizer &tokenizer() const { return *tokens; }
   Session &session() { return *runner; }
   PlannerLimits limits() const;
+  /// Differs when the files of the weights do; changes when they are written again.
+  std::string weightsIdentity() const;
 
   /// What runs the model; null: the CPU.
   const Device *device() const { return accelerator.get(); }
@@ -67,7 +72,7 @@ public:
   StatusOr<Tensor> forward(const Batch &batch);
 
   /// Plans the requests, runs every batch and calls `onScore` once for each wanted position, on one thread and in
-  /// a deterministic order; `onBatch` follows each batch. On a device the results of a batch are read while the
+  /// a deterministic order; `onBatch` follows each batch, run or not. On a device the results of a batch are read while the
   /// next one is computed.
   Status score(const std::vector<Request> &requests, const Targets &targets, const ScoreCallback &onScore,
                const std::function<void(const PlannedBatch &)> &onBatch = {});
@@ -79,7 +84,7 @@ private:
   Model() = default;
   struct Pending;
   Status start(const PlannedBatch &planned, const Targets &targets, Pending &pending);
-  Status finish(const Pending &pending, const Targets &targets, const ScoreCallback &onScore);
+  Status finish(const PlannedBatch &planned, const Pending &pending, const Targets &targets, const ScoreCallback &onScore);
 
   ModelInfo modelInfo;
   SafetensorsReader weights;

@@ -23,12 +23,14 @@ public:
   const uint8_t *data() const { return base; }
   size_t size() const { return length; }
   const std::string &path() const { return name; }
+  /// Differs for any other file, and after the file was written again.
+  const std::string &identity() const { return fileIdentity; }
 
 private:
   MappedFile() = default;
   const uint8_t *base = nullptr;
   size_t length = 0;
-  std::string name;
+  std::string name, fileIdentity;
 };
 
 /// One tensor of a checkpoint. `dtype` is the file's own spelling ("F16", "I32", ...).

@@ -1,0 +1,48 @@
+// Answers of a run of mmlu, kept while it lasts: a run that was stopped goes on where it was.
+#pragma once
+
+#include "runtime/tasks/mmlu_score.h"
+#include <map>
+#include <memory>
+#include <string>
+
+namespace compressc {
+
+/// A file of lines of JSON: the first names the run's key, each other is an answer,
+/// [prompt, seconds, four log-probabilities]. A line counts when it ends in a line feed, so whatever a killed
+/// process or a full disk left of the last one is ignored.
+class AnswerJournal {
+public:
+  /// Opens the file or creates it. `key` stands for all that answers depend on: answers under another key are
+  /// dropped, with a note on standard error, and so are all when `fresh`. An error when another process has the
+  /// file open, or when it is something else.
+  static StatusOr<std::unique_ptr<AnswerJournal>> Open(const std::string &path, const std::string &key, size_t prompts,
+                                                       bool fresh);
+  ~AnswerJournal();
+  AnswerJournal(const AnswerJournal &) = delete;
+
+  /// Answers of earlier runs, and the seconds that they took.
+  const std::map<size_t, Answer> &kept() const { return answers; }
+  double keptSeconds() const { return seconds; }
+
+  /// `seconds`: from the beginning of this run.
+  Status add(size_t prompt, const Answer &answer, double seconds);
+  /// Earlier ones included.
+  size_t size() const { return answers.size() + added; }
+  const std::string &path() const { return name; }
+  /// When the results are written elsewhere.
+  Status remove();
+
+private:
+  AnswerJournal() = default;
+  Status append(const std::string &line);
+  size_t read(std::string_view text, size_t prompts);
+
+  std::string name;
+  int descriptor = -1;
+  std::map<size_t, Answer> answers;
+  double seconds = 0;
+  size_t added = 0;
+};
+
+} // namespace compressc
