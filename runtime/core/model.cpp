@@ -8,7 +8,6 @@
 #include <algorithm>
 #include <cmath>
 #include <set>
-#include <utility>
 
 // Defined by an emitted program that is linked in.
 extern "C" __attribute__((weak)) const compressc::program::Program compressc_program;
@@ -150,14 +149,13 @@ StatusOr<Tensor> Model::forward(const Batch &batch) {
 
 /// A batch whose logits are computed, or on a device being computed.
 struct Model::Pending {
-  const PlannedBatch *planned = nullptr;
+  int64_t batch = -1; // of the plan
   std::vector<RowScore> rows;   // one for each use
   std::vector<float> logits;    // [uses, targets]
   int ticket = -1;              // of the device, whose these are then
 };
 
 Status Model::start(const PlannedBatch &planned, const Targets &targets, Pending &pending) {
-  pending.planned = &planned;
   size_t uses = planned.uses.size(), count = size_t(targets.count);
   std::vector<int32_t> rows, columns;
   for (const RowUse &use : planned.uses) {
@@ -188,7 +186,20 @@ Status Model::start(const PlannedBatch &planned, const Targets &targets, Pending
   return absl::OkStatus();
 }
 
-Status Model::finish(const PlannedBatch &planned, const Pending &pending, const Targets &targets, const ScoreCallback &onScore) {
+/// Runs the batch again, and those that it continues: a checked run finds where it began.
+Status Model::notFinite(const Plan &plan, size_t batch, const RowUse &use) {
+  std::string what = absl::StrCat("the model's logits for prompt ", use.request, ", position ", use.position, " are not finite");
+  std::vector<bool> needed = NeededBatches(plan, [&](const RowUse &other) {
+    return other.request == use.request && other.position == use.position;
+  });
+  const EntryPoint *entry = runner->schedule().find(forwardName);
+  for (size_t i = 0; i <= batch; ++i)
+    if (needed[i])
+      COMPRESSC_RETURN_IF_ERROR(WithContext(runner->runChecked(*entry, plan.batches[i].batch), what));
+  return Invalid(what, "; computed again, they were");
+}
+
+Status Model::finish(const Plan &plan, const Pending &pending, const Targets &targets, const ScoreCallback &onScore) {
   const RowScore *rows = pending.rows.data();
   const float *logits = pending.logits.data();
   if (accelerator) {
@@ -196,11 +207,11 @@ Status Model::finish(const PlannedBatch &planned, const Pending &pending, const 
     rows = scores.rows, logits = scores.logits;
   }
   std::vector<double> results(size_t(targets.count));
-  for (const RowUse &use : planned.uses) {
+  for (const RowUse &use : plan.batches[size_t(pending.batch)].uses) {
     RowScore row = targets.alone ? ScoreRow(logits, targets.count) : *rows;
     double norm = row.logSumExp();
     if (!std::isfinite(norm))
-      return Invalid("the model's logits for prompt ", use.request, ", position ", use.position, " are not finite");
+      return notFinite(plan, size_t(pending.batch), use);
     for (size_t j = 0; j < results.size(); ++j)
       results[j] = double(logits[j]) - norm;
     COMPRESSC_RETURN_IF_ERROR(onScore(use.request, use.position, results));
@@ -217,12 +228,12 @@ Status Model::score(const std::vector<Request> &requests, const Targets &targets
     needed = NeededBatches(plan, [&](const RowUse &use) { return !targets.known(use.request, use.position); });
   Pending before;
   auto finishBefore = [&]() -> Status {
-    if (!before.planned)
+    if (before.batch < 0)
       return absl::OkStatus();
-    const PlannedBatch &planned = *std::exchange(before.planned, nullptr);
-    COMPRESSC_RETURN_IF_ERROR(finish(planned, before, targets, onScore));
+    COMPRESSC_RETURN_IF_ERROR(finish(plan, before, targets, onScore));
     if (onBatch)
-      onBatch(planned);
+      onBatch(plan.batches[size_t(before.batch)]);
+    before.batch = -1;
     return absl::OkStatus();
   };
   for (size_t i = 0; i < plan.batches.size(); ++i) {
@@ -233,6 +244,7 @@ Status Model::score(const std::vector<Request> &requests, const Targets &targets
       continue;
     }
     Pending now;
+    now.batch = int64_t(i);
     Status started = start(planned, targets, now);
     COMPRESSC_RETURN_IF_ERROR(finishBefore()); // also when this batch can't run
     COMPRESSC_RETURN_IF_ERROR(started);

@@ -1,5 +1,6 @@
 #include "compressc/runtime/session.h"
 #include "compressc/runtime/device.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
 #include "batch_check.h"
 #include "../cpu/program_run.h"
@@ -85,6 +86,25 @@ Status callFailed(const Call &call, const Status &status) {
                 absl::StrCat(call.kernel, name.empty() ? "" : " ", name, ": ", message));
 }
 
+/// The first element of `tensor`, whose elements are at `data`, that is NaN or infinite, or -1.
+int64_t firstNotFinite(const Tensor &tensor, const void *data) {
+  auto find = [&](const auto *bits, auto exponent) -> int64_t {
+    const auto *end = bits + tensor.elements();
+    const auto *found = std::find_if(bits, end, [&](auto value) { return (value & exponent) == exponent; });
+    return found == end ? -1 : found - bits;
+  };
+  switch (tensor.dtype) {
+  case DType::F32:
+    return find(static_cast<const uint32_t *>(data), uint32_t(0x7F800000));
+  case DType::BF16:
+    return find(static_cast<const uint16_t *>(data), uint16_t(0x7F80));
+  case DType::F16:
+    return find(static_cast<const uint16_t *>(data), uint16_t(0x7C00));
+  default:
+    return -1;
+  }
+}
+
 } // namespace
 
 struct Session::Impl {
@@ -108,11 +128,13 @@ struct Session::Impl {
   StatusOr<PreparedEntry *> findPrepared(const EntryPoint &entry);
   Status bindProgram(const program::Program &program);
   Status interpret(PreparedEntry &prepared, const Batch *batch);
+  Status checkFinite(const PreparedCall &call) const;
 
   const Schedule schedule;
   ThreadPool &pool;
   Device *const device;
   Scratch scratch;
+  bool checking = false; // each call's output, for NaN and infinity
   int64_t cacheSlots = 0, committedSlots = 0;
   std::vector<Tensor> weights;
   uint8_t *arena = nullptr;
@@ -341,8 +363,35 @@ Status Session::Impl::interpret(PreparedEntry &prepared, const Batch *batch) {
       continue;
     Status status = call.function(
         context, {call.inputs, call.outputs, absl::MakeSpan(call.caches), call.call->attributes});
+    if (status.ok() && checking)
+      status = checkFinite(call);
     if (!status.ok())
       return callFailed(*call.call, status);
+  }
+  return absl::OkStatus();
+}
+
+Status Session::Impl::checkFinite(const PreparedCall &call) const {
+  for (size_t i = 0; i < call.outputs.size(); ++i) {
+    const Tensor &output = call.outputs[i];
+    std::vector<uint8_t> copy;
+    const void *data = output.data;
+    if (device && output.elements() > 0) {
+      copy.resize(size_t(output.bytes()));
+      COMPRESSC_RETURN_IF_ERROR(device->download(copy.data(), data, output.bytes()));
+      data = copy.data();
+    }
+    int64_t bad = firstNotFinite(output, data);
+    if (bad < 0)
+      continue;
+    std::vector<std::string> keys;
+    for (const Operand &operand : call.call->inputs)
+      if (operand.kind == Operand::Kind::Weight)
+        keys.push_back(schedule.weights[operand.index].key);
+    int64_t width = output.elements() / std::max<int64_t>(output.dim(0), 1);
+    return Invalid("buffer ", call.call->outputs[i].index, ", row ", bad / width, ", column ", bad % width,
+                   " is the first value that is NaN or infinite; ",
+                   keys.empty() ? std::string("it is computed without weights") : "its weights are " + absl::StrJoin(keys, ", "));
   }
   return absl::OkStatus();
 }
@@ -395,11 +444,11 @@ Status Session::run(const EntryPoint &entry, const Batch *batch, absl::Span<cons
   bool replayed = false;
   if (impl->device && batch) {
     COMPRESSC_RETURN_IF_ERROR(impl->commitCache(*batch));
-    replayed = impl->device->beginBatch(*batch, prepared);
+    replayed = impl->device->beginBatch(*batch, impl->checking ? nullptr : prepared);
   }
   if (replayed) {
     // finishBatch runs what was recorded.
-  } else if (prepared->compiled) {
+  } else if (prepared->compiled && !impl->checking) {
     program::Run run{{impl->pool, impl->scratch, batch, impl->device},
                      impl->arena,
                      impl->programWeights.data(),
@@ -415,6 +464,13 @@ Status Session::run(const EntryPoint &entry, const Batch *batch, absl::Span<cons
   COMPRESSC_RETURN_IF_ERROR(status);
   prepared->hasRun = true;
   return absl::OkStatus();
+}
+
+Status Session::runChecked(const EntryPoint &entry, const Batch &batch) {
+  impl->checking = true;
+  Status status = run(entry, &batch);
+  impl->checking = false;
+  return status;
 }
 
 void Session::releaseAllButStates() {

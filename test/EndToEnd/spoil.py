@@ -6,6 +6,7 @@ usage: spoil.py SOURCE TARGET KIND [ARGUMENT ...]
   header LENGTH            the safetensors header's length field
   replace FILE OLD NEW     text of a file
   nan TENSOR               its first element
+  nan-in FILE TENSOR       the same of a file below the directory
   remove FILE
 """
 import json
@@ -31,8 +32,8 @@ def main():
         if arguments[1] not in text:
             sys.exit(f"{path} does not contain {arguments[1]}")
         path.write_text(text.replace(arguments[1], arguments[2]))
-    elif kind == "nan":
-        path = target / "model.safetensors"
+    elif kind in ("nan", "nan-in"):
+        path = target / (arguments.pop(0) if kind == "nan-in" else "model.safetensors")
         data = bytearray(path.read_bytes())
         length = struct.unpack("<Q", data[:8])[0]
         begin = 8 + length + json.loads(data[8 : 8 + length])[arguments[0]]["data_offsets"][0]

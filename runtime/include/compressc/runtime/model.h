@@ -73,7 +73,7 @@ public:
 
   /// Plans the requests, runs every batch and calls `onScore` once for each wanted position, on one thread and in
   /// a deterministic order; `onBatch` follows each batch, run or not. On a device the results of a batch are read while the
-  /// next one is computed.
+  /// next one is computed. When they are not finite, the error names the call that first gave NaN or infinity.
   Status score(const std::vector<Request> &requests, const Targets &targets, const ScoreCallback &onScore,
                const std::function<void(const PlannedBatch &)> &onBatch = {});
 
@@ -84,7 +84,8 @@ private:
   Model() = default;
   struct Pending;
   Status start(const PlannedBatch &planned, const Targets &targets, Pending &pending);
-  Status finish(const PlannedBatch &planned, const Pending &pending, const Targets &targets, const ScoreCallback &onScore);
+  Status finish(const Plan &plan, const Pending &pending, const Targets &targets, const ScoreCallback &onScore);
+  Status notFinite(const Plan &plan, size_t batch, const RowUse &use);
 
   ModelInfo modelInfo;
   SafetensorsReader weights;

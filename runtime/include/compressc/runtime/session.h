@@ -36,6 +36,10 @@ public:
   /// maxTokens rows or maxSelected selected rows, slots out of range and tokens below 0 are refused.
   Status run(const EntryPoint &entry, const Batch *batch, absl::Span<const Tensor> inputs = {});
 
+  /// A run that is interpreted call by call, and fails at the first call whose output holds NaN or infinity: the
+  /// error names it and its weights.
+  Status runChecked(const EntryPoint &entry, const Batch &batch);
+
   /// The entry's output after a run; dynamic rows have the size of that run's batch. The memory is the
   /// arena's: read it before the next run.
   StatusOr<Tensor> output(const EntryPoint &entry, size_t index) const;
