@@ -115,11 +115,14 @@ void CudaDevice::linear(const LinearOperands &operands, const GemmProduct *produ
   std::vector<StreamedProduct> streamed;
   if (operands.inBf16 && m <= mostStreamedRows && operands.answers.empty())
     streamed = streamedProducts({products, count});
-  bool few = streamed.empty() && (m <= fewRows || !operands.answers.empty());
+  if (!streamed.empty()) {
+    if (void *scratch = grow(rows, m * depth * 2))
+      StreamProducts(stream, {operands.x.data, operands.x.type, int(m), operands.norm, operands.epsilon}, streamed.data(), int(count), scratch);
+    return;
+  }
+  bool few = m <= fewRows || !operands.answers.empty();
   DType type = operands.inBf16 && !few ? DType::BF16 : DType::F32;
   const void *x = operands.x.data;
-  if (!streamed.empty() && operands.norm && NormalisesRows(m, depth))
-    return StreamProducts(stream, {x, int(m), operands.norm, operands.epsilon}, streamed.data(), int(count));
   if (operands.norm || operands.x.type != type) {
     void *prepared = grow(rows, m * depth * int64_t(DTypeSize(type)));
     if (!prepared)
@@ -130,8 +133,6 @@ void CudaDevice::linear(const LinearOperands &operands, const GemmProduct *produ
       Convert(stream, operands.x.data, operands.x.type, m * depth, prepared, type);
     x = prepared;
   }
-  if (!streamed.empty())
-    return StreamProducts(stream, {x, int(m), nullptr, 0}, streamed.data(), int(count));
   for (const GemmProduct *product = products; product != products + count; ++product) {
     if (!few) {
       this->product(operands, *product, x, type);
