@@ -47,7 +47,7 @@ template <int words> __device__ __forceinline__ void loadOnce(uint32_t (&to)[wor
 /// 4-bit codes: `words` of 8 in each chunk, which lies in one group. Half i of a word's bytes pairs the columns i and
 /// i + 4, in weights and in x alike.
 template <int words_, typename Scale> struct FourBits {
-  static constexpr int words = words_, columns = words * 32, ahead = words == 4 ? 4 : 8;
+  static constexpr int words = words_, columns = words * 32, ahead = words == 4 ? 4 : 8, blocks = 2; // of a multiprocessor
   static constexpr bool paired = true;
   const uint8_t *low, *high;
   const Scale *lowScales, *highScales;
@@ -118,7 +118,7 @@ private:
 
 /// bf16 weights: 8 neighbours in each chunk.
 struct Plain {
-  static constexpr int columns = 32, ahead = 6;
+  static constexpr int columns = 32, ahead = 4, blocks = 3;
   static constexpr bool paired = false;
   const uint8_t *low, *high;
 
@@ -239,7 +239,7 @@ template <bool paired> __global__ void __launch_bounds__(warps * 32) PrepareKern
 
 /// With `prepared` x is what PrepareKernel made of it, else every block prepares it for itself.
 template <typename Format, int tiles, bool gated>
-__global__ void __launch_bounds__(warps * 32) StreamKernel(StreamedRows source, const __nv_bfloat16 *prepared, Products products) {
+__global__ void __launch_bounds__(warps * 32, tiles == 1 ? Format::blocks : 2) StreamKernel(StreamedRows source, const __nv_bfloat16 *prepared, Products products) {
 #if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
   constexpr int parts = gated ? 2 : 1, perLane = Format::columns / 4; // matrices of a tile; columns of x
   extern __shared__ __align__(16) __nv_bfloat16 own[];
