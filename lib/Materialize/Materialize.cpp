@@ -97,6 +97,8 @@ private:
     progress.finish();
     stored.close();
     report.calibrationSeconds += evaluator.calibrationSeconds;
+    report.slices += evaluator.slices;
+    report.slicesOnDevice += evaluator.slicesOnDevice;
     report.weightSeconds += evaluator.weightSeconds;
     return absl::OkStatus();
   }

@@ -10,6 +10,8 @@ namespace {
 /// Hidden states are saved when at least this many times the cost of saving went into the steps since: so
 /// saving costs at most a twentieth, and a resumed run computes little again.
 constexpr double worthSaving = 20;
+/// Bytes a second, until a first save has shown it.
+constexpr double assumedRate = 1e9;
 
 /// The arrays that a tensor of this type consists of, in bytes.
 void appendSizes(const StorageType &type, std::vector<int64_t> &sizes) {
@@ -80,6 +82,8 @@ Status StoredSteps::open(ModuleOp module) {
   if (!store)
     return absl::OkStatus();
   COMPRESSC_ASSIGN_OR_RETURN(Digest program, ProgramDigest());
+  if (options.device) // of one kind of GPU the results are the same
+    program = Hasher().add(program).add(options.device->name()).finish();
   ValueDigests digests(module, options.weights, program, tokensDigest(options));
   for (auto [index, step] : llvm::enumerate(steps)) {
     COMPRESSC_ASSIGN_OR_RETURN(Digest results, ResultsKey(step, digests));
@@ -157,13 +161,22 @@ bool StoredSteps::loadStates(size_t step) {
 void StoredSteps::saveStates(size_t step) {
   using Clock = std::chrono::steady_clock;
   auto start = Clock::now();
-  if (!store || !needsStates(step) || steps[step].states.empty() ||
-      std::chrono::duration<double>(start - savedAt).count() < worthSaving * saveSeconds)
+  if (!store || !needsStates(step) || steps[step].states.empty())
+    return;
+  if (saveSeconds == 0)
+    for (int64_t bytes : stateSizes(steps[step]))
+      saveSeconds += double(bytes) / assumedRate;
+  if (std::chrono::duration<double>(start - savedAt).count() < worthSaving * saveSeconds)
     return;
   BlockStore::Parts parts;
-  for (Value state : steps[step].states)
-    for (const OwnedTensor &tensor : evaluator.statesOf(state))
+  std::vector<std::vector<OwnedTensor>> tensors; // that the parts point to
+  for (Value state : steps[step].states) {
+    auto found = evaluator.statesOf(state);
+    if (!found.ok())
+      return giveUp(found.status());
+    for (const OwnedTensor &tensor : tensors.emplace_back(*std::move(found)))
       appendParts(tensor.tensor, parts);
+  }
   if (Status status = store->put(BlockStore::Kind::States, stateKeys[step], parts); !status.ok())
     return giveUp(status);
   savedAt = Clock::now();
