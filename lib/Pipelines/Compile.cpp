@@ -369,8 +369,8 @@ private:
     llvm::errs() << options.output << ": " << model.name << ", "
                  << llvm::format("%.1f MB (%.2f times smaller than 16 bits)", double(result.weightBytes) / 1e6,
                                  double(result.originalWeightBytes) / double(result.weightBytes))
-                 << llvm::format(", %.1f s (calibration %.1f s, weights %.1f s)\n", seconds,
-                                 result.calibrationSeconds, result.weightSeconds);
+                 << llvm::format(", %.1f s (calibration %.1f s, weights %.1f s, files %.1f s)\n", seconds,
+                                 result.calibrationSeconds, result.weightSeconds, result.fileSeconds);
     if (device)
       llvm::errs() << device->name() << " computed " << result.slicesOnDevice << " of " << result.slices << " slices"
                    << llvm::format(", %.2f GiB of its memory at most\n", double(device->peakBytes()) / double(1 << 30));

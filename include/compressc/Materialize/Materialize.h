@@ -48,6 +48,7 @@ struct MaterializeReport {
   int64_t weightBytes = 0;         // of the file written
   double calibrationSeconds = 0;
   double weightSeconds = 0;
+  double fileSeconds = 0; // that nothing was computed in: the store looked up, files waited for
   int64_t slices = 0, slicesOnDevice = 0; // schedules that were run, and those of them that the device ran
 };
 
