@@ -99,6 +99,8 @@ struct Session::Impl {
   DType cacheType() const;
 
   Status bindWeights(const WeightResolver &resolver, UploadedWeights &onDevice);
+  bool rowsOnly(size_t weight) const;
+  Status commitCache(const Batch &batch);
   Status mapMemory(int64_t slots);
   void prepare(const EntryPoint &entry, PreparedEntry &prepared);
   void prepareOperand(Operand operand, PreparedEntry &prepared, const EntryPoint &entry,
@@ -113,13 +115,14 @@ struct Session::Impl {
   ThreadPool &pool;
   Device *const device;
   Scratch scratch;
-  int64_t cacheSlots = 0;
+  int64_t cacheSlots = 0, committedSlots = 0;
   std::vector<Tensor> weights;
   uint8_t *arena = nullptr;
   Memory arenaMemory;
   Memory stateMemory; // states outside the arena
   Memory cacheMemory; // keys and values
   UploadedWeights uploaded;
+  std::vector<OwnedTensor> tables; // of which the device reads rows only
   std::vector<Tensor> buffers;         // with no rows where these are dynamic
   std::vector<CacheView> caches;
   std::vector<PreparedEntry> entries; // as schedule.entries
@@ -135,6 +138,11 @@ Status Session::Impl::bindWeights(const WeightResolver &resolver, UploadedWeight
     if (!status.ok())
       return WithContext(status, absl::StrCat("weight ", decl.key));
     if (device) {
+      if (rowsOnly(weights.size())) {
+        COMPRESSC_ASSIGN_OR_RETURN(tables.emplace_back(), device->upload(*tensor, decl.key, pool, true));
+        weights.push_back(tables.back().tensor);
+        continue;
+      }
       auto [copy, isNew] = onDevice.try_emplace(decl.key);
       if (isNew) {
         COMPRESSC_ASSIGN_OR_RETURN(copy->second, device->upload(*tensor, decl.key, pool));
@@ -144,6 +152,16 @@ Status Session::Impl::bindWeights(const WeightResolver &resolver, UploadedWeight
     weights.push_back(*std::move(tensor));
   }
   return absl::OkStatus();
+}
+
+/// Whether no kernel but embedding reads the weight.
+bool Session::Impl::rowsOnly(size_t weight) const {
+  for (const EntryPoint &entry : schedule.entries)
+    for (const Call &call : entry.calls)
+      for (const Operand &operand : call.inputs)
+        if (operand.kind == Operand::Kind::Weight && size_t(operand.index) == weight && call.kernel != "embedding")
+          return false;
+  return true;
 }
 
 StatusOr<uint8_t *> Session::Impl::map(int64_t bytes, std::string_view what, Memory &memory) {
@@ -176,6 +194,25 @@ DType Session::Impl::cacheType() const {
   return DType::F32;
 }
 
+static int64_t slotBytes(const CacheView &cache) { return cache.heads * cache.dim * int64_t(DTypeSize(cache.dtype)); }
+
+/// Makes the device's cache as large as the batch needs.
+Status Session::Impl::commitCache(const Batch &batch) {
+  int64_t end = 0;
+  for (const Sequence &sequence : batch.sequences) {
+    end = std::max(end, int64_t(sequence.slotBegin) + sequence.rowCount);
+    for (SlotRange range : sequence.context)
+      end = std::max(end, int64_t(range.begin) + range.count);
+  }
+  if (end <= committedSlots)
+    return absl::OkStatus();
+  for (const CacheView &cache : caches)
+    for (void *part : {cache.keys, cache.values})
+      COMPRESSC_RETURN_IF_ERROR(device->commit(part, end * slotBytes(cache), "the KV cache"));
+  committedSlots = end;
+  return absl::OkStatus();
+}
+
 Status Session::Impl::mapMemory(int64_t slots) {
   COMPRESSC_ASSIGN_OR_RETURN(arena, map(schedule.arenaBytes, "the arena", arenaMemory));
   for (const BufferDecl &decl : schedule.buffers) {
@@ -194,7 +231,12 @@ Status Session::Impl::mapMemory(int64_t slots) {
   for (const CacheDecl &decl : schedule.caches) {
     CacheView view{nullptr, nullptr, cacheSlots, decl.heads, decl.dim, type};
     for (float **part : {&view.keys, &view.values}) {
-      int64_t bytes = cacheSlots * decl.heads * decl.dim * int64_t(DTypeSize(view.dtype));
+      int64_t bytes = cacheSlots * slotBytes(view);
+      if (device) { // whose memory untouched slots would take
+        COMPRESSC_ASSIGN_OR_RETURN(cacheMemory.emplace_back(), device->reserve(bytes, "the KV cache"));
+        *part = static_cast<float *>(cacheMemory.back().get());
+        continue;
+      }
       COMPRESSC_ASSIGN_OR_RETURN(uint8_t * memory, map(bytes, "the KV cache", cacheMemory));
       *part = reinterpret_cast<float *>(memory);
     }
@@ -362,8 +404,10 @@ Status Session::run(const EntryPoint &entry, const Batch *batch, absl::Span<cons
   for (Tensor *tensor : prepared->tokens)
     tensor->data = const_cast<int32_t *>(batch->tokens.data());
 
-  if (impl->device && batch)
+  if (impl->device && batch) {
+    COMPRESSC_RETURN_IF_ERROR(impl->commitCache(*batch));
     impl->device->beginBatch(*batch);
+  }
   if (prepared->compiled) {
     program::Run run{{impl->pool, impl->scratch, batch, impl->device},
                      impl->arena,

@@ -75,12 +75,50 @@ CudaDevice::~CudaDevice() {
     cudaStreamDestroy(stream);
 }
 
+void CudaDevice::count(int64_t bytes) {
+  allocated += bytes;
+  most = std::max(most, allocated);
+}
+
+/// What to do about it.
+Status CudaDevice::outOfMemory(int64_t bytes, std::string_view what) const {
+  size_t free = 0, total = 0;
+  cudaMemGetInfo(&free, &total);
+  return absl::ResourceExhaustedError(
+      absl::StrCat(detail::ForMessage(what), " needs ", bytes >> 20, " MiB of GPU memory, of which ", free >> 20,
+                   " MiB are free; compile with a smaller --max-tokens, or use --device=cpu"));
+}
+
+StatusOr<std::shared_ptr<void>> CudaDevice::reserve(int64_t bytes, std::string_view what) {
+  StatusOr<GrowingMemory> memory = GrowingMemory::Reserve(bytes);
+  if (!memory.ok())
+    return WithContext(memory.status(), std::string(what));
+  void *data = memory->data();
+  reserved.emplace(data, *std::move(memory));
+  return std::shared_ptr<void>(data, [this](void *data) {
+    cudaStreamSynchronize(stream);
+    count(-reserved.at(data).bytes());
+    reserved.erase(data);
+  });
+}
+
+Status CudaDevice::commit(void *memory, int64_t bytes, std::string_view what) {
+  GrowingMemory &growing = reserved.at(memory);
+  int64_t more = growing.missing(bytes);
+  Status status = growing.commit(bytes);
+  if (absl::IsResourceExhausted(status))
+    return outOfMemory(more, what);
+  if (status.ok())
+    count(more);
+  return status;
+}
+
 void *CudaDevice::grow(Buffer &buffer, int64_t bytes) {
   if (bytes <= buffer.size)
     return buffer.data;
   cudaStreamSynchronize(stream);
   cudaFree(buffer.data);
-  allocated += bytes - buffer.size;
+  count(bytes - buffer.size);
   buffer = {nullptr, bytes};
   if (cudaMalloc(&buffer.data, size_t(bytes)) != cudaSuccess) {
     note(absl::ResourceExhaustedError(absl::StrCat("the GPU has too little memory for ", bytes >> 20,

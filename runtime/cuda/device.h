@@ -3,11 +3,13 @@
 #pragma once
 
 #include "compressc/runtime/device.h"
+#include "growing_memory.h"
 #include "launch.h"
 #include "matmul.h"
 #include "memory.h"
 #include "staging.h"
 #include <map>
+#include <set>
 #include <vector>
 
 namespace compressc::cuda {
@@ -18,9 +20,11 @@ public:
   ~CudaDevice() override;
 
   std::string name() const override { return properties.name; }
-  int64_t peakBytes() const override { return allocated + memory.peakBytes(); }
+  int64_t peakBytes() const override { return most + memory.peakBytes(); }
   StatusOr<std::shared_ptr<void>> allocate(int64_t bytes, std::string_view what) override;
-  StatusOr<OwnedTensor> upload(const Tensor &tensor, std::string_view what, ThreadPool &pool) override;
+  StatusOr<std::shared_ptr<void>> reserve(int64_t bytes, std::string_view what) override;
+  Status commit(void *reserved, int64_t bytes, std::string_view what) override;
+  StatusOr<OwnedTensor> upload(const Tensor &tensor, std::string_view what, ThreadPool &pool, bool rowsOnly) override;
   StatusOr<OwnedTensor> copy(const Tensor &tensor, std::string_view what) override;
   Status send(void *to, const void *from, int64_t bytes) override;
   StatusOr<OwnedTensor> fetch(const Tensor &tensor, ThreadPool &pool) override;
@@ -76,6 +80,8 @@ private:
   /// Memory whose contents are undefined, back when the last owner goes.
   StatusOr<std::shared_ptr<void>> scratch(int64_t bytes, std::string_view what);
   void *grow(Buffer &buffer, int64_t bytes);
+  void count(int64_t bytes);
+  Status outOfMemory(int64_t bytes, std::string_view what) const;
   Status check(cudaError_t error, std::string_view what) const;
   void note(const Status &status);
   void product(const LinearOperands &operands, const GemmProduct &product, const void *x, DType type);
@@ -85,9 +91,12 @@ private:
   cudaDeviceProp properties{};
   cudaStream_t stream = nullptr;
   std::unique_ptr<Matmul> matmul;
+  std::map<void *, GrowingMemory> reserved;
+  std::set<const void *> hostTables; // weights that stayed in the host's memory
+  Upload tableRows;                  // of them, for the newest batch
   DeviceMemory memory;
   Staging staging;
-  int64_t allocated = 0; // besides `memory`
+  int64_t allocated = 0, most = 0; // besides `memory`, now and so far
   Status failure;
 
   // The batch, on the device.

@@ -2,6 +2,7 @@
 #include "device.h"
 #include "../cpu/model_kernels.h"
 #include "matrix.h"
+#include <cstring>
 
 namespace compressc::cuda {
 namespace {
@@ -13,7 +14,17 @@ constexpr int64_t maxHeadDim = 512; // of AttendRowsKernel
 } // namespace
 
 void CudaDevice::embedding(const WeightMatrix &table, float *out) {
-  GatherRows(stream, matrixOf(table), tokens, batch->rows(), out);
+  if (!hostTables.contains(table.data))
+    return GatherRows(stream, matrixOf(table), tokens, batch->rows(), out);
+  size_t rowBytes = size_t(table.rowBytes);
+  auto *rows = static_cast<uint8_t *>(tableRows.add(size_t(batch->rows()) * rowBytes));
+  for (size_t i = 0; rows && i < batch->tokens.size(); ++i)
+    std::memcpy(rows + i * rowBytes, static_cast<const uint8_t *>(table.data) + size_t(batch->tokens[i]) * rowBytes, rowBytes);
+  note(check(tableRows.send(stream), "rows of the embedding table"));
+  Matrix some = matrixOf(table);
+  some.rows = batch->rows();
+  some.data = tableRows.at<uint8_t>(tableRows.place());
+  GatherRows(stream, some, nullptr, some.rows, out);
 }
 
 void CudaDevice::selectRows(const float *x, int64_t width, float *out) {

@@ -21,7 +21,7 @@ struct Matrix {
 };
 
 // weights.cu
-/// out[i, :] = row rowIndex[i] of the matrix, fp32.
+/// out[i, :] = row rowIndex[i] of the matrix, fp32; without an index row i.
 void GatherRows(cudaStream_t stream, const Matrix &w, const int32_t *rowIndex, int64_t count, float *out);
 /// The whole matrix in this type.
 void Expand(cudaStream_t stream, const Matrix &w, void *out, DType type);

@@ -9,8 +9,8 @@ namespace compressc::cuda {
 namespace {
 
 constexpr int64_t alignment = 256;
-constexpr int64_t partBytes = int64_t(32) << 20;  // of a copy, at a time
-constexpr int64_t sliceBytes = int64_t(1) << 20;  // of a part, for one thread
+constexpr int64_t partBytes = int64_t(32) << 20; // of a copy, at a time
+constexpr int64_t sliceBytes = int64_t(1) << 20; // of a part, for one thread
 constexpr int64_t worthStaging = int64_t(2) << 20; // smaller copies are the driver's
 
 /// Copies on all threads. Pages of a mapped file are asked for a slice at a time, not one by one.
@@ -134,12 +134,8 @@ StatusOr<std::shared_ptr<void>> CudaDevice::scratch(int64_t bytes, std::string_v
   std::shared_ptr<void> result;
   cudaError_t error = memory.allocate(bytes, result);
   if (error == cudaErrorMemoryAllocation) {
-    size_t free = 0, total = 0;
-    cudaGetLastError();
-    cudaMemGetInfo(&free, &total);
-    return absl::ResourceExhaustedError(
-        absl::StrCat(detail::ForMessage(what), " needs ", bytes >> 20, " MiB of GPU memory, of which ", free >> 20,
-                     " MiB are free; compile with a smaller --max-tokens, or use --device=cpu"));
+    cudaGetLastError(); // or the next launch would seem to fail
+    return outOfMemory(bytes, what);
   }
   COMPRESSC_RETURN_IF_ERROR(check(error, what));
   return result;
@@ -151,7 +147,11 @@ StatusOr<std::shared_ptr<void>> CudaDevice::allocate(int64_t bytes, std::string_
   return result;
 }
 
-StatusOr<OwnedTensor> CudaDevice::upload(const Tensor &tensor, std::string_view what, ThreadPool &pool) {
+StatusOr<OwnedTensor> CudaDevice::upload(const Tensor &tensor, std::string_view what, ThreadPool &pool, bool rowsOnly) {
+  if (rowsOnly && tensor.dtype != DType::Packed) { // whose rows lie in three places
+    hostTables.insert(tensor.data);
+    return OwnedTensor{nullptr, tensor};
+  }
   OwnedTensor copy{nullptr, tensor, true};
   if (tensor.rank() == 1 && (tensor.dtype == DType::F16 || tensor.dtype == DType::BF16)) {
     std::vector<float> values;

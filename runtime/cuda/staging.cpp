@@ -1,18 +1,21 @@
 #include "staging.h"
 #include <algorithm>
-#include <cstring>
+#include <utility>
 
 namespace compressc::cuda {
 
-cudaError_t PinnedBuffer::grow(size_t bytes) {
+cudaError_t PinnedBuffer::grow(size_t bytes, size_t keep) {
   if (bytes <= size)
     return cudaSuccess;
+  void *larger = nullptr;
+  cudaError_t error = cudaMallocHost(&larger, bytes);
+  if (error != cudaSuccess)
+    return error;
+  if (keep)
+    std::memcpy(larger, memory, keep);
   cudaFreeHost(memory);
-  memory = nullptr, size = 0;
-  cudaError_t error = cudaMallocHost(&memory, bytes);
-  if (error == cudaSuccess)
-    size = bytes;
-  return error;
+  memory = larger, size = bytes;
+  return cudaSuccess;
 }
 
 cudaError_t DeviceBuffer::grow(cudaStream_t stream, size_t bytes) {
@@ -33,32 +36,32 @@ Upload::~Upload() {
       cudaEventDestroy(turn.sent);
 }
 
-size_t Upload::append(const void *data, size_t bytes) {
+void *Upload::add(size_t bytes) {
   constexpr size_t alignment = 64;
-  size_t place = (gathered.size() + alignment - 1) / alignment * alignment;
-  gathered.resize(place + bytes);
-  if (bytes)
-    std::memcpy(gathered.data() + place, data, bytes);
-  return place;
+  Turn &now = turns[turn];
+  if (used == 0 && failure == cudaSuccess) // what was sent from here has arrived
+    failure = now.sent ? cudaEventSynchronize(now.sent) : cudaEventCreateWithFlags(&now.sent, cudaEventDisableTiming);
+  last = (used + alignment - 1) / alignment * alignment;
+  size_t end = last + std::max<size_t>(bytes, 1);
+  // Twice as much as is needed, so that growing is rare.
+  if (failure == cudaSuccess && end > now.memory.bytes())
+    failure = now.memory.grow(std::max<size_t>(2 * end, 1 << 16), used);
+  used = end;
+  return failure == cudaSuccess ? static_cast<char *>(now.memory.data()) + last : nullptr;
 }
 
 cudaError_t Upload::send(cudaStream_t stream) {
   Turn &now = turns[turn];
-  turn ^= 1;
-  cudaError_t error = now.sent ? cudaEventSynchronize(now.sent) : cudaEventCreateWithFlags(&now.sent, cudaEventDisableTiming);
-  size_t bytes = gathered.size();
-  // Twice as much as is needed, so that growing is rare: it waits for the device.
-  if (error == cudaSuccess)
-    error = now.memory.grow(bytes);
-  if (error == cudaSuccess && bytes > device.bytes())
-    error = device.grow(stream, std::max<size_t>(2 * bytes, 1 << 16));
-  if (error == cudaSuccess && bytes) {
-    std::memcpy(now.memory.data(), gathered.data(), bytes);
-    error = cudaMemcpyAsync(device.data(), now.memory.data(), bytes, cudaMemcpyHostToDevice, stream);
+  cudaError_t error = std::exchange(failure, cudaSuccess);
+  if (error == cudaSuccess && used > device.bytes())
+    error = device.grow(stream, now.memory.bytes()); // waits for the device
+  if (error == cudaSuccess && used) {
+    error = cudaMemcpyAsync(device.data(), now.memory.data(), used, cudaMemcpyHostToDevice, stream);
     if (error == cudaSuccess)
       error = cudaEventRecord(now.sent, stream);
   }
-  gathered.clear();
+  turn ^= 1;
+  used = 0;
   return error;
 }
 

@@ -4,20 +4,23 @@
 
 #include "compressc/runtime/status.h"
 #include "absl/types/span.h"
+#include <cstring>
 #include <cuda_runtime_api.h>
 #include <vector>
 
 namespace compressc::cuda {
 
-/// Pinned host memory that grows; what it held is gone when it grows.
+/// Pinned host memory that grows.
 class PinnedBuffer {
 public:
   PinnedBuffer() = default;
   PinnedBuffer(const PinnedBuffer &) = delete;
   PinnedBuffer &operator=(const PinnedBuffer &) = delete;
   ~PinnedBuffer() { cudaFreeHost(memory); }
-  cudaError_t grow(size_t bytes);
+  /// The first `keep` bytes stay what they are.
+  cudaError_t grow(size_t bytes, size_t keep = 0);
   void *data() const { return memory; }
+  size_t bytes() const { return size; }
 
 private:
   void *memory = nullptr;
@@ -46,9 +49,17 @@ public:
   ~Upload();
   /// Adds an array; the result is its place, for at().
   template <typename T> size_t add(absl::Span<const T> values) {
-    return append(values.data(), values.size() * sizeof(T));
+    size_t bytes = values.size() * sizeof(T);
+    void *to = add(bytes);
+    if (to && bytes)
+      std::memcpy(to, values.data(), bytes);
+    return last;
   }
   template <typename T> size_t add(const std::vector<T> &values) { return add(absl::MakeConstSpan(values)); }
+  /// Room for an array that the caller fills before the next call; its place is `place()`. Null when there is no
+  /// pinned memory, which send() reports.
+  void *add(size_t bytes);
+  size_t place() const { return last; }
   /// Sends what was added since the last time. The memory of earlier sends is overwritten, in the stream's order.
   cudaError_t send(cudaStream_t stream);
   template <typename T> const T *at(size_t place) const {
@@ -57,15 +68,15 @@ public:
   size_t deviceBytes() const { return device.bytes(); }
 
 private:
-  size_t append(const void *data, size_t bytes);
   struct Turn {
     PinnedBuffer memory;
     cudaEvent_t sent = nullptr;
   };
-  std::vector<char> gathered;
   DeviceBuffer device;
   Turn turns[2];
   int turn = 0;
+  size_t used = 0, last = 0; // of the turn's memory
+  cudaError_t failure = cudaSuccess;
 };
 
 } // namespace compressc::cuda

@@ -41,8 +41,13 @@ public:
   /// Zeroed memory, free again when its last owner goes; the device lives longer. `what` is named when there
   /// is too little.
   virtual StatusOr<std::shared_ptr<void>> allocate(int64_t bytes, std::string_view what) = 0;
-  /// A copy of a tensor of the host, laid out in the same way. Plain vectors (rank 1) become fp32.
-  virtual StatusOr<OwnedTensor> upload(const Tensor &tensor, std::string_view what, ThreadPool &pool) = 0;
+  /// Addresses of memory that commit() provides, from the beginning on; they stay. Owned likewise.
+  virtual StatusOr<std::shared_ptr<void>> reserve(int64_t bytes, std::string_view what) = 0;
+  virtual Status commit(void *reserved, int64_t bytes, std::string_view what) = 0;
+  /// A copy of a tensor of the host, laid out in the same way. Plain vectors (rank 1) become fp32. `rowsOnly`: nothing
+  /// but embedding() reads it; then it may stay in the host's memory, which must outlive the device.
+  virtual StatusOr<OwnedTensor> upload(const Tensor &tensor, std::string_view what, ThreadPool &pool,
+                                       bool rowsOnly = false) = 0;
   /// A copy of a tensor of the device there.
   virtual StatusOr<OwnedTensor> copy(const Tensor &tensor, std::string_view what) = 0;
   /// Copies a few bytes there; they may go when this returns.
