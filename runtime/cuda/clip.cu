@@ -57,8 +57,8 @@ __device__ __forceinline__ double kept(bool symmetric, float low0, float high0, 
   return extent > 0 ? rest / extent : 1;
 }
 
-__device__ __forceinline__ float delta(float value, Quantizer quantizer, float maxCode) {
-  return __fsub_rn(__fmul_rn(Level(value, quantizer, maxCode), quantizer.scale), value);
+__device__ __forceinline__ float delta(float value, Quantizer quantizer, float inverse, float maxCode) {
+  return fmaf(NearLevel(value, quantizer, inverse, maxCode), quantizer.scale, -value);
 }
 
 __device__ __forceinline__ uint32_t pack(float low, float high) {
@@ -135,12 +135,14 @@ __global__ void __launch_bounds__(warps * 32) ClipTilesKernel(Matrix w, const fl
 
     auto errors = [&](const float(&low)[2], const float(&high)[2], float(&found)[2]) {
       Quantizer quantizers[2] = {ChooseQuantizer(low[0], high[0], format), ChooseQuantizer(low[1], high[1], format)};
+      float inverse[2] = {1.0f / quantizers[0].scale, 1.0f / quantizers[1].scale};
       uint32_t a[steps][4];
 #pragma unroll
       for (int s = 0; s < steps; ++s)
 #pragma unroll
         for (int i = 0; i < 4; ++i)
-          a[s][i] = pack(delta(v[s][i][0], quantizers[i % 2], maxCode), delta(v[s][i][1], quantizers[i % 2], maxCode));
+          a[s][i] = pack(delta(v[s][i][0], quantizers[i % 2], inverse[i % 2], maxCode),
+                         delta(v[s][i][1], quantizers[i % 2], inverse[i % 2], maxCode));
       found[0] = found[1] = 0;
       // G is symmetric: twice what lies beside the diagonal, once what lies on it.
 #pragma unroll
@@ -217,7 +219,7 @@ __global__ void __launch_bounds__(warps * 32) ClipRowsKernel(Matrix w, const flo
     auto errors = [&](const float(&newLow)[1], const float(&newHigh)[1], float(&found)[1]) {
       Quantizer quantizer = ChooseQuantizer(newLow[0], newHigh[0], format);
       for (int64_t k = lane; k < group; k += 32)
-        error[k] = delta(PlainAt(w.data, w.dtype, at + k), quantizer, maxCode);
+        error[k] = delta(PlainAt(w.data, w.dtype, at + k), quantizer, 1.0f / quantizer.scale, maxCode);
       __syncwarp();
       float sum = 0;
       for (int64_t j = lane; j < group; j += 32) {

@@ -43,8 +43,8 @@ __global__ void __launch_bounds__(threads) WeightRowsKernel(Matrix w, int64_t be
   StoreBf16<vector>(out + at, v);
 }
 
-/// A warp for each group.
-template <int vector>
+/// A warp for each group. `once`: the group has as many columns as the warp reads at once, or fewer, and is kept.
+template <int vector, bool once>
 __global__ void __launch_bounds__(threads) ScaledErrorKernel(Matrix w, int64_t begin, int64_t count, const float *scales,
                                                              const float *inverse, QuantizerFormat format, int64_t group,
                                                              __nv_bfloat16 *out) {
@@ -53,28 +53,36 @@ __global__ void __launch_bounds__(threads) ScaledErrorKernel(Matrix w, int64_t b
     return;
   int64_t row = at / groups, first = at % groups * group;
   int lane = threadIdx.x % 32;
-  float low = 0, high = 0;
-  for (int64_t k = lane * vector; k < group; k += 32 * vector) {
-    float v[vector];
+  float low = 0, high = 0, v[vector], scaled[vector], back[vector];
+  auto load = [&](int64_t k) {
     LoadPlain<vector>(w, begin + row, first + k, v);
+    LoadFloats<vector>(scales, first + k, scaled);
+#pragma unroll
+    for (int i = 0; i < vector; ++i)
+      scaled[i] = __fmul_rn(v[i], scaled[i]);
+  };
+  for (int64_t k = lane * vector; k < group; k += 32 * vector) {
+    load(k);
 #pragma unroll
     for (int i = 0; i < vector; ++i) {
-      float value = __fmul_rn(v[i], scales[first + k + i]);
-      low = fminf(low, value);
-      high = fmaxf(high, value);
+      low = fminf(low, scaled[i]);
+      high = fmaxf(high, scaled[i]);
     }
+    if (once)
+      break;
   }
   Quantizer quantizer = ChooseQuantizer(WarpMin(low), WarpMax(high), format);
-  float maxCode = format.maxCode();
+  float maxCode = format.maxCode(), inverseScale = 1.0f / quantizer.scale;
   for (int64_t k = lane * vector; k < group; k += 32 * vector) {
-    float v[vector];
-    LoadPlain<vector>(w, begin + row, first + k, v);
+    if (!once)
+      load(k);
+    LoadFloats<vector>(inverse, first + k, back);
 #pragma unroll
-    for (int i = 0; i < vector; ++i) {
-      float level = Level(__fmul_rn(v[i], scales[first + k + i]), quantizer, maxCode);
-      v[i] = __fsub_rn(__fmul_rn(__fmul_rn(level, quantizer.scale), inverse[first + k + i]), v[i]);
-    }
+    for (int i = 0; i < vector; ++i)
+      v[i] = fmaf(NearLevel(scaled[i], quantizer, inverseScale, maxCode) * quantizer.scale, back[i], -v[i]);
     StoreBf16<vector>(out + row * w.columns + first + k, v);
+    if (once)
+      break;
   }
 }
 
@@ -150,8 +158,9 @@ void ScaledErrorRows(cudaStream_t stream, const Matrix &w, int64_t begin, int64_
                      const float *inverse, const PackedFormat &format, void *out) {
   int64_t warps = count * (w.columns / format.group);
   WithVector(w, format.group, [&](auto vector) {
-    ScaledErrorKernel<vector.value><<<blocksFor(warps * 32), threads, 0, stream>>>(
-        w, begin, count, scales, inverse, formatOf(format), format.group, static_cast<__nv_bfloat16 *>(out));
+    auto *kernel = format.group <= 32 * vector.value ? ScaledErrorKernel<vector.value, true> : ScaledErrorKernel<vector.value, false>;
+    kernel<<<blocksFor(warps * 32), threads, 0, stream>>>(w, begin, count, scales, inverse, formatOf(format), format.group,
+                                                          static_cast<__nv_bfloat16 *>(out));
   });
 }
 

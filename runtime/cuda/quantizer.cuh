@@ -47,6 +47,11 @@ __device__ __forceinline__ Quantizer ChooseQuantizer(float low, float high, cons
   return {scale, RoundHalfEven(fminf(__fdiv_rn(-low, scale), format.maxCode()))};
 }
 
+/// code - zero for a search: the value times 1 / scale, which very rarely rounds to the neighbour.
+__device__ __forceinline__ float NearLevel(float value, Quantizer q, float inverse, float maxCode) {
+  return RoundHalfEven(fminf(fmaxf(value * inverse, -q.zero), maxCode - q.zero));
+}
+
 /// code - zero
 __device__ __forceinline__ float Level(float value, Quantizer q, float maxCode) {
   return RoundHalfEven(fminf(fmaxf(__fdiv_rn(value, q.scale), -q.zero), __fsub_rn(maxCode, q.zero)));
@@ -109,6 +114,16 @@ __device__ __forceinline__ void LoadPlain(const Matrix &w, int64_t row, int64_t 
       uint16_t bits = uint16_t(words[i / 2] >> (16 * (i % 2)));
       v[i] = w.dtype == DType::F16 ? HalfBits(bits) : __uint_as_float(uint32_t(bits) << 16);
     }
+  }
+}
+
+/// Consecutive numbers of a vector; with 4 of them `at` is a multiple of 4.
+template <int vector> __device__ __forceinline__ void LoadFloats(const float *from, int64_t at, float (&v)[vector]) {
+  if constexpr (vector == 4) {
+    float4 four = *reinterpret_cast<const float4 *>(from + at);
+    v[0] = four.x, v[1] = four.y, v[2] = four.z, v[3] = four.w;
+  } else {
+    v[0] = from[at];
   }
 }
 
