@@ -1,17 +1,21 @@
 #include "compressc/Import/Adapter.h"
+#include "ConfigFields.h"
 #include "absl/strings/match.h"
 #include "absl/strings/strip.h"
+#include "compressc/runtime/safetensors.h"
 #include "compressc/runtime/text.h"
-#include "runtime/core/json_reader.h"
+#include "mlir/IR/Builders.h"
+#include "llvm/ADT/StringMap.h"
 #include <cmath>
+#include <set>
 
-using nlohmann::json;
+using namespace mlir;
 
 namespace compressc {
 namespace {
 
 /// null, false, 0, "", "none", [] and {}.
-bool saysNothing(const json &value) {
+bool saysNothing(const ConfigJson &value) {
   return value.is_null() || value == false || value == 0 || value == "" || value == "none" ||
          (value.is_structured() && value.empty());
 }
@@ -22,9 +26,7 @@ public:
     COMPRESSC_ASSIGN_OR_RETURN(std::string text, ReadFile(path));
     Config config;
     config.path = path;
-    COMPRESSC_ASSIGN_OR_RETURN(config.object, ParseJson(text, path));
-    if (!config.object.is_object())
-      return Invalid(path, ": must be a JSON object");
+    COMPRESSC_ASSIGN_OR_RETURN(config.object, ParseConfigObject(text, path));
     COMPRESSC_RETURN_IF_ERROR(config.refuse());
     return config;
   }
@@ -39,8 +41,8 @@ public:
   }
 
 private:
-  const json &field(const char *key) const {
-    static const json null;
+  const ConfigJson &field(const char *key) const {
+    static const ConfigJson null;
     auto found = object.find(key);
     return found == object.end() ? null : *found;
   }
@@ -62,7 +64,7 @@ private:
       if (!saysNothing(field(key)))
         return Invalid(path, ": ", key, " is not supported (", why,
                        "); merge it with peft's merge_and_unload and compress the result");
-    const json &start = field("init_lora_weights");
+    const ConfigJson &start = field("init_lora_weights");
     if (start.is_string() && start != "gaussian" && start != "orthogonal" && start != "eva")
       return Invalid(path, ": init_lora_weights ", Quoted(start.get<std::string>()),
                      " is not supported (it changes the base weights); convert the adapter with peft first");
@@ -71,8 +73,8 @@ private:
 
   /// The default, or what the pattern says of the module: the name's last parts.
   StatusOr<double> number(const std::string &module, const char *key, const char *pattern) const {
-    const json *value = &field(key);
-    if (const json &patterns = field(pattern); patterns.is_object())
+    const ConfigJson *value = &field(key);
+    if (const ConfigJson &patterns = field(pattern); patterns.is_object())
       for (const auto &[suffix, special] : patterns.items()) {
         if (suffix.find_first_of("^$*+?()[]{}|\\") != std::string::npos)
           return Invalid(path, ": ", pattern, ": ", Quoted(suffix),
@@ -88,7 +90,7 @@ private:
   }
 
   std::string path;
-  json object;
+  ConfigJson object;
 };
 
 /// "base_model.model.X.lora_A.weight" -> X.
@@ -98,15 +100,20 @@ std::optional<std::string> moduleOf(absl::string_view name, absl::string_view pa
   return std::string(name);
 }
 
-} // namespace
+/// The two tensors of an update.
+struct Factors {
+  std::string module; // as the model's checkpoint names it, without ".weight"
+  std::string a, b;   // keys in the file: A [rank, columns], B [rows, rank]
+  DType type;         // of both
+  int64_t rank, rows, columns;
+  double scale;
+};
 
-StatusOr<Adapter> OpenAdapter(const std::string &directory) {
-  COMPRESSC_ASSIGN_OR_RETURN(Config config, Config::Read(directory + "/adapter_config.json"));
-  Adapter adapter;
-  adapter.file = directory + "/adapter_model.safetensors";
-  COMPRESSC_ASSIGN_OR_RETURN(SafetensorsReader reader, SafetensorsReader::OpenFile(adapter.file));
+StatusOr<std::vector<Factors>> readFactors(const Config &config, const std::string &file) {
+  COMPRESSC_ASSIGN_OR_RETURN(SafetensorsReader reader, SafetensorsReader::OpenFile(file));
+  std::vector<Factors> updates;
   for (const auto &[name, a] : reader.tensors()) {
-    auto error = [&](absl::string_view what) { return Invalid(adapter.file, ": tensor ", Quoted(name), " ", what); };
+    auto error = [&](absl::string_view what) { return Invalid(file, ": tensor ", Quoted(name), " ", what); };
     if (auto module = moduleOf(name, ".lora_B.weight")) {
       if (!reader.find("base_model.model." + *module + ".lora_A.weight"))
         return error("has no lora_A beside it");
@@ -117,7 +124,7 @@ StatusOr<Adapter> OpenAdapter(const std::string &directory) {
       return error(absl::StrContains(name, "lora_embedding_")
                        ? "adapts an embedding, which is not supported; merge it with peft's merge_and_unload"
                        : "is not a LoRA factor (base_model.model.MODULE.lora_A.weight or lora_B.weight)");
-    AdapterUpdate update;
+    Factors update;
     update.module = *module;
     update.a = name;
     update.b = "base_model.model." + *module + ".lora_B.weight";
@@ -132,11 +139,83 @@ StatusOr<Adapter> OpenAdapter(const std::string &directory) {
     update.type = *type;
     update.rank = a.shape[0], update.columns = a.shape[1], update.rows = b->shape[0];
     COMPRESSC_ASSIGN_OR_RETURN(update.scale, config.scale(*module, update.rank));
-    adapter.updates.push_back(std::move(update));
+    updates.push_back(std::move(update));
   }
-  if (adapter.updates.empty())
-    return Invalid(adapter.file, ": has no LoRA factors");
-  return adapter;
+  if (updates.empty())
+    return Invalid(file, ": has no LoRA factors");
+  return updates;
+}
+
+/// The model's parameters, by the names that an adapter may know them by.
+class Names {
+public:
+  explicit Names(ModuleOp module) {
+    for (auto param : module.getOps<lm::ParamOp>())
+      if (!param.getFile()) {
+        stored[param.storeKey()].push_back(param);
+        exported[param.getSymName()].push_back(param);
+      }
+    // A tied head has no parameter of its own.
+    module.walk([&](lm::LoadParamOp load) {
+      if (auto tied = exported.find(load.getParam()); load.getAlias() && tied != exported.end())
+        exported.try_emplace(*load.getAlias(), tied->second);
+    });
+  }
+
+  ArrayRef<lm::ParamOp> find(StringRef name) const {
+    for (const auto *names : {&stored, &exported})
+      if (auto found = names->find(name); found != names->end())
+        return found->second;
+    return {};
+  }
+
+private:
+  llvm::StringMap<SmallVector<lm::ParamOp>> stored, exported;
+};
+
+lm::ParamOp declare(OpBuilder &builder, SymbolTable &symbols, const std::string &file, const std::string &key,
+                    const std::string &name, DType dtype, ArrayRef<int64_t> shape) {
+  Type element = dtype == DType::F32    ? Type(builder.getF32Type())
+                 : dtype == DType::BF16 ? Type(builder.getBF16Type())
+                                        : Type(builder.getF16Type());
+  auto param = lm::ParamOp::create(builder, builder.getUnknownLoc(), name, builder.getStringAttr(file),
+                                   builder.getStringAttr(key), FloatAttr(), RankedTensorType::get(shape, element));
+  symbols.insert(param); // under another name if an earlier adapter has this one
+  return param;
+}
+
+} // namespace
+
+StatusOr<std::vector<AdapterUpdate>> ImportAdapter(ModuleOp module, const std::string &directory) {
+  COMPRESSC_ASSIGN_OR_RETURN(Config config, Config::Read(directory + "/adapter_config.json"));
+  std::string file = directory + "/adapter_model.safetensors";
+  COMPRESSC_ASSIGN_OR_RETURN(std::vector<Factors> factors, readFactors(config, file));
+
+  Names names(module);
+  std::set<Operation *> adapted;
+  for (const Factors &update : factors) {
+    ArrayRef<lm::ParamOp> parameters = names.find(update.module + ".weight");
+    if (parameters.empty())
+      return Invalid(directory, " adapts ", update.module, ", but the model has no parameter ", update.module,
+                     ".weight; it was trained for another model");
+    for (lm::ParamOp parameter : parameters)
+      if (!adapted.insert(parameter).second)
+        return Invalid(directory, " adapts ", update.module, ", but its parameter @", parameter.getSymName().str(),
+                       " is adapted under another name too");
+  }
+
+  SymbolTable symbols(module);
+  OpBuilder builder = OpBuilder::atBlockBegin(module.getBody());
+  std::vector<AdapterUpdate> updates;
+  for (const Factors &update : factors) {
+    lm::ParamOp a = declare(builder, symbols, file, update.a, update.module + ".lora_A.weight", update.type,
+                            {update.rank, update.columns});
+    lm::ParamOp b = declare(builder, symbols, file, update.b, update.module + ".lora_B.weight", update.type,
+                            {update.rows, update.rank});
+    for (lm::ParamOp parameter : names.find(update.module + ".weight"))
+      updates.push_back({update.module, parameter, a, b, update.scale});
+  }
+  return updates;
 }
 
 } // namespace compressc

@@ -5,7 +5,9 @@
 #include "mlir/IR/IRMapping.h"
 #include "mlir/Interfaces/SideEffectInterfaces.h"
 #include <cmath>
+#include <map>
 #include <numeric>
+#include <set>
 
 using namespace mlir;
 
@@ -78,6 +80,43 @@ StatusOr<std::vector<double>> evaluateScores(ModuleOp module, compress::ChooseOp
   return values;
 }
 
+/// The adapters' updates in the weights of the deployed program: by file, the names of their first factors.
+using Updates = std::map<std::string, std::set<std::string>>;
+
+Updates updatesOf(ModuleOp module) {
+  Updates updates;
+  SymbolTable symbols(module);
+  for (func::FuncOp function : ModelFunctions(module))
+    for (Operation *op : DeployedOps(function))
+      if (auto linear = dyn_cast<lm::LinearOp>(op))
+        for (Operation *above = linear.getWeight().getDefiningOp(); above && above->getNumOperands();
+             above = above->getOperand(0).getDefiningOp())
+          if (auto merge = dyn_cast<compress::LoraMergeOp>(above)) {
+            auto factor = symbols.lookup<lm::ParamOp>(RootParam(merge.getA()).getParam());
+            updates[factor.getFile().value_or("").str()].insert(factor.getSymName().str());
+          }
+  return updates;
+}
+
+/// How many of each adapter's updates were lost with the layers that the choices dropped.
+StatusOr<std::vector<Decision>> lostUpdates(ModuleOp module, const Updates &before) {
+  std::vector<Decision> decisions;
+  Updates after = updatesOf(module);
+  for (const auto &[file, updates] : before) {
+    size_t lost = updates.size() - after[file].size();
+    if (lost == updates.size())
+      return Invalid("lora-merge: all ", lost, " updates of ", file,
+                     " are for layers that were dropped; drop fewer layers, or leave the adapter out");
+    if (lost)
+      decisions.push_back({"lora-merge",
+                           {file},
+                           {{"updates", double(updates.size())}, {"dropped", double(lost)}},
+                           module.getLoc(),
+                           ModelFunctions(module).front().getSymName().str()});
+  }
+  return decisions;
+}
+
 } // namespace
 
 std::string OpenChoice(ModuleOp module) {
@@ -112,6 +151,9 @@ StatusOr<MaterializePlan> PlanChoice(ModuleOp module, const MaterializeOptions &
 
 StatusOr<std::vector<Decision>> Resolve(ModuleOp module, const MaterializeOptions &options) {
   std::vector<Decision> decisions;
+  if (!firstChoice(module))
+    return decisions;
+  Updates updates = updatesOf(module);
   while (compress::ChooseOp choose = firstChoice(module)) {
     COMPRESSC_ASSIGN_OR_RETURN(std::vector<double> scores, evaluateScores(module, choose, options));
     std::vector<size_t> order(scores.size());
@@ -128,6 +170,8 @@ StatusOr<std::vector<Decision>> Resolve(ModuleOp module, const MaterializeOption
     }
     COMPRESSC_RETURN_IF_ERROR(Choose(module, order));
   }
+  COMPRESSC_ASSIGN_OR_RETURN(std::vector<Decision> lost, lostUpdates(module, updates));
+  decisions.insert(decisions.end(), lost.begin(), lost.end());
   return decisions;
 }
 

@@ -1,4 +1,5 @@
 #include "PrintDecisions.h"
+#include "llvm/ADT/MapVector.h"
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/Support/Format.h"
 
@@ -20,21 +21,22 @@ void PrintDecisionSummary(llvm::raw_ostream &out, const std::vector<Decision> &d
     if (!llvm::is_contained(passes, decision.pass))
       passes.push_back(decision.pass);
   for (const std::string &pass : passes) {
-    std::vector<std::pair<std::string, double>> sums;
+    // Decisions of one pass may be of several kinds, each with numbers of its own.
+    llvm::MapVector<llvm::StringRef, std::pair<double, int64_t>> numbers; // sum and count
     int64_t count = 0;
     for (const Decision &decision : decisions) {
       if (decision.pass != pass)
         continue;
-      if (++count == 1)
-        for (const auto &[name, value] : decision.numbers)
-          sums.emplace_back(name, 0);
-      for (size_t i = 0; i < decision.numbers.size(); ++i)
-        sums[i].second += decision.numbers[i].second;
+      ++count;
+      for (const auto &[name, value] : decision.numbers) {
+        numbers[name].first += value;
+        ++numbers[name].second;
+      }
     }
     out << "  " << pass << ": " << count << " decisions";
-    for (const auto &[name, sum] : sums)
+    for (const auto &[name, sum] : numbers)
       if (name != "kind")
-        out << ", mean " << name << " " << llvm::format("%.4g", sum / double(count));
+        out << ", mean " << name << " " << llvm::format("%.4g", sum.first / double(sum.second));
     out << "\n";
   }
 }

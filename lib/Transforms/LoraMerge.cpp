@@ -1,4 +1,5 @@
-// Add a LoRA adapter's updates to the weights that it was trained for.
+// Add a LoRA adapter's updates to the weights that it was trained for: the importer knows which parameters these are, here
+// they are followed to the linears that read them.
 #include "compressc/Import/Adapter.h"
 #include "compressc/Transforms/Dataflow.h"
 #include "compressc/Transforms/Passes.h"
@@ -46,78 +47,89 @@ struct LoraMerge : impl::LoraMergeBase<LoraMerge> {
       return module.emitError() << "lora-merge: trained-on is base or current, not '" << trainedOn << "'";
     if (adapter.empty())
       return module.emitError("lora-merge: give the adapter's directory: lora-merge{adapter=DIR}");
-    auto opened = OpenAdapter(adapter);
-    if (!opened.ok())
-      return module.emitError() << "lora-merge: " << std::string(opened.status().message());
-    llvm::StringMap<SmallVector<lm::LinearOp>> linears;
-    for (func::FuncOp function : ModelFunctions(module))
-      for (Operation *op : DeployedOps(function))
-        if (auto linear = dyn_cast<lm::LinearOp>(op))
-          linears[ModuleName(linear.getWeight())].push_back(linear);
-    llvm::StringSet<> read;
-    module.walk([&](lm::LoadParamOp load) { read.insert(load.getParam()); });
-    unsigned dropped = 0;
-    requantised = 0;
-    SymbolTable symbols(module);
-    for (const AdapterUpdate &update : opened->updates) {
-      auto found = linears.find(update.module);
-      if (found == linears.end()) {
-        // A parameter that nothing reads any more was a dropped layer's.
-        std::string parameter = update.module + ".weight";
-        if (!symbols.lookup(parameter) || read.contains(parameter))
-          return module.emitError() << "lora-merge: " << adapter << " adapts " << update.module
-                                    << ", but the model has no linear of this name; it was trained for another model";
-        ++dropped;
-        continue;
-      }
-      llvm::SetVector<Value> weights; // once each, however many read them
-      for (lm::LinearOp linear : found->second)
-        weights.insert(trainedOn == "base" ? baseWeight(linear.getWeight()) : linear.getWeight());
-      for (Value weight : weights)
-        if (failed(mergeInto(weight, update, opened->file, symbols)))
+    auto updates = ImportAdapter(module, adapter);
+    if (!updates.ok())
+      return module.emitError() << "lora-merge: " << std::string(updates.status().message());
+
+    Uses uses = findUses();
+    SmallVector<std::pair<AdapterUpdate *, Value>> merges;
+    size_t dropped = 0;
+    for (AdapterUpdate &update : *updates) {
+      StringRef parameter = update.parameter.getSymName();
+      for (Value weight : uses.weights[parameter]) {
+        if (failed(check(update, weight)))
           return failure();
+        merges.emplace_back(&update, weight);
+      }
+      if (!uses.weights[parameter].empty())
+        continue;
+      if (uses.others.contains(parameter))
+        return module.emitError() << "lora-merge: " << adapter << " adapts " << update.module
+                                  << ", which is no linear's weight; it was trained for another model";
+      ++dropped; // what nothing reads any more was a dropped layer's
     }
+    if (merges.empty())
+      return module.emitError() << "lora-merge: all " << dropped << " updates of " << adapter
+                                << " are for layers that were dropped; leave the adapter out";
+    requantised = 0;
+    for (auto [update, weight] : merges)
+      add(*update, weight);
     if (dropped)
-      module.emitWarning() << "lora-merge: " << dropped << " of " << opened->updates.size() << " updates of " << adapter
-                           << " are for layers that were dropped";
+      module.emitRemark() << "lora-merge: " << dropped << " of " << updates->size() << " updates of " << adapter
+                          << " are for layers that were dropped";
     if (requantised)
       module.emitWarning() << "lora-merge: " << requantised << " weights are quantised already and are rounded a second "
                            << "time; merge before quantising, or use trained-on=base";
     return success();
   }
 
-  Value load(OpBuilder &builder, Location loc, SymbolTable &symbols, StringRef file, StringRef name, StringRef key,
-             RankedTensorType type) {
-    auto param = symbols.lookup<lm::ParamOp>(name);
-    if (!param || param.getFile() != file || param.getKey() != key) {
-      OpBuilder top(*getOperation().getOps<func::FuncOp>().begin());
-      param = lm::ParamOp::create(top, loc, name, top.getStringAttr(file), top.getStringAttr(key), FloatAttr(), type);
-      symbols.insert(param); // under another name if an earlier adapter has this one
+  /// What the deployed program reads of each parameter.
+  struct Uses {
+    llvm::StringMap<llvm::SetVector<Value>> weights; // that linears read, where an update is added
+    llvm::StringSet<> others;                        // parameters that something else reads
+  };
+
+  Uses findUses() {
+    Uses uses;
+    for (func::FuncOp function : ModelFunctions(getOperation())) {
+      BindingTimes times;
+      for (Operation *op : DeployedOps(function))
+        for (Value operand : op->getOperands()) {
+          auto load = times.get(operand) == BindingTime::Run ? lm::LoadParamOp() : RootParam(operand);
+          if (!load)
+            continue;
+          if (auto linear = dyn_cast<lm::LinearOp>(op); linear && operand == linear.getWeight())
+            uses.weights[load.getParam()].insert(trainedOn == "base" ? baseWeight(operand) : operand);
+          else
+            uses.others.insert(load.getParam());
+        }
     }
-    return lm::LoadParamOp::create(builder, loc, type, FlatSymbolRefAttr::get(param.getSymNameAttr()), StringAttr());
+    return uses;
   }
 
-  LogicalResult mergeInto(Value weight, const AdapterUpdate &update, const std::string &file, SymbolTable &symbols) {
+  LogicalResult check(AdapterUpdate &update, Value weight) {
+    auto error = [&] { return getOperation().emitError() << "lora-merge: " << adapter << " adapts " << update.module; };
+    if (RootParam(weight).getAlias())
+      return error() << ", whose weight is the embedding's too; this is not supported";
+    auto type = cast<RankedTensorType>(weight.getType());
+    int64_t rows = cast<RankedTensorType>(update.b.getType()).getDimSize(0);
+    int64_t columns = cast<RankedTensorType>(update.a.getType()).getDimSize(1);
+    if (type.getShape() != ArrayRef<int64_t>{rows, columns})
+      return error() << " as " << rows << "x" << columns << ", but the model's is " << type.getDimSize(0) << "x"
+                     << type.getDimSize(1) << "; it was trained for another model";
+    return success();
+  }
+
+  void add(AdapterUpdate &update, Value weight) {
     Operation *op = weight.getDefiningOp();
     auto type = cast<RankedTensorType>(weight.getType());
-    if (type.getShape() != ArrayRef<int64_t>{update.rows, update.columns})
-      return getOperation().emitError() << "lora-merge: " << adapter << " adapts " << update.module << " as "
-                                        << update.rows << "x" << update.columns << ", but the model's is "
-                                        << type.getDimSize(0) << "x" << type.getDimSize(1)
-                                        << "; it was trained for another model";
-    if (RootParam(weight).getAlias())
-      return getOperation().emitError() << "lora-merge: " << adapter << " adapts " << update.module
-                                        << ", which shares its weight with the embedding; this is not supported";
     OpBuilder builder(op->getContext());
     builder.setInsertionPointAfter(op);
     Location loc = op->getLoc();
-    Type element = update.type == DType::F32    ? Type(builder.getF32Type())
-                   : update.type == DType::BF16 ? Type(builder.getBF16Type())
-                                                : Type(builder.getF16Type());
-    Value a = load(builder, Named(loc, "lora_a"), symbols, file, update.module + ".lora_A.weight", update.a,
-                   RankedTensorType::get({update.rank, update.columns}, element));
-    Value b = load(builder, Named(loc, "lora_b"), symbols, file, update.module + ".lora_B.weight", update.b,
-                   RankedTensorType::get({update.rows, update.rank}, element));
+    auto load = [&](StringRef name, lm::ParamOp factor) {
+      return lm::LoadParamOp::create(builder, Named(loc, name), factor.getType(), factor.getSymName(), StringAttr());
+    };
+    Value a = load("lora_a", update.a), b = load("lora_b", update.b);
     auto f32 = builder.getF32Type();
     auto merged = compress::LoraMergeOp::create(builder, Named(loc, "merged"), type.clone(f32),
                                                 RankedTensorType::get({1}, f32), weight, a, b,
@@ -135,7 +147,6 @@ struct LoraMerge : impl::LoraMergeBase<LoraMerge> {
     for (OpOperand &use : llvm::make_early_inc_range(weight.getUses()))
       if (use.getOwner() != merged && (trainedOn == "base" || isa<lm::LinearOp>(use.getOwner())))
         use.set(result);
-    return success();
   }
 
   unsigned requantised = 0;

@@ -122,6 +122,7 @@ struct Session::Impl {
   Memory stateMemory; // states outside the arena
   Memory cacheMemory; // keys and values
   UploadedWeights uploaded;
+  bool ownsWeights = true;
   std::vector<OwnedTensor> tables; // of which the device reads rows only
   std::vector<Tensor> buffers;         // with no rows where these are dynamic
   std::vector<CacheView> caches;
@@ -376,6 +377,7 @@ StatusOr<std::unique_ptr<Session>> Session::Create(Schedule schedule,
   auto impl = std::make_unique<Impl>(std::move(schedule), pool, options.device);
   if (options.device)
     COMPRESSC_RETURN_IF_ERROR(impl->checkDevice());
+  impl->ownsWeights = !options.uploaded;
   COMPRESSC_RETURN_IF_ERROR(impl->bindWeights(resolver, options.uploaded ? *options.uploaded : impl->uploaded));
   COMPRESSC_RETURN_IF_ERROR(impl->mapMemory(options.cacheSlots));
   impl->entries.resize(impl->schedule.entries.size());
@@ -404,23 +406,29 @@ Status Session::run(const EntryPoint &entry, const Batch *batch, absl::Span<cons
   for (Tensor *tensor : prepared->tokens)
     tensor->data = const_cast<int32_t *>(batch->tokens.data());
 
+  Status status;
+  bool replayed = false;
   if (impl->device && batch) {
     COMPRESSC_RETURN_IF_ERROR(impl->commitCache(*batch));
-    impl->device->beginBatch(*batch);
+    bool repeated = impl->ownsWeights && known.inputs.empty(); // the session of a step is run for its batches, and goes
+    replayed = impl->device->beginBatch(*batch, repeated ? prepared : nullptr);
   }
-  if (prepared->compiled) {
+  if (replayed) {
+    // finishBatch runs what was recorded.
+  } else if (prepared->compiled) {
     program::Run run{{impl->pool, impl->scratch, batch, impl->device},
                      impl->arena,
                      impl->programWeights.data(),
                      impl->caches.data(),
                      absl::OkStatus()};
     prepared->compiled(run);
-    COMPRESSC_RETURN_IF_ERROR(run.status);
+    status = run.status;
   } else {
-    COMPRESSC_RETURN_IF_ERROR(impl->interpret(*prepared, batch));
+    status = impl->interpret(*prepared, batch);
   }
   if (impl->device)
-    COMPRESSC_RETURN_IF_ERROR(impl->device->finishBatch());
+    status.Update(impl->device->finishBatch());
+  COMPRESSC_RETURN_IF_ERROR(status);
   prepared->hasRun = true;
   return absl::OkStatus();
 }

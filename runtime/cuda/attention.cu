@@ -1,6 +1,7 @@
 // Causal attention over a cache whose slots a list names, position by position: a prefix that sequences share
 // is stored once, and read by each. Tiles of 64 queries on tensor cores (bf16), and one query at a time for
 // any type and head size.
+#include "attend_step.cuh"
 #include "fours.cuh"
 #include "launch.h"
 
@@ -339,7 +340,9 @@ void Attend(cudaStream_t stream, const Attention &a) {
   if (a.tileCount == 0)
     return;
   bool fewRows = a.rows < a.tileCount * 4;
-  if (a.type == DType::F32)
+  if (CanAttendStep(a))
+    AttendStep(stream, a);
+  else if (a.type == DType::F32)
     attendRows<float>(stream, a);
   else if (fewRows || (a.dim != 64 && a.dim != 128))
     attendRows<__nv_bfloat16>(stream, a);

@@ -29,7 +29,7 @@ public:
   Status send(void *to, const void *from, int64_t bytes) override;
   StatusOr<OwnedTensor> fetch(const Tensor &tensor, ThreadPool &pool) override;
   Status download(void *to, const void *from, int64_t bytes) override;
-  void beginBatch(const Batch &batch) override;
+  bool beginBatch(const Batch &batch, const void *program) override;
   Status finishBatch() override;
   StatusOr<int> scoreRows(const float *logits, int64_t width, absl::Span<const int32_t> rows,
                           absl::Span<const int32_t> columns, bool normalise) override;
@@ -72,6 +72,17 @@ private:
     cudaEvent_t done = nullptr;
     size_t logitsAt = 0;
   };
+  /// A recorded run, and what is sent before it.
+  struct Recording {
+    cudaGraphExec_t graph = nullptr;
+    std::vector<WeightMatrix> tables; // on the host, of which it reads rows
+    int runs = 0;                     // before it was recorded
+  };
+  /// What makes two runs the same: the program, the batch's shape, and where buffers that grow lie.
+  using RunKey = std::vector<int64_t>;
+  RunKey keyOf(const Batch &batch, const void *program) const;
+  void sendTableRows(const WeightMatrix &table);
+
   /// Memory that grows and is used again; what it held is gone when it grows.
   struct Buffer {
     void *data = nullptr;
@@ -94,6 +105,7 @@ private:
   std::map<void *, GrowingMemory> reserved;
   std::set<const void *> hostTables; // weights that stayed in the host's memory
   Upload tableRows;                  // of them, for the newest batch
+  PinnedBuffer landing;              // of small downloads
   DeviceMemory memory;
   Staging staging;
   int64_t allocated = 0, most = 0; // besides `memory`, now and so far
@@ -106,9 +118,12 @@ private:
   const int32_t *slots = nullptr, *keySlots = nullptr, *answers = nullptr;
   const QueryTile *tiles = nullptr, *selectedTiles = nullptr;
   int32_t tileCount = 0, selectedTileCount = 0;
+  std::map<RunKey, Recording> recordings;
+  Recording *replaying = nullptr, *recording = nullptr;
   Scores scores[2];
   int nextScores = 0;
   Buffer rows, expanded, gate, up; // scratch of linears
+  Buffer splits, splitCounters;    // of attentions of single queries
   std::map<std::vector<float>, std::shared_ptr<void>> frequencies;
 };
 

@@ -11,20 +11,41 @@ namespace {
 constexpr int64_t fewRows = 16;
 constexpr int64_t maxHeadDim = 512; // of AttendRowsKernel
 
+/// The products in the form that reads weights at the memory's speed; none if one of them can't.
+std::vector<StreamedProduct> streamedProducts(absl::Span<const GemmProduct> products) {
+  std::vector<StreamedProduct> streamed;
+  for (const GemmProduct &product : products) {
+    streamed.push_back({matrixOf(*product.w), product.gate ? matrixOf(*product.gate) : Matrix{}, product.activation,
+                        product.epilogue.bias, product.gateBias, product.epilogue.residual, product.out, product.outType});
+    if (!CanStream(streamed.back()) || product.columns != product.w->rows)
+      return {};
+  }
+  return streamed;
+}
+
 } // namespace
 
 void CudaDevice::embedding(const WeightMatrix &table, float *out) {
   if (!hostTables.contains(table.data))
     return GatherRows(stream, matrixOf(table), tokens, batch->rows(), out);
+  // A recorded run reads them where the run before found them; they are sent before it.
+  if (recording)
+    recording->tables.push_back(table);
+  else
+    sendTableRows(table);
+  Matrix some = matrixOf(table);
+  some.rows = batch->rows();
+  some.data = tableRows.at<uint8_t>(0);
+  GatherRows(stream, some, nullptr, some.rows, out);
+}
+
+/// To the beginning of tableRows.
+void CudaDevice::sendTableRows(const WeightMatrix &table) {
   size_t rowBytes = size_t(table.rowBytes);
   auto *rows = static_cast<uint8_t *>(tableRows.add(size_t(batch->rows()) * rowBytes));
   for (size_t i = 0; rows && i < batch->tokens.size(); ++i)
     std::memcpy(rows + i * rowBytes, static_cast<const uint8_t *>(table.data) + size_t(batch->tokens[i]) * rowBytes, rowBytes);
   note(check(tableRows.send(stream), "rows of the embedding table"));
-  Matrix some = matrixOf(table);
-  some.rows = batch->rows();
-  some.data = tableRows.at<uint8_t>(tableRows.place());
-  GatherRows(stream, some, nullptr, some.rows, out);
 }
 
 void CudaDevice::selectRows(const float *x, int64_t width, float *out) {
@@ -87,9 +108,14 @@ void CudaDevice::linear(const LinearOperands &operands, const GemmProduct *produ
   if (operands.inInt8)
     return note(Invalid("linear: compute = 'int8' is the CPU's; compile with --activations=f32"));
   int64_t m = operands.rows, depth = operands.depth;
-  bool few = m <= fewRows || !operands.answers.empty();
+  std::vector<StreamedProduct> streamed;
+  if (operands.inBf16 && m <= mostStreamedRows && operands.answers.empty())
+    streamed = streamedProducts({products, count});
+  bool few = streamed.empty() && (m <= fewRows || !operands.answers.empty());
   DType type = operands.inBf16 && !few ? DType::BF16 : DType::F32;
   const void *x = operands.x.data;
+  if (!streamed.empty() && operands.norm && NormalisesRows(m, depth))
+    return StreamProducts(stream, {x, int(m), operands.norm, operands.epsilon}, streamed.data(), int(count));
   if (operands.norm || operands.x.type != type) {
     void *prepared = grow(rows, m * depth * int64_t(DTypeSize(type)));
     if (!prepared)
@@ -100,6 +126,8 @@ void CudaDevice::linear(const LinearOperands &operands, const GemmProduct *produ
       Convert(stream, operands.x.data, operands.x.type, m * depth, prepared, type);
     x = prepared;
   }
+  if (!streamed.empty())
+    return StreamProducts(stream, {x, int(m), nullptr, 0}, streamed.data(), int(count));
   for (const GemmProduct *product = products; product != products + count; ++product) {
     if (!few) {
       this->product(operands, *product, x, type);
@@ -164,6 +192,16 @@ void CudaDevice::attention(const AttentionOperands &operands) {
   attention.tiles = operands.selected ? selectedTiles : tiles;
   attention.tileCount = operands.selected ? selectedTileCount : tileCount;
   attention.rows = int32_t(operands.selected ? int64_t(batch->selectedRows.size()) : batch->rows());
+  if (attention.rows == attention.tileCount) {
+    attention.splits = static_cast<float *>(grow(splits, SplitFloats(attention) * 4));
+    int64_t counterBytes = SplitCounters(attention) * 4;
+    bool more = counterBytes > splitCounters.size;
+    attention.counters = static_cast<int32_t *>(grow(splitCounters, counterBytes));
+    if (!attention.splits || !attention.counters)
+      return;
+    if (more)
+      note(check(cudaMemsetAsync(attention.counters, 0, size_t(counterBytes), stream), "attention"));
+  }
   Attend(stream, attention);
 }
 

@@ -37,6 +37,30 @@ struct SmallProduct {
 };
 void MultiplyFewRows(cudaStream_t stream, const float *x, int64_t rows, const SmallProduct &product);
 
+// stream_products.cu
+/// out[m, n] = x[m, :] . w[n, :] + bias[n] + residual[m, n], or with a gate
+/// activation(x . gate + gateBias) * (x . w + bias), of up to 16 rows x; out [rows, w.rows].
+struct StreamedProduct {
+  Matrix w, gate;
+  Activation activation;
+  const float *bias, *gateBias, *residual;
+  void *out;
+  DType outType;
+};
+constexpr int mostStreamedRows = 16;
+/// x [rows, columns]: bf16, or with a norm [columns] fp32, which is normalised first (rms_norm).
+struct StreamedRows {
+  const void *data;
+  int rows;
+  const float *norm;
+  float epsilon;
+};
+/// Every block normalises x for itself: worth it while there is little of it.
+inline bool NormalisesRows(int64_t rows, int64_t columns) { return rows * columns <= 12288 && columns % 4 == 0; }
+/// 4-bit weights in groups of a multiple of 32, and bf16.
+bool CanStream(const StreamedProduct &product);
+void StreamProducts(cudaStream_t stream, const StreamedRows &x, const StreamedProduct *products, int count);
+
 // rows.cu
 void SelectRows(cudaStream_t stream, const float *x, int64_t width, const int32_t *rows, int64_t count, float *out);
 /// Each run of `run` columns by itself; out is of `type`.
@@ -89,7 +113,13 @@ struct Attention {
   const int32_t *slots;    // of every sequence's keys, in order
   const QueryTile *tiles;
   int32_t tileCount, rows; // rows: of all tiles
+  float *splits;           // scratch
+  int32_t *counters;
 };
+/// Scratch of attentions with one query for each tile: floats, and counters that are 0 between launches.
+constexpr int mostSplits = 32;
+inline int64_t SplitFloats(const Attention &a) { return int64_t(a.tileCount) * a.heads * mostSplits * (a.dim + 2); }
+inline int64_t SplitCounters(const Attention &a) { return int64_t(a.tileCount) * a.groups; }
 /// Causal attention. bf16 caches with heads of 64 or 128 run on tensor cores (sm_80 and later).
 void Attend(cudaStream_t stream, const Attention &attention);
 

@@ -1,4 +1,5 @@
 // Row-wise kernels: norms, elementwise arithmetic, rotary embedding. All arithmetic is fp32.
+#include "activate.cuh"
 #include "fours.cuh"
 #include "launch.h"
 
@@ -100,25 +101,14 @@ __global__ void __launch_bounds__(threads) LayerNormKernel(const float *x, const
     to[i] = (from[i] - mean) * factor * weight[i] + (bias ? bias[i] : 0.0f);
 }
 
-template <Activation kind> __device__ __forceinline__ float activate(float v) {
-  if constexpr (kind == Activation::Silu)
-    return v / (1.0f + __expf(-v));
-  else if constexpr (kind == Activation::Gelu)
-    return 0.5f * v * (1.0f + erff(v * 0.70710678118654752f));
-  else if constexpr (kind == Activation::GeluTanh)
-    return 0.5f * v * (1.0f + tanhf(0.79788456080286536f * (v + 0.044715f * v * v * v)));
-  else
-    return fmaxf(v, 0.0f);
-}
-
 template <Activation kind, typename In, typename Out>
 void gated(cudaStream_t stream, const In *gate, const In *up, const float *gateBias, const float *upBias,
            int64_t rows, int64_t width, Out *out) {
   if (width % 4 == 0 && !gateBias && !upBias)
     return forEach(stream, rows * width / 4, [=] __device__(int64_t i) {
       float4 g = Get4(gate + i * 4), u = Get4(up + i * 4);
-      Put4(out + i * 4, {activate<kind>(g.x) * u.x, activate<kind>(g.y) * u.y, activate<kind>(g.z) * u.z,
-                         activate<kind>(g.w) * u.w});
+      Put4(out + i * 4, {Activate<kind>(g.x) * u.x, Activate<kind>(g.y) * u.y, Activate<kind>(g.z) * u.z,
+                         Activate<kind>(g.w) * u.w});
     });
   forEach(stream, rows * width, [=] __device__(int64_t i) {
     float g = get(gate, i), u = get(up, i);
@@ -126,7 +116,7 @@ void gated(cudaStream_t stream, const In *gate, const In *up, const float *gateB
       g += gateBias[i % width];
     if (upBias)
       u += upBias[i % width];
-    put(out, i, activate<kind>(g) * u);
+    put(out, i, Activate<kind>(g) * u);
   });
 }
 
@@ -163,7 +153,7 @@ void convert(cudaStream_t stream, const From *x, int64_t count, To *out) {
     forEach(stream, count, [=] __device__(int64_t i) { put(out, i, get(x, i)); });
 }
 
-/// A block for each row: the angles once, then a warp for each head.
+/// A block for each row and some of its heads: the angles once, then a warp for each head.
 __global__ void __launch_bounds__(threads) RotaryKernel(const float *x, int64_t width, Rotary rotary, float *out) {
   extern __shared__ float angles[]; // cosines, then sines
   int half = int(rotary.dim / 2), lane = threadIdx.x % 32, heads = int(width / rotary.dim);
@@ -175,7 +165,7 @@ __global__ void __launch_bounds__(threads) RotaryKernel(const float *x, int64_t 
     angles[half + i] = sine * rotary.factor;
   }
   __syncthreads();
-  for (int head = threadIdx.x / 32; head < heads; head += threads / 32) {
+  for (int head = int(blockIdx.y) * threads / 32 + threadIdx.x / 32; head < heads; head += int(gridDim.y) * threads / 32) {
     const float *from = x + blockIdx.x * width + head * rotary.dim;
     float *to = out + blockIdx.x * width + head * rotary.dim;
     float scale = 1;
@@ -295,8 +285,10 @@ void AddBias(cudaStream_t stream, const float *bias, const float *residual, int6
 }
 
 void RotaryEmbedding(cudaStream_t stream, const float *x, int64_t rows, int64_t width, const Rotary &rotary, float *out) {
+  // Few rows: a warp has one head only.
+  int64_t heads = width / rotary.dim, parts = rows < 64 ? (heads + threads / 32 - 1) / (threads / 32) : 1;
   if (rows > 0)
-    RotaryKernel<<<unsigned(rows), threads, size_t(rotary.dim) * sizeof(float), stream>>>(x, width, rotary, out);
+    RotaryKernel<<<dim3(unsigned(rows), unsigned(parts)), threads, size_t(rotary.dim) * sizeof(float), stream>>>(x, width, rotary, out);
 }
 
 } // namespace compressc::cuda

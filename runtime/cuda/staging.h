@@ -56,10 +56,9 @@ public:
     return last;
   }
   template <typename T> size_t add(const std::vector<T> &values) { return add(absl::MakeConstSpan(values)); }
-  /// Room for an array that the caller fills before the next call; its place is `place()`. Null when there is no
-  /// pinned memory, which send() reports.
+  /// Room for an array that the caller fills before the next call; the first one's place is 0. Null when there is
+  /// no pinned memory, which send() reports.
   void *add(size_t bytes);
-  size_t place() const { return last; }
   /// Sends what was added since the last time. The memory of earlier sends is overwritten, in the stream's order.
   cudaError_t send(cudaStream_t stream);
   template <typename T> const T *at(size_t place) const {

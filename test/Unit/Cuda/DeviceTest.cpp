@@ -41,7 +41,7 @@ protected:
     ok(machine.run(kernel, inputs, outputs, attributes, batch, cpuCaches));
     machine.context.device = device.get();
     Batch none;
-    device->beginBatch(batch ? *batch : none);
+    device->beginBatch(batch ? *batch : none, nullptr);
     ok(machine.run(kernel, deviceInputs, deviceOutputs, attributes, batch, gpuCaches));
     ok(device->finishBatch());
     for (size_t i = 0; i < shapes.size(); ++i) {
@@ -57,8 +57,8 @@ protected:
   }
 
   void *allocate(int64_t bytes) { return kept.emplace_back(device->allocate(bytes, "a test").value()).get(); }
-  Tensor upload(const Tensor &tensor) {
-    OwnedTensor copy = device->upload(tensor, "a test", machine.pool).value();
+  Tensor upload(const Tensor &tensor, bool rowsOnly = false) {
+    OwnedTensor copy = device->upload(tensor, "a test", machine.pool, rowsOnly).value();
     kept.push_back(copy.memory);
     return copy.tensor;
   }
@@ -123,6 +123,73 @@ TEST_F(CudaTest, LinearOfEveryType) {
           expectNear(run("linear", {floatTensor(x, {rows, columns}), w.tensor}, {{rows, 48}}, attributes),
                      compute[0] == 'f' ? 2e-5 : 1e-2);
         }
+}
+
+/// Few rows in bf16: several products, a residual, a gate, rows of weights that fill no tile, and a depth of many chunks.
+TEST_F(CudaTest, StreamedProducts) {
+  int64_t depth = 2304, columns = 100;
+  for (const WeightKind &kind : weightKinds(depth)) {
+    if (kind.name != "bf16" && kind.name.substr(0, 2) != "w4")
+      continue;
+    Weight a = kind.make(columns, depth, 1), b = kind.make(columns, depth, 2), c = kind.make(40, depth, 3);
+    Weight bias = vectorWeight(DType::F32, columns, 4);
+    for (int64_t rows : {1, 8, 9, 16}) {
+      SCOPED_TRACE(kind.name + " " + std::to_string(rows));
+      std::vector<float> x = randomFloats(rows * depth, 5), residual = randomFloats(rows * columns, 6);
+      Tensor xs = floatTensor(x, {rows, depth});
+      Attributes several, added, gated;
+      for (Attributes *attributes : {&several, &added, &gated})
+        attributes->set("compute", std::string("bf16"));
+      several.set("weights", int64_t(3));
+      several.set("biases", int64_t(2));
+      expectNear(run("linear", {xs, a.tensor, b.tensor, c.tensor, bias.tensor}, {{rows, columns}, {rows, columns}, {rows, 40}}, several), 5e-3);
+      added.set("epilogue", std::string("add"));
+      expectNear(run("linear", {xs, a.tensor, bias.tensor, floatTensor(residual, {rows, columns})}, {{rows, columns}}, added), 5e-3);
+      gated.set("weights", int64_t(2));
+      gated.set("biases", int64_t(1));
+      gated.set("epilogue", std::string("silu_mul"));
+      expectNear(run("linear", {xs, a.tensor, b.tensor, bias.tensor}, {{rows, columns}}, gated), 5e-3);
+      NarrowRows narrow(x, {rows, depth});
+      expectNear(run("linear", {narrow.tensor, a.tensor, b.tensor, bias.tensor}, {{rows, columns}}, gated, nullptr, DType::BF16), 1e-2);
+    }
+  }
+}
+
+/// A table that stays on the host, in a run that is repeated: started twice, then recorded, then replayed.
+TEST_F(CudaTest, RecordedRunsReadTheNewBatch) {
+  Weight table = weightKinds(256)[2].make(40, 256, 3), norm = vectorWeight(DType::F32, 256, 4);
+  Tensor rows = upload(table.tensor, /*rowsOnly=*/true);
+  EXPECT_EQ(rows.data, table.tensor.data);
+  Tensor weight = upload(norm.tensor);
+  auto *x = static_cast<float *>(allocate(3 * 256 * 4));
+  int program = 0, replays = 0;
+  for (int32_t step = 0; step < 6; ++step) {
+    Batch batch = oneSequence(3);
+    batch.tokens = {step, step + 20, 39 - step};
+    Machine cpu;
+    std::vector<float> expected(3 * 256), actual(3 * 256);
+    Tensor tokens;
+    tokens.dtype = DType::I32;
+    tokens.shape = {3};
+    tokens.data = batch.tokens.data();
+    Tensor on = floatTensor(actual, {3, 256});
+    on.data = x;
+    Attributes epsilon;
+    epsilon.set("epsilon", 1e-5);
+    machine.context.device = device.get();
+    if (device->beginBatch(batch, &program)) {
+      ++replays;
+    } else {
+      ok(machine.run("embedding", {tokens, rows}, {on}, {}, &batch));
+      ok(machine.run("rms_norm", {on, weight}, {on}, epsilon, &batch));
+    }
+    ok(device->finishBatch());
+    ok(device->download(actual.data(), x, 3 * 256 * 4));
+    ok(cpu.run("embedding", {tokens, table.tensor}, {floatTensor(expected, {3, 256})}, {}, &batch));
+    ok(cpu.run("rms_norm", {floatTensor(expected, {3, 256}), norm.tensor}, {floatTensor(expected, {3, 256})}, epsilon, &batch));
+    expectNear({{expected}, {actual}}, 1e-5);
+  }
+  EXPECT_GE(replays, 3);
 }
 
 TEST_F(CudaTest, ScoresOfRows) {

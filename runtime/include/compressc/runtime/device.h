@@ -60,7 +60,9 @@ public:
   /// Makes a batch the one that the following kernels work on; its slots are inside the cache. Kernels are
   /// started, not waited for. finishBatch returns errors of starting them; those of running them are reported
   /// where results are read.
-  virtual void beginBatch(const Batch &batch) = 0;
+  /// Runs of one `program`, an address, on batches of one shape are the same kernels on the same memory: where
+  /// the device recorded them the result is true, and finishBatch runs them with no kernel called again.
+  virtual bool beginBatch(const Batch &batch, const void *program) = 0;
   virtual Status finishBatch() = 0;
 
   /// Of some rows of logits [_, width]: the normaliser, unless not wanted, and the logits in as many columns for

@@ -1,0 +1,198 @@
+// Attention of one query for each sequence, a step of generation: there are few queries and many keys, so the keys
+// are split among blocks, and the last block to end merges the parts, in a fixed order. A block reads each key once
+// for all query heads that share it.
+#include "attend_step.cuh"
+#include "fours.cuh"
+
+namespace compressc::cuda {
+namespace {
+
+constexpr int warps = 4, lanesPerKey = 8, keysAtOnce = warps * 32 / lanesPerKey;
+constexpr int keysOfSplit = 64; // at least
+constexpr float nothing = -1e30f; // below every score, with finite differences
+
+/// A running softmax over some keys: greatest score, sum, and the weighted values in this lane's columns.
+template <int columns> struct Running {
+  float best = nothing, total = 0, sum[columns] = {};
+};
+
+__device__ __forceinline__ void store(const Attention &a, const QueryTile &tile, int64_t head, int dim, int d, float v) {
+  int64_t at = (int64_t(tile.row) * a.heads + head) * dim + d;
+  if (a.outType == DType::BF16)
+    static_cast<__nv_bfloat16 *>(a.out)[at] = __float2bfloat16(v);
+  else
+    static_cast<float *>(a.out)[at] = v;
+}
+
+template <int dim, int heads> __global__ void __launch_bounds__(warps * 32) AttendStepKernel(Attention a, int splits) {
+  constexpr int columns = dim / lanesPerKey; // of this lane
+  int tileIndex = blockIdx.x, group = blockIdx.y, split = blockIdx.z;
+  QueryTile tile = a.tiles[tileIndex];
+  int lane = threadIdx.x % lanesPerKey, keyLane = threadIdx.x / lanesPerKey;
+  int64_t stride = int64_t(a.groups) * dim, head0 = int64_t(group) * heads;
+  const __nv_bfloat16 *keys = static_cast<const __nv_bfloat16 *>(a.keys) + int64_t(group) * dim + lane * columns;
+  const __nv_bfloat16 *values = static_cast<const __nv_bfloat16 *>(a.values) + int64_t(group) * dim + lane * columns;
+  int first = a.window > 0 ? max(0, tile.position - a.window + 1) : 0, count = tile.position + 1 - first;
+  // Short contexts are split in fewer parts than there are blocks.
+  splits = max(1, min(splits, count / keysOfSplit));
+  if (split >= splits)
+    return;
+  int begin = first + int(int64_t(count) * split / splits), end = first + int(int64_t(count) * (split + 1) / splits);
+
+  float q[heads][columns];
+#pragma unroll
+  for (int h = 0; h < heads; ++h)
+#pragma unroll
+    for (int i = 0; i < columns; i += 4) {
+      float4 v = Get4(a.query + (int64_t(tile.row) * a.heads + head0 + h) * dim + lane * columns + i);
+      q[h][i] = v.x * a.scale, q[h][i + 1] = v.y * a.scale, q[h][i + 2] = v.z * a.scale, q[h][i + 3] = v.w * a.scale;
+    }
+  Running<columns> state[heads];
+  for (int base = begin; base < end; base += keysAtOnce) {
+    int key = base + keyLane;
+    bool exists = key < end;
+    int64_t slot = a.slots[tile.keys + (exists ? key : begin)] * stride;
+    float k[columns], v[columns];
+#pragma unroll
+    for (int i = 0; i < columns; i += 4) {
+      float4 kk = Get4(keys + slot + i), vv = Get4(values + slot + i);
+      k[i] = kk.x, k[i + 1] = kk.y, k[i + 2] = kk.z, k[i + 3] = kk.w;
+      v[i] = vv.x, v[i + 1] = vv.y, v[i + 2] = vv.z, v[i + 3] = vv.w;
+    }
+#pragma unroll
+    for (int h = 0; h < heads; ++h) {
+      float score = 0;
+#pragma unroll
+      for (int i = 0; i < columns; ++i)
+        score = fmaf(q[h][i], k[i], score);
+#pragma unroll
+      for (int step = lanesPerKey / 2; step; step /= 2)
+        score += __shfl_xor_sync(~0u, score, step);
+      if (!exists)
+        score = nothing;
+      float best = fmaxf(state[h].best, score), shrink = __expf(state[h].best - best), p = exists ? __expf(score - best) : 0.0f;
+      state[h].best = best;
+      state[h].total = state[h].total * shrink + p;
+#pragma unroll
+      for (int i = 0; i < columns; ++i)
+        state[h].sum[i] = fmaf(p, v[i], state[h].sum[i] * shrink);
+    }
+  }
+
+  // Key lanes of a warp are merged by shuffles, warps in shared memory.
+  __shared__ float bests[warps][heads], totals[warps][heads], sums[warps][heads][dim];
+  __shared__ bool last;
+  int warp = threadIdx.x / 32;
+#pragma unroll
+  for (int h = 0; h < heads; ++h) {
+    Running<columns> &mine = state[h];
+    float best = mine.best;
+#pragma unroll
+    for (int step = lanesPerKey; step < 32; step *= 2)
+      best = fmaxf(best, __shfl_xor_sync(~0u, best, step));
+    float shrink = __expf(mine.best - best);
+    mine.total *= shrink;
+#pragma unroll
+    for (int i = 0; i < columns; ++i)
+      mine.sum[i] *= shrink;
+#pragma unroll
+    for (int step = lanesPerKey; step < 32; step *= 2) {
+      mine.total += __shfl_xor_sync(~0u, mine.total, step);
+#pragma unroll
+      for (int i = 0; i < columns; ++i)
+        mine.sum[i] += __shfl_xor_sync(~0u, mine.sum[i], step);
+    }
+    if (threadIdx.x % 32 < lanesPerKey) {
+      bests[warp][h] = best, totals[warp][h] = mine.total;
+#pragma unroll
+      for (int i = 0; i < columns; ++i)
+        sums[warp][h][lane * columns + i] = mine.sum[i];
+    }
+  }
+  __syncthreads();
+  float *parts = a.splits + (int64_t(tileIndex) * a.heads + head0) * mostSplits * (dim + 2);
+  for (int i = threadIdx.x; i < heads * dim; i += warps * 32) {
+    int h = i / dim, d = i % dim;
+    float best = nothing, total = 0, sum = 0;
+#pragma unroll
+    for (int p = 0; p < warps; ++p)
+      best = fmaxf(best, bests[p][h]);
+#pragma unroll
+    for (int p = 0; p < warps; ++p) {
+      float weight = __expf(bests[p][h] - best);
+      total += totals[p][h] * weight;
+      sum += sums[p][h][d] * weight;
+    }
+    if (splits == 1) {
+      store(a, tile, head0 + h, dim, d, sum / total);
+      continue;
+    }
+    float *part = parts + (int64_t(h) * mostSplits + split) * (dim + 2);
+    part[2 + d] = sum;
+    if (d == 0)
+      part[0] = best, part[1] = total;
+  }
+  if (splits == 1)
+    return;
+  __threadfence();
+  __syncthreads();
+  if (threadIdx.x == 0) {
+    int32_t *counter = a.counters + tileIndex * a.groups + group;
+    last = atomicAdd(counter, 1) == splits - 1;
+    if (last)
+      *counter = 0; // for the next launch
+  }
+  __syncthreads();
+  if (!last)
+    return;
+  __threadfence();
+  for (int i = threadIdx.x; i < heads * dim; i += warps * 32) {
+    int h = i / dim, d = i % dim;
+    const float *part = parts + int64_t(h) * mostSplits * (dim + 2);
+    float best = nothing, total = 0, sum = 0;
+#pragma unroll 8
+    for (int s = 0; s < splits; ++s)
+      best = fmaxf(best, __ldcg(part + s * (dim + 2)));
+#pragma unroll 8
+    for (int s = 0; s < splits; ++s) {
+      float weight = __expf(__ldcg(part + s * (dim + 2)) - best);
+      total += __ldcg(part + s * (dim + 2) + 1) * weight;
+      sum += __ldcg(part + s * (dim + 2) + 2 + d) * weight;
+    }
+    store(a, tile, head0 + h, dim, d, sum / total);
+  }
+}
+
+template <int dim, int heads> void launch(cudaStream_t stream, const Attention &a) {
+  int blocks = a.tileCount * a.groups;
+  int splits = max(1, min(mostSplits, 256 / blocks)); // about two for each multiprocessor
+  AttendStepKernel<dim, heads><<<dim3(unsigned(a.tileCount), unsigned(a.groups), unsigned(splits)), warps * 32, 0, stream>>>(a, splits);
+}
+
+template <int dim> void launch(cudaStream_t stream, const Attention &a) {
+  switch (a.heads / a.groups) {
+  case 1: return launch<dim, 1>(stream, a);
+  case 2: return launch<dim, 2>(stream, a);
+  case 3: return launch<dim, 3>(stream, a);
+  case 4: return launch<dim, 4>(stream, a);
+  case 5: return launch<dim, 5>(stream, a);
+  case 6: return launch<dim, 6>(stream, a);
+  case 7: return launch<dim, 7>(stream, a);
+  default: return launch<dim, 8>(stream, a);
+  }
+}
+
+} // namespace
+
+bool CanAttendStep(const Attention &a) {
+  return a.type == DType::BF16 && (a.dim == 64 || a.dim == 128) && a.heads / a.groups <= 8 && a.rows == a.tileCount;
+}
+
+void AttendStep(cudaStream_t stream, const Attention &a) {
+  if (a.dim == 64)
+    launch<64>(stream, a);
+  else
+    launch<128>(stream, a);
+}
+
+} // namespace compressc::cuda

@@ -1,0 +1,119 @@
+// Products of few rows by 4-bit weights, as generation runs them: 36 layers of distinct weights in one CUDA graph, so
+// that none is in the cache when its turn comes. Prints a JSON line for each shape and number of rows: microseconds
+// for a product, and the part of the bandwidth of a copy, measured here, that its weights are read at.
+#include "../../runtime/cuda/launch.h"
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <vector>
+
+using namespace compressc;
+using namespace compressc::cuda;
+
+namespace {
+
+constexpr int layers = 36, repeats = 20;
+
+void check(cudaError_t error) {
+  if (error != cudaSuccess) {
+    std::fprintf(stderr, "packed_linear_bench: %s\n", cudaGetErrorString(error));
+    std::exit(1);
+  }
+}
+
+template <typename T> T *allocate(size_t bytes) {
+  void *memory = nullptr;
+  check(cudaMalloc(&memory, bytes));
+  return static_cast<T *>(memory);
+}
+
+/// Bytes that look random, so that no two layers are alike.
+void fill(void *memory, size_t bytes, uint64_t seed) {
+  std::vector<uint64_t> words(bytes / 8 + 1);
+  for (uint64_t &word : words) {
+    seed = seed * 6364136223846793005ull + 1442695040888963407ull;
+    word = seed ^ seed >> 29;
+  }
+  check(cudaMemcpy(memory, words.data(), bytes, cudaMemcpyHostToDevice));
+}
+
+/// Seconds of one launch of what `enqueue` does, in a graph.
+template <typename F> double secondsOf(cudaStream_t stream, F enqueue) {
+  cudaGraph_t graph;
+  cudaGraphExec_t executable;
+  check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal));
+  enqueue();
+  check(cudaStreamEndCapture(stream, &graph));
+  check(cudaGraphInstantiate(&executable, graph, 0));
+  cudaEvent_t begin, end;
+  check(cudaEventCreate(&begin));
+  check(cudaEventCreate(&end));
+  std::vector<float> times;
+  for (int i = 0; i < repeats + 3; ++i) {
+    check(cudaEventRecord(begin, stream));
+    check(cudaGraphLaunch(executable, stream));
+    check(cudaEventRecord(end, stream));
+    check(cudaEventSynchronize(end));
+    float milliseconds = 0;
+    check(cudaEventElapsedTime(&milliseconds, begin, end));
+    if (i >= 3)
+      times.push_back(milliseconds);
+  }
+  std::nth_element(times.begin(), times.begin() + repeats / 2, times.end());
+  return times[repeats / 2] / 1000;
+}
+
+struct Shape {
+  const char *name;
+  int64_t columns, rows;
+  bool gated;
+};
+
+} // namespace
+
+int main() {
+  cudaStream_t stream;
+  check(cudaStreamCreate(&stream));
+  size_t copied = size_t(2) << 30;
+  char *from = allocate<char>(copied), *to = allocate<char>(copied);
+  double bandwidth = 2 * double(copied) / secondsOf(stream, [&] { check(cudaMemcpyAsync(to, from, copied, cudaMemcpyDeviceToDevice, stream)); });
+  cudaFree(from), cudaFree(to);
+  std::printf("{\"copy_bytes_per_second\": %.4g}\n", bandwidth);
+
+  for (Shape shape : {Shape{"qkv", 4096, 6144, false}, {"o", 4096, 4096, false}, {"gate_up", 4096, 24576, true}, {"down", 12288, 4096, false}}) {
+    int64_t groups = shape.columns / 128;
+    size_t codes = size_t(shape.rows * shape.columns / 2), scales = size_t(shape.rows * groups * 2), zeros = size_t(shape.rows * groups / 2);
+    std::vector<StreamedProduct> products;
+    for (int layer = 0; layer < layers; ++layer) {
+      auto *data = allocate<uint8_t>(codes + scales + zeros);
+      fill(data, codes + scales + zeros, uint64_t(layer));
+      StreamedProduct product{};
+      int64_t rows = shape.gated ? shape.rows / 2 : shape.rows;
+      auto part = [&](int64_t first) {
+        return Matrix{DType::Packed, rows, shape.columns, shape.columns / 2, data + first * shape.columns / 2, 4, 128, DType::BF16,
+                      data + codes + size_t(first * groups * 2), reinterpret_cast<const uint32_t *>(data + codes + scales + size_t(first * groups / 2))};
+      };
+      product.w = part(0);
+      if (shape.gated)
+        product.gate = part(rows);
+      product.out = allocate<float>(size_t(16 * rows * 4));
+      product.outType = DType::F32;
+      products.push_back(product);
+    }
+    auto *x = allocate<uint8_t>(size_t(16 * shape.columns * 2));
+    fill(x, size_t(16 * shape.columns * 2), 99);
+    for (int rows : {1, 4, 8, 16}) {
+      double seconds = secondsOf(stream, [&] {
+                         for (const StreamedProduct &product : products)
+                           StreamProducts(stream, {x, rows, nullptr, 0}, &product, 1);
+                       }) / layers;
+      std::printf("{\"shape\": \"%s\", \"rows\": %d, \"microseconds\": %.2f, \"bandwidth_part\": %.3f}\n", shape.name, rows, seconds * 1e6,
+                  double(codes + scales + zeros) / seconds / bandwidth);
+    }
+    for (StreamedProduct &product : products) {
+      cudaFree(const_cast<uint8_t *>(std::min(product.w.data, product.gate.data ? product.gate.data : product.w.data)));
+      cudaFree(product.out);
+    }
+    cudaFree(x);
+  }
+}
