@@ -100,13 +100,18 @@ StatusOr<std::shared_ptr<Session>> Evaluator::open(Schedule schedule, Device *&d
   return Session::Create(std::move(schedule), StoreResolver(options.weights), *options.pool, session);
 }
 
-StatusOr<Tensor> Evaluator::bring(OwnedTensor &tensor, Device *device) {
-  if (tensor.onDevice && !device) {
+StatusOr<OwnedTensor> Evaluator::bring(OwnedTensor &tensor, Device *device) {
+  DType dtype = tensor.tensor.dtype;
+  bool narrowVector = tensor.tensor.rank() == 1 && (dtype == DType::F16 || dtype == DType::BF16);
+  if (tensor.onDevice && (!device || narrowVector)) {
     COMPRESSC_ASSIGN_OR_RETURN(tensor, options.device->fetch(tensor.tensor, *options.pool));
-  } else if (!tensor.onDevice && device) {
-    COMPRESSC_ASSIGN_OR_RETURN(tensor, device->upload(tensor.tensor, "a value", *options.pool));
   }
-  return tensor.tensor;
+  if (tensor.onDevice || !device)
+    return tensor;
+  COMPRESSC_ASSIGN_OR_RETURN(OwnedTensor there, device->upload(tensor.tensor, "a value", *options.pool));
+  if (!narrowVector)
+    tensor = there;
+  return there;
 }
 
 StatusOr<OwnedTensor> Evaluator::copyOf(const Tensor &tensor, Device *device) {
@@ -215,13 +220,16 @@ Status Evaluator::runOverCalibration(Operation *op, ArrayRef<Value> outputs, boo
   const EntryPoint &entry = session->schedule().entries.front();
   std::vector<std::vector<OwnedTensor>> results(outputs.size());
   for (size_t index = 0; index < calibrationBatches.size(); ++index) {
+    std::vector<OwnedTensor> brought;
     std::vector<Tensor> inputs;
     for (Value value : slice.inputs()) {
       auto state = states.find(value);
-      COMPRESSC_ASSIGN_OR_RETURN(inputs.emplace_back(),
+      COMPRESSC_ASSIGN_OR_RETURN(brought.emplace_back(),
                                  bring(state != states.end() ? state->second[index] : evaluated[value], device));
+      inputs.push_back(brought.back().tensor);
     }
     COMPRESSC_RETURN_IF_ERROR(session->run(entry, &calibrationBatches[index], inputs));
+    brought.clear();
     for (Value value : replaced)
       states[value][index] = {};
     for (size_t i = 0; i < outputs.size(); ++i)
@@ -350,9 +358,11 @@ StatusOr<std::vector<OwnedTensor>> Evaluator::compute(ArrayRef<Value> values, Ar
   Device *device = nullptr;
   COMPRESSC_ASSIGN_OR_RETURN(std::shared_ptr<Session> session, open(std::move(schedule), device));
   const EntryPoint &entry = session->schedule().entries.front();
+  std::vector<OwnedTensor> brought;
   std::vector<Tensor> inputs;
   for (Value value : slice.inputs()) {
-    COMPRESSC_ASSIGN_OR_RETURN(inputs.emplace_back(), bring(evaluated[value], device));
+    COMPRESSC_ASSIGN_OR_RETURN(brought.emplace_back(), bring(evaluated[value], device));
+    inputs.push_back(brought.back().tensor);
   }
   COMPRESSC_RETURN_IF_ERROR(session->run(entry, nullptr, inputs));
   for (size_t output = 0; output < places.size(); ++output) {

@@ -49,8 +49,9 @@ private:
 
   /// Runs where it can: on the device, if that has all of its kernels.
   StatusOr<std::shared_ptr<Session>> open(Schedule schedule, Device *&device);
-  /// The tensor in the device's memory, or the host's; it stays there.
-  StatusOr<Tensor> bring(OwnedTensor &tensor, Device *device);
+  /// Moves the tensor to the memory of the device, or of the host (null). What is returned is bound to sessions
+  /// there: a vector of 16 bits, which devices want in fp32, stays on the host and is sent as a copy.
+  StatusOr<OwnedTensor> bring(OwnedTensor &tensor, Device *device);
   /// A copy where it lies.
   StatusOr<OwnedTensor> copyOf(const Tensor &tensor, Device *device);
 
