@@ -59,12 +59,17 @@ public:
     if (!options.output.empty()) {
       COMPRESSC_ASSIGN_OR_RETURN(writer, SafetensorsWriter::Create(options.output, plan.entries));
     }
+    std::vector<std::pair<std::string, const Tensor *>> unchanged;
     for (lm::ParamOp param : plan.unchanged) {
       COMPRESSC_ASSIGN_OR_RETURN(const Tensor *tensor, stored(param));
       COMPRESSC_RETURN_IF_ERROR(checkFinite(*tensor, param.getSymName(), *options.pool));
-      COMPRESSC_RETURN_IF_ERROR(background.add(
-          [this, tensor, name = param.getSymName().str()] { return WriteTensor(*writer, name, *tensor); }));
+      unchanged.emplace_back(param.getSymName().str(), tensor);
     }
+    COMPRESSC_RETURN_IF_ERROR(background.add([this, unchanged = std::move(unchanged)]() -> Status {
+      for (const auto &[name, tensor] : unchanged)
+        COMPRESSC_RETURN_IF_ERROR(WriteTensor(*writer, name, *tensor));
+      return absl::OkStatus();
+    }));
     for (func::FuncOp function : module.getOps<func::FuncOp>())
       if (!function.isExternal())
         COMPRESSC_RETURN_IF_ERROR(evaluate(function));

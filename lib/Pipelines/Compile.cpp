@@ -260,7 +260,7 @@ private:
     COMPRESSC_RETURN_IF_ERROR(staging->commit());
     // Its own store served to go on after a kill; one that the user named serves other runs too.
     if (store && options.store.empty())
-      store->discard();
+      store->discard(pool);
     if (options.remarks)
       PrintDecisions(llvm::errs(), result.decisions);
     if (!options.quiet)
