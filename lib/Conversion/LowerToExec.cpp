@@ -238,8 +238,10 @@ private:
   /// Lifetimes from the order of the calls; states and outputs live to the end, states from the start.
   void plan() {
     llvm::MapVector<StringAttr, Lifetime> lifetimes;
-    for (auto &[name, buffer] : buffers)
-      lifetimes[name] = {bytesOf(buffer), buffer.getRole() == exec::Role::state ? 0 : INT64_MAX, 0, 0};
+    for (auto &[name, buffer] : buffers) {
+      bool state = buffer.getRole() == exec::Role::state;
+      lifetimes[name] = {state && !options.statesInArena ? 0 : bytesOf(buffer), state ? 0 : INT64_MAX, 0, 0};
+    }
     int64_t index = 0;
     llvm::DenseMap<Operation *, int64_t> order;
     for (auto call : entry.getBody().getOps<exec::CallOp>()) {

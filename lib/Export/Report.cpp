@@ -22,6 +22,9 @@ std::string Report(const ReportInputs &inputs, const MaterializeReport &result) 
                              {"samples", inputs.samples},
                              {"sequence_length", inputs.sequenceLength},
                              {"tokens_sha256", inputs.tokenDigest}};
+  // Seconds would differ from run to run; they are in the summary.
+  if (!inputs.device.empty())
+    report["computed_on"] = {{"device", inputs.device}, {"slices", result.slices}, {"on_device", result.slicesOnDevice}};
   ordered_json decisions = ordered_json::array();
   for (const Decision &decision : result.decisions) {
     ordered_json row;

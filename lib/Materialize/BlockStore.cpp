@@ -113,8 +113,8 @@ BlockStore::~BlockStore() {
   std::error_code error;
   auto isAnEntry = [](const fs::directory_entry &entry) { return isEntry(entry.path().filename().string()); };
   fs::directory_iterator files(directory, error);
-  if (made && !error && std::none_of(begin(files), end(files), isAnEntry))
-    discard();
+  if (made && !error && std::none_of(begin(files), end(files), isAnEntry) && ::flock(lock, LOCK_EX | LOCK_NB) == 0)
+    removeDirectory();
   if (lock >= 0)
     ::close(lock);
 }
@@ -175,13 +175,24 @@ void BlockStore::remove(Kind kind, const Digest &key) {
   fs::remove(entryPath(kind, key), error);
 }
 
-void BlockStore::discard() {
+void BlockStore::discard(ThreadPool &pool) {
   if (lock < 0 || ::flock(lock, LOCK_EX | LOCK_NB) != 0)
     return;
   std::error_code error;
+  std::vector<fs::path> entries;
   for (const fs::directory_entry &entry : fs::directory_iterator(directory, error))
     if (isEntry(entry.path().filename().string()))
-      fs::remove(entry.path(), error);
+      entries.push_back(entry.path());
+  // A large file takes long to remove.
+  pool.parallelFor(int64_t(entries.size()), [&](int64_t index, int) {
+    std::error_code ignored;
+    fs::remove(entries[size_t(index)], ignored);
+  });
+  removeDirectory();
+}
+
+void BlockStore::removeDirectory() {
+  std::error_code error;
   fs::remove(directory + "/lock", error);
   fs::remove(directory, error); // fails, rightly, when something else lies in it
   ::close(lock);

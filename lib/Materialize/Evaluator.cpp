@@ -80,7 +80,44 @@ Status Evaluator::run(const Step &step, bool known, bool needsStates, std::vecto
       COMPRESSC_RETURN_IF_ERROR(advance(op));
     forgetBehind(op);
   }
+  uploaded.clear();
+  if (!estimate) // what is stored leaves the device
+    for (OwnedTensor &result : results)
+      COMPRESSC_RETURN_IF_ERROR(bring(result, nullptr).status());
   return absl::OkStatus();
+}
+
+StatusOr<std::shared_ptr<Session>> Evaluator::open(Schedule schedule, Device *&device) {
+  device = options.device;
+  for (const Call &call : schedule.entries.front().calls)
+    if (!RunsOnDevices(call.kernel))
+      device = nullptr;
+  ++slices;
+  slicesOnDevice += device != nullptr;
+  SessionOptions session;
+  session.device = device;
+  session.uploaded = &uploaded;
+  return Session::Create(std::move(schedule), StoreResolver(options.weights), *options.pool, session);
+}
+
+StatusOr<OwnedTensor> Evaluator::bring(OwnedTensor &tensor, Device *device) {
+  DType dtype = tensor.tensor.dtype;
+  bool narrowVector = tensor.tensor.rank() == 1 && (dtype == DType::F16 || dtype == DType::BF16);
+  if (tensor.onDevice && (!device || narrowVector)) {
+    COMPRESSC_ASSIGN_OR_RETURN(tensor, options.device->fetch(tensor.tensor, *options.pool));
+  }
+  if (tensor.onDevice || !device)
+    return tensor;
+  COMPRESSC_ASSIGN_OR_RETURN(OwnedTensor there, device->upload(tensor.tensor, "a value", *options.pool));
+  if (!narrowVector)
+    tensor = there;
+  return there;
+}
+
+StatusOr<OwnedTensor> Evaluator::copyOf(const Tensor &tensor, Device *device) {
+  if (device)
+    return device->copy(tensor, "a value");
+  return CopyTensor(tensor);
 }
 
 Status Evaluator::computeResults(Operation *op, const Step &step, std::vector<OwnedTensor> &results) {
@@ -131,6 +168,13 @@ void Evaluator::setStates(Value value, std::vector<OwnedTensor> tensors) {
   states[value] = std::move(tensors);
 }
 
+StatusOr<std::vector<OwnedTensor>> Evaluator::statesOf(Value value) {
+  std::vector<OwnedTensor> tensors = states[value];
+  for (OwnedTensor &tensor : tensors)
+    COMPRESSC_RETURN_IF_ERROR(bring(tensor, nullptr).status());
+  return tensors;
+}
+
 /// Runs the slice behind `outputs` over all calibration batches. Statistics accumulate; hidden states are
 /// kept for each batch. In the last run of an operation they take the place of those that only it reads.
 Status Evaluator::runOverCalibration(Operation *op, ArrayRef<Value> outputs, bool isLast) {
@@ -160,7 +204,8 @@ Status Evaluator::runOverCalibration(Operation *op, ArrayRef<Value> outputs, boo
   int64_t rows = 0;
   for (const Batch &batch : calibrationBatches)
     rows = std::max(rows, batch.rows());
-  COMPRESSC_ASSIGN_OR_RETURN(Schedule schedule, slice.lower(module, rows));
+  lm::Compute compute = options.device ? lm::Compute::bf16 : lm::Compute::f32;
+  COMPRESSC_ASSIGN_OR_RETURN(Schedule schedule, slice.lower(module, rows, {}, compute));
   auto runsIt = [&](Operation *user) { return plan.calibrates(user); };
   SmallVector<Value> replaced;
   for (Value value : slice.inputs())
@@ -170,23 +215,27 @@ Status Evaluator::runOverCalibration(Operation *op, ArrayRef<Value> outputs, boo
     estimateCalibration(schedule, outputs, replaced);
     return absl::OkStatus();
   }
-  COMPRESSC_ASSIGN_OR_RETURN(std::shared_ptr<Session> session,
-                             Session::Create(std::move(schedule), StoreResolver(options.weights), *options.pool));
+  Device *device = nullptr;
+  COMPRESSC_ASSIGN_OR_RETURN(std::shared_ptr<Session> session, open(std::move(schedule), device));
   const EntryPoint &entry = session->schedule().entries.front();
   std::vector<std::vector<OwnedTensor>> results(outputs.size());
   for (size_t index = 0; index < calibrationBatches.size(); ++index) {
+    std::vector<OwnedTensor> brought;
     std::vector<Tensor> inputs;
     for (Value value : slice.inputs()) {
       auto state = states.find(value);
-      inputs.push_back(state != states.end() ? state->second[index].tensor : evaluated[value].tensor);
+      COMPRESSC_ASSIGN_OR_RETURN(brought.emplace_back(),
+                                 bring(state != states.end() ? state->second[index] : evaluated[value], device));
+      inputs.push_back(brought.back().tensor);
     }
     COMPRESSC_RETURN_IF_ERROR(session->run(entry, &calibrationBatches[index], inputs));
+    brought.clear();
     for (Value value : replaced)
       states[value][index] = {};
     for (size_t i = 0; i < outputs.size(); ++i)
       if (isHidden(outputs[i])) {
         COMPRESSC_ASSIGN_OR_RETURN(Tensor output, session->output(entry, i));
-        results[i].push_back(CopyTensor(output));
+        COMPRESSC_ASSIGN_OR_RETURN(results[i].emplace_back(), copyOf(output, device));
       }
   }
   for (size_t i = 0; i < outputs.size(); ++i) {
@@ -196,7 +245,7 @@ Status Evaluator::runOverCalibration(Operation *op, ArrayRef<Value> outputs, boo
     }
     // Statistics lie outside the arena, which can go.
     COMPRESSC_ASSIGN_OR_RETURN(Tensor output, session->output(entry, i));
-    evaluated[outputs[i]] = {session, output};
+    evaluated[outputs[i]] = {session, output, device != nullptr};
   }
   session->releaseAllButStates();
   calibrationSeconds += secondsSince(start);
@@ -306,21 +355,25 @@ StatusOr<std::vector<OwnedTensor>> Evaluator::compute(ArrayRef<Value> values, Ar
       results[place] = tensor;
     return results;
   }
-  COMPRESSC_ASSIGN_OR_RETURN(std::shared_ptr<Session> session,
-                             Session::Create(std::move(schedule), StoreResolver(options.weights), *options.pool));
+  Device *device = nullptr;
+  COMPRESSC_ASSIGN_OR_RETURN(std::shared_ptr<Session> session, open(std::move(schedule), device));
   const EntryPoint &entry = session->schedule().entries.front();
+  std::vector<OwnedTensor> brought;
   std::vector<Tensor> inputs;
-  for (Value value : slice.inputs())
-    inputs.push_back(evaluated[value].tensor);
+  for (Value value : slice.inputs()) {
+    COMPRESSC_ASSIGN_OR_RETURN(brought.emplace_back(), bring(evaluated[value], device));
+    inputs.push_back(brought.back().tensor);
+  }
   COMPRESSC_RETURN_IF_ERROR(session->run(entry, nullptr, inputs));
   for (size_t output = 0; output < places.size(); ++output) {
     COMPRESSC_ASSIGN_OR_RETURN(Tensor tensor, session->output(entry, output));
-    results[places[output]] = {session, tensor};
+    results[places[output]] = {session, tensor, device != nullptr};
     outputBytes += tensor.bytes();
   }
   if (copiesOut(outputBytes, arenaBytes))
-    for (size_t place : places)
-      results[place] = CopyTensor(results[place].tensor);
+    for (size_t place : places) {
+      COMPRESSC_ASSIGN_OR_RETURN(results[place], copyOf(results[place].tensor, device));
+    }
   return results;
 }
 

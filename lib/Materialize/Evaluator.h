@@ -26,9 +26,11 @@ public:
 
   /// Hidden states that the function goes on from: one tensor for each batch.
   void setStates(mlir::Value value, std::vector<OwnedTensor> tensors);
-  const std::vector<OwnedTensor> &statesOf(mlir::Value value) { return states[value]; }
+  /// Those behind the last step, in the host's memory.
+  StatusOr<std::vector<OwnedTensor>> statesOf(mlir::Value value);
 
   double calibrationSeconds = 0, weightSeconds = 0;
+  int64_t slices = 0, slicesOnDevice = 0;
 
 private:
   /// Evaluates the observations in a top-level operation, those that don't wait for each other in one run,
@@ -44,6 +46,14 @@ private:
   Status computeResults(mlir::Operation *op, const Step &step, std::vector<OwnedTensor> &results);
   /// Frees what no operation behind `op` reads.
   void forgetBehind(mlir::Operation *op);
+
+  /// Runs where it can: on the device, if that has all of its kernels.
+  StatusOr<std::shared_ptr<Session>> open(Schedule schedule, Device *&device);
+  /// Moves the tensor to the memory of the device, or of the host (null). What is returned is bound to sessions
+  /// there: a vector of 16 bits, which devices want in fp32, stays on the host and is sent as a copy.
+  StatusOr<OwnedTensor> bring(OwnedTensor &tensor, Device *device);
+  /// A copy where it lies.
+  StatusOr<OwnedTensor> copyOf(const Tensor &tensor, Device *device);
 
   Status evaluateValues(llvm::ArrayRef<mlir::Value> values);
   Status runOverCalibration(mlir::Operation *op, llvm::ArrayRef<mlir::Value> outputs, bool isLast);
@@ -61,6 +71,7 @@ private:
   std::vector<Batch> calibrationBatches;
   llvm::DenseMap<mlir::Value, std::vector<OwnedTensor>> states;
   llvm::DenseMap<mlir::Value, OwnedTensor> evaluated; // weights and statistics
+  UploadedWeights uploaded;                           // of the step that is run
 };
 
 } // namespace compressc

@@ -1,10 +1,12 @@
 // Evaluation of weight- and calibration-time values, layer by layer in dataflow order.
 #include "compressc/Materialize/Materialize.h"
+#include "Background.h"
 #include "CheckpointPlan.h"
 #include "Evaluator.h"
 #include "StoredSteps.h"
 #include "compressc/runtime/progress.h"
-#include <cmath>
+#include "llvm/ADT/ScopeExit.h"
+#include <chrono>
 
 using namespace mlir;
 
@@ -12,16 +14,21 @@ namespace compressc {
 namespace {
 
 /// NaN and infinity of a plain tensor are the checkpoint's fault: say so before they spread.
-Status checkFinite(const Tensor &tensor, StringRef name) {
+Status checkFinite(const Tensor &tensor, StringRef name, ThreadPool &pool) {
   if (tensor.dtype != DType::F32 && tensor.dtype != DType::F16 && tensor.dtype != DType::BF16)
     return absl::OkStatus();
   int64_t elements = tensor.elements();
   // All exponent bits set: NaN or infinity.
   auto bad = [&](auto *data, auto mask) {
-    for (int64_t i = 0; i < elements; ++i)
-      if ((data[i] & mask) == mask)
-        return i;
-    return int64_t(-1);
+    constexpr int64_t part = int64_t(1) << 20;
+    std::vector<int64_t> first(size_t((elements + part - 1) / part), -1);
+    pool.parallelFor(int64_t(first.size()), [&](int64_t index, int) {
+      for (int64_t i = index * part; i < std::min(elements, (index + 1) * part) && first[size_t(index)] < 0; ++i)
+        if ((data[i] & mask) == mask)
+          first[size_t(index)] = i;
+    });
+    auto found = llvm::find_if(first, [](int64_t index) { return index >= 0; });
+    return found == first.end() ? int64_t(-1) : *found;
   };
   int64_t index = tensor.dtype == DType::F32   ? bad(tensor.as<uint32_t>(), uint32_t(0x7f800000))
                   : tensor.dtype == DType::F16 ? bad(tensor.as<uint16_t>(), uint16_t(0x7c00))
@@ -30,6 +37,10 @@ Status checkFinite(const Tensor &tensor, StringRef name) {
     return Invalid("tensor ", name.str(), ": element ", index,
                    " is NaN or infinite; the checkpoint is damaged, get it again");
   return absl::OkStatus();
+}
+
+double secondsSince(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
 class Materializer {
@@ -48,17 +59,26 @@ public:
     if (!options.output.empty()) {
       COMPRESSC_ASSIGN_OR_RETURN(writer, SafetensorsWriter::Create(options.output, plan.entries));
     }
+    std::vector<std::pair<std::string, const Tensor *>> unchanged;
     for (lm::ParamOp param : plan.unchanged) {
       COMPRESSC_ASSIGN_OR_RETURN(const Tensor *tensor, stored(param));
-      COMPRESSC_RETURN_IF_ERROR(checkFinite(*tensor, param.getSymName()));
-      COMPRESSC_RETURN_IF_ERROR(WriteTensor(*writer, param.getSymName(), *tensor));
+      COMPRESSC_RETURN_IF_ERROR(checkFinite(*tensor, param.getSymName(), *options.pool));
+      unchanged.emplace_back(param.getSymName().str(), tensor);
     }
+    COMPRESSC_RETURN_IF_ERROR(background.add([this, unchanged = std::move(unchanged)]() -> Status {
+      for (const auto &[name, tensor] : unchanged)
+        COMPRESSC_RETURN_IF_ERROR(WriteTensor(*writer, name, *tensor));
+      return absl::OkStatus();
+    }));
     for (func::FuncOp function : module.getOps<func::FuncOp>())
       if (!function.isExternal())
         COMPRESSC_RETURN_IF_ERROR(evaluate(function));
+    auto start = std::chrono::steady_clock::now();
+    COMPRESSC_RETURN_IF_ERROR(background.wait());
     if (!writer)
       return report;
     COMPRESSC_RETURN_IF_ERROR(writer->finish());
+    report.fileSeconds += secondsSince(start);
     report.weightBytes = writer->fileBytes();
     BindWeights(module, weights);
     // In the new checkpoint every tensor has its export name.
@@ -79,7 +99,10 @@ private:
     StepPlan plan = CutIntoSteps(function, weights);
     Evaluator evaluator(module, plan, options);
     StoredSteps stored(plan.steps, evaluator, options);
+    auto start = std::chrono::steady_clock::now();
     COMPRESSC_RETURN_IF_ERROR(stored.open(module));
+    report.fileSeconds += secondsSince(start);
+    llvm::scope_exit settled([&] { (void)background.wait(); }); // its jobs name the steps
     Progress progress("materialize", int64_t(plan.steps.size()), "steps", options.quiet);
     std::string note = stored.count() > 0 ? absl::StrCat(stored.count(), " from the store") : "";
     for (size_t index = 0; index < plan.steps.size(); ++index) {
@@ -88,29 +111,41 @@ private:
       if (stored.has(index))
         results = stored.load(index);
       COMPRESSC_RETURN_IF_ERROR(evaluator.run(step, stored.has(index), stored.needsStates(index), results));
+      start = std::chrono::steady_clock::now();
       COMPRESSC_RETURN_IF_ERROR(accept(step, results));
-      if (!stored.has(index))
-        stored.save(index, results);
+      COMPRESSC_RETURN_IF_ERROR(background.add([this, &step, &stored, index, results = std::move(results)]() -> Status {
+        COMPRESSC_RETURN_IF_ERROR(write(step, results));
+        if (!stored.has(index))
+          stored.save(index, results);
+        return absl::OkStatus();
+      }));
       stored.saveStates(index);
+      report.fileSeconds += secondsSince(start);
       progress.advance(1, note);
     }
     progress.finish();
+    COMPRESSC_RETURN_IF_ERROR(background.wait());
     stored.close();
     report.calibrationSeconds += evaluator.calibrationSeconds;
+    report.slices += evaluator.slices;
+    report.slicesOnDevice += evaluator.slicesOnDevice;
     report.weightSeconds += evaluator.weightSeconds;
     return absl::OkStatus();
   }
 
-  /// Puts a step's results into the checkpoint and the report.
+  /// Checks a step's weights, and puts what was decided into the report.
   Status accept(const Step &step, const std::vector<OwnedTensor> &results) {
     size_t next = 0;
-    for (const BoundWeight *weight : step.weights) {
-      const Tensor &tensor = results[next++].tensor;
-      COMPRESSC_RETURN_IF_ERROR(checkFinite(tensor, weight->name));
-      COMPRESSC_RETURN_IF_ERROR(WriteTensor(*writer, weight->name, tensor));
-    }
+    for (const BoundWeight *weight : step.weights)
+      COMPRESSC_RETURN_IF_ERROR(checkFinite(results[next++].tensor, weight->name, *options.pool));
     for (compress::RemarkOp remark : step.remarks)
       decide(remark, results[next++].tensor);
+    return absl::OkStatus();
+  }
+
+  Status write(const Step &step, const std::vector<OwnedTensor> &results) {
+    for (auto [index, weight] : llvm::enumerate(step.weights))
+      COMPRESSC_RETURN_IF_ERROR(WriteTensor(*writer, weight->name, results[index].tensor));
     return absl::OkStatus();
   }
 
@@ -129,6 +164,7 @@ private:
   MaterializeReport report;
   std::vector<BoundWeight> weights;
   std::unique_ptr<SafetensorsWriter> writer;
+  Background background; // writes; ends before what it writes to
 };
 
 } // namespace

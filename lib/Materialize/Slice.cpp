@@ -75,7 +75,7 @@ void Slice::visit(Value value, function_ref<bool(Value)> isKnown) {
   order.push_back(op);
 }
 
-StatusOr<Schedule> Slice::lower(ModuleOp module, int64_t maxTokens, ArrayRef<Type> storedTypes) {
+StatusOr<Schedule> Slice::lower(ModuleOp module, int64_t maxTokens, ArrayRef<Type> storedTypes, lm::Compute compute) {
   std::string message;
   ScopedDiagnosticHandler handler(module.getContext(), [&](Diagnostic &diagnostic) {
     message += (message.empty() ? "" : "; ") + diagnostic.str();
@@ -113,7 +113,9 @@ StatusOr<Schedule> Slice::lower(ModuleOp module, int64_t maxTokens, ArrayRef<Typ
     for (Value operand : op->getOperands())
       if (!mapping.contains(operand))
         mapping.map(operand, mapped(operand));
-    builder.clone(*op, mapping);
+    auto linear = dyn_cast<lm::LinearOp>(builder.clone(*op, mapping));
+    if (linear && compute != lm::Compute::f32)
+      linear.setCompute(compute);
   }
   SmallVector<Value> results;
   for (auto [index, output] : llvm::enumerate(outputs)) {
@@ -125,13 +127,14 @@ StatusOr<Schedule> Slice::lower(ModuleOp module, int64_t maxTokens, ArrayRef<Typ
   }
   func::ReturnOp::create(builder, module.getLoc(), results);
 
-  auto program = LowerToExec(function, {maxTokens, 1});
+  LoweringOptions options{maxTokens, 1};
+  options.statesInArena = false; // statistics outlive the arena
+  auto program = LowerToExec(function, options);
   function.erase();
   if (failed(program))
     return Invalid("internal: a slice can't be lowered: ", message);
   Schedule schedule = ToSchedule(*program);
   program->erase();
-  // Statistics outlive the arena; the room planned for them there is never touched and costs nothing.
   for (BufferDecl &buffer : schedule.buffers)
     if (buffer.state)
       buffer.offset = -1;

@@ -12,12 +12,6 @@
 
 namespace compressc {
 
-/// Memory of an evaluated value.
-struct OwnedTensor {
-  std::shared_ptr<void> memory;
-  Tensor tensor;
-};
-
 /// Copies a tensor, its packed parts too, into memory of its own.
 OwnedTensor CopyTensor(const Tensor &tensor);
 
@@ -36,10 +30,10 @@ public:
   /// Every operation that the slice computes.
   llvm::ArrayRef<mlir::Operation *> ops() const { return order; }
 
-  /// Builds the schedule. A plain output whose type differs from `storedTypes` (when given) is converted.
-  /// `failure` receives the diagnostic's text.
-  StatusOr<Schedule> lower(mlir::ModuleOp module, int64_t maxTokens,
-                           llvm::ArrayRef<mlir::Type> storedTypes = {});
+  /// Builds the schedule, with linears in `compute`. A plain output whose type differs from `storedTypes` (when
+  /// given) is converted.
+  StatusOr<Schedule> lower(mlir::ModuleOp module, int64_t maxTokens, llvm::ArrayRef<mlir::Type> storedTypes = {},
+                           lm::Compute compute = lm::Compute::f32);
 
 private:
   void visit(mlir::Value value, llvm::function_ref<bool(mlir::Value)> isKnown);

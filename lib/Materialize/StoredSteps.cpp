@@ -10,6 +10,8 @@ namespace {
 /// Hidden states are saved when at least this many times the cost of saving went into the steps since: so
 /// saving costs at most a twentieth, and a resumed run computes little again.
 constexpr double worthSaving = 20;
+/// Bytes a second, until a first save has shown it.
+constexpr double assumedRate = 1e9;
 
 /// The arrays that a tensor of this type consists of, in bytes.
 void appendSizes(const StorageType &type, std::vector<int64_t> &sizes) {
@@ -80,7 +82,17 @@ Status StoredSteps::open(ModuleOp module) {
   if (!store)
     return absl::OkStatus();
   COMPRESSC_ASSIGN_OR_RETURN(Digest program, ProgramDigest());
+  if (options.device) // of one kind of GPU the results are the same
+    program = Hasher().add(program).add(options.device->name()).finish();
   ValueDigests digests(module, options.weights, program, tokensDigest(options));
+  SmallVector<Value> values;
+  for (const Step &step : steps) {
+    for (const Step::Result &result : step.results)
+      values.push_back(result.value);
+    llvm::append_range(values, step.states);
+  }
+  if (options.pool)
+    digests.readParameters(values, *options.pool);
   for (auto [index, step] : llvm::enumerate(steps)) {
     COMPRESSC_ASSIGN_OR_RETURN(Digest results, ResultsKey(step, digests));
     COMPRESSC_ASSIGN_OR_RETURN(Digest states, StatesKey(step, digests));
@@ -89,7 +101,7 @@ Status StoredSteps::open(ModuleOp module) {
     std::vector<int64_t> sizes;
     for (const Step::Result &result : step.results)
       appendSizes(*ToStorageType(result.type), sizes);
-    entries[index] = store->find(BlockStore::Kind::Results, results, sizes);
+    entries[index] = store.load()->find(BlockStore::Kind::Results, results, sizes);
   }
   auto waits = [&](size_t index) { return steps[index].observes && !has(index); };
   size_t firstObserver = 0;
@@ -106,7 +118,7 @@ Status StoredSteps::open(ModuleOp module) {
     }
   savedAt = std::chrono::steady_clock::now();
   if (!options.quiet && count() > 0)
-    llvm::errs() << "store " << store->path() << ": " << count() << " of " << steps.size() << " steps are there\n";
+    llvm::errs() << "store " << store.load()->path() << ": " << count() << " of " << steps.size() << " steps are there\n";
   return absl::OkStatus();
 }
 
@@ -119,6 +131,7 @@ std::vector<OwnedTensor> StoredSteps::load(size_t step) const {
 }
 
 void StoredSteps::save(size_t step, ArrayRef<OwnedTensor> results) {
+  BlockStore *store = this->store;
   if (!store)
     return;
   BlockStore::Parts parts;
@@ -140,7 +153,7 @@ bool StoredSteps::loadStates(size_t step) {
   std::vector<int64_t> sizes = stateSizes(steps[step]);
   if (sizes.empty())
     return false;
-  auto entry = store->find(BlockStore::Kind::States, stateKeys[step], sizes);
+  auto entry = store.load()->find(BlockStore::Kind::States, stateKeys[step], sizes);
   if (!entry)
     return false;
   size_t part = 0;
@@ -157,13 +170,23 @@ bool StoredSteps::loadStates(size_t step) {
 void StoredSteps::saveStates(size_t step) {
   using Clock = std::chrono::steady_clock;
   auto start = Clock::now();
-  if (!store || !needsStates(step) || steps[step].states.empty() ||
-      std::chrono::duration<double>(start - savedAt).count() < worthSaving * saveSeconds)
+  BlockStore *store = this->store;
+  if (!store || !needsStates(step) || steps[step].states.empty())
+    return;
+  if (saveSeconds == 0)
+    for (int64_t bytes : stateSizes(steps[step]))
+      saveSeconds += double(bytes) / assumedRate;
+  if (std::chrono::duration<double>(start - savedAt).count() < worthSaving * saveSeconds)
     return;
   BlockStore::Parts parts;
-  for (Value state : steps[step].states)
-    for (const OwnedTensor &tensor : evaluator.statesOf(state))
+  std::vector<std::vector<OwnedTensor>> tensors; // that the parts point to
+  for (Value state : steps[step].states) {
+    auto found = evaluator.statesOf(state);
+    if (!found.ok())
+      return giveUp(found.status());
+    for (const OwnedTensor &tensor : tensors.emplace_back(*std::move(found)))
       appendParts(tensor.tensor, parts);
+  }
   if (Status status = store->put(BlockStore::Kind::States, stateKeys[step], parts); !status.ok())
     return giveUp(status);
   savedAt = Clock::now();
@@ -174,7 +197,7 @@ void StoredSteps::saveStates(size_t step) {
 }
 
 void StoredSteps::close() {
-  if (store && keptStates)
+  if (BlockStore *store = this->store; store && keptStates)
     store->remove(BlockStore::Kind::States, *keptStates);
 }
 

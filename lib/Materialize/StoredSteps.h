@@ -3,6 +3,7 @@
 
 #include "Evaluator.h"
 #include "compressc/Materialize/BlockStore.h"
+#include <atomic>
 #include <chrono>
 
 namespace compressc {
@@ -18,7 +19,7 @@ public:
   Status open(mlir::ModuleOp module);
 
   /// Steps that the store has, and their number.
-  bool has(size_t step) const { return store && entries[step].has_value(); }
+  bool has(size_t step) const { return entries[step].has_value(); }
   size_t count() const { return llvm::count_if(entries, [](const auto &entry) { return entry.has_value(); }); }
   /// The results of a step that the store has, in mapped memory.
   std::vector<OwnedTensor> load(size_t step) const;
@@ -26,7 +27,7 @@ public:
   /// no stored hidden states are nearer.
   bool needsStates(size_t step) const { return step >= firstAdvanced && step < lastObserver; }
 
-  /// Keeps a step's results. A store that can't be written is given up with a warning.
+  /// Keeps a step's results, on any thread. A store that can't be written is given up with a warning.
   void save(size_t step, llvm::ArrayRef<OwnedTensor> results);
   /// Call behind each step: keeps the hidden states there, unless writing them costs more than computing
   /// them again would.
@@ -44,7 +45,7 @@ private:
   llvm::ArrayRef<Step> steps;
   Evaluator &evaluator;
   const MaterializeOptions &options;
-  BlockStore *store;
+  std::atomic<BlockStore *> store;
   std::vector<Digest> resultKeys, stateKeys;
   std::vector<std::optional<BlockStore::Entry>> entries;
   size_t firstAdvanced = 0, lastObserver = 0;

@@ -30,6 +30,10 @@ template <typename T> static std::string printed(T item) {
   return text;
 }
 
+static Digest contentsOf(const Tensor &tensor) {
+  return Hasher().add(std::string_view(tensor.as<char>(), size_t(tensor.bytes()))).finish();
+}
+
 StatusOr<Digest> ValueDigests::parameter(StringRef symbol) {
   if (auto found = parameters.find(symbol); found != parameters.end())
     return found->second;
@@ -41,8 +45,29 @@ StatusOr<Digest> ValueDigests::parameter(StringRef symbol) {
   if (!weights)
     return Invalid("parameter ", symbol.str(), " has no weights: the model was imported without them");
   COMPRESSC_ASSIGN_OR_RETURN(const Tensor *tensor, weights->get(param.storeKey()));
-  return parameters[symbol] =
-             hasher.add(std::string_view(tensor->as<char>(), size_t(tensor->bytes()))).finish();
+  auto read = contents.find(tensor);
+  return parameters[symbol] = hasher.add(read != contents.end() ? read->second : contentsOf(*tensor)).finish();
+}
+
+void ValueDigests::readParameters(ArrayRef<Value> values, ThreadPool &pool) {
+  llvm::SetVector<const Tensor *> tensors;
+  llvm::DenseSet<Value> seen;
+  SmallVector<Value> work(values);
+  while (!work.empty()) {
+    Value value = LookThrough(work.pop_back_val());
+    Operation *op = value.getDefiningOp();
+    if (!op || !seen.insert(value).second)
+      continue;
+    if (auto load = dyn_cast<lm::LoadParamOp>(op); load && weights)
+      if (auto param = SymbolTable::lookupNearestSymbolFrom<lm::ParamOp>(load, load.getParamAttr()))
+        if (const Tensor *tensor = weights->find(param.storeKey()))
+          tensors.insert(tensor);
+    llvm::append_range(work, op->getOperands());
+  }
+  std::vector<Digest> digests(tensors.size());
+  pool.parallelFor(int64_t(tensors.size()), [&](int64_t i, int) { digests[size_t(i)] = contentsOf(*tensors[size_t(i)]); });
+  for (auto [tensor, digest] : llvm::zip(tensors, digests))
+    contents[tensor] = digest;
 }
 
 StatusOr<Digest> ValueDigests::get(Value value) {

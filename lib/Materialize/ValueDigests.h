@@ -3,6 +3,7 @@
 
 #include "compressc/Materialize/Digest.h"
 #include "compressc/Import/WeightStore.h"
+#include "compressc/runtime/thread_pool.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "llvm/ADT/DenseMap.h"
 #include "llvm/ADT/StringMap.h"
@@ -18,6 +19,8 @@ public:
   ValueDigests(mlir::ModuleOp module, const WeightStore *weights, const Digest &environment, const Digest &tokens)
       : module(module), weights(weights), environment(environment), tokens(tokens) {}
 
+  /// Reads the parameters that values depend on, on all threads; get() would read them one by one.
+  void readParameters(llvm::ArrayRef<mlir::Value> values, ThreadPool &pool);
   /// An error when a parameter can't be read.
   StatusOr<Digest> get(mlir::Value value);
 
@@ -30,6 +33,7 @@ private:
   Digest environment, tokens;
   llvm::DenseMap<mlir::Value, Digest> known;
   llvm::StringMap<Digest> parameters;
+  llvm::DenseMap<const Tensor *, Digest> contents;
 };
 
 /// The value that another stands for: a layer's argument is its input, a layer's result what it yields, a

@@ -14,6 +14,7 @@
 #include "compressc/Pipelines/Pipelines.h"
 #include "compressc/Target/EmitCpp.h"
 #include "compressc/Transforms/Dataflow.h"
+#include "compressc/runtime/device.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/IR/Diagnostics.h"
 #include "mlir/Parser/Parser.h"
@@ -198,8 +199,13 @@ private:
     COMPRESSC_ASSIGN_OR_RETURN(auto staging, StagingDirectory::Create(options.output));
     ThreadPool pool(options.threads);
     COMPRESSC_ASSIGN_OR_RETURN(auto store, openStore());
+    std::unique_ptr<Device> device = openDevice();
 
     MaterializeOptions materialize = materializeOptions(calibration, pool);
+    if (device) {
+      materialize.device = device.get();
+      materialize.batchTokens = std::max<int64_t>(8192, options.sequenceLength);
+    }
     materialize.output = staging->path() + "/model/model.safetensors";
     materialize.store = store.get();
     if (options.memoryLimit > 0) {
@@ -239,6 +245,7 @@ private:
     inputs.checkpointType = checkpointType;
     inputs.compute = options.compute;
     inputs.activations = options.activations;
+    inputs.device = device ? device->name() : "";
     if (!calibration.samples.empty()) {
       inputs.calibrationFile = std::filesystem::path(options.calibration).filename().string();
       inputs.samples = options.samples;
@@ -253,17 +260,29 @@ private:
     COMPRESSC_RETURN_IF_ERROR(staging->commit());
     // Its own store served to go on after a kill; one that the user named serves other runs too.
     if (store && options.store.empty())
-      store->discard();
+      store->discard(pool);
     if (options.remarks)
       PrintDecisions(llvm::errs(), result.decisions);
     if (!options.quiet)
-      summarize(result, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+      summarize(result, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(), device.get());
     if (!options.quiet && toolchain.compiler.empty())
       llvm::errs() << "run walks its schedule (" << toolchain.note << ")\n";
     else if (!options.quiet)
       llvm::errs() << toolchain.productName() << " is program.cpp compiled by " << toolchain.compiler << " in "
                    << llvm::format("%.1f s\n", compileSeconds);
     return absl::OkStatus();
+  }
+
+  /// What calibrates and computes weights beside the CPU: with --target=cuda the GPU, if there is one.
+  std::unique_ptr<Device> openDevice() {
+    if (options.target != "cuda" || options.passes.empty())
+      return nullptr;
+    auto device = OpenCudaDevice();
+    if (device.ok())
+      return *std::move(device);
+    llvm::errs() << "compressc: remark: calibration and weights are computed on the CPU: "
+                 << StringRef(std::string(device.status().message())).split(';').first << "\n";
+    return nullptr;
   }
 
   StatusOr<CalibrationSet> readCalibration() {
@@ -345,13 +364,16 @@ private:
     return result;
   }
 
-  void summarize(const MaterializeReport &result, double seconds) {
+  void summarize(const MaterializeReport &result, double seconds, const Device *device) {
     PrintDecisionSummary(llvm::errs(), result.decisions);
     llvm::errs() << options.output << ": " << model.name << ", "
                  << llvm::format("%.1f MB (%.2f times smaller than 16 bits)", double(result.weightBytes) / 1e6,
                                  double(result.originalWeightBytes) / double(result.weightBytes))
-                 << llvm::format(", %.1f s (calibration %.1f s, weights %.1f s)\n", seconds,
-                                 result.calibrationSeconds, result.weightSeconds);
+                 << llvm::format(", %.1f s (calibration %.1f s, weights %.1f s, files %.1f s)\n", seconds,
+                                 result.calibrationSeconds, result.weightSeconds, result.fileSeconds);
+    if (device)
+      llvm::errs() << device->name() << " computed " << result.slicesOnDevice << " of " << result.slices << " slices"
+                   << llvm::format(", %.2f GiB of its memory at most\n", double(device->peakBytes()) / double(1 << 30));
   }
 
   MLIRContext &context;

@@ -108,15 +108,17 @@ int64_t firstNotFinite(const Tensor &tensor, const void *data) {
 } // namespace
 
 struct Session::Impl {
+  using Memory = std::vector<std::shared_ptr<void>>;
+
   Impl(Schedule schedule, ThreadPool &pool, Device *device)
       : schedule(std::move(schedule)), pool(pool), device(device), scratch(pool.threads()) {}
 
-  /// Zeroed memory where the kernels work; the session's memory on the host is kept in `memory`.
-  StatusOr<uint8_t *> map(int64_t bytes, std::string_view what, std::vector<ZeroedMemory> &memory);
+  /// Zeroed memory where the kernels work, kept in `memory`.
+  StatusOr<uint8_t *> map(int64_t bytes, std::string_view what, Memory &memory);
   Status checkDevice() const;
   DType cacheType() const;
 
-  Status bindWeights(const WeightResolver &resolver);
+  Status bindWeights(const WeightResolver &resolver, UploadedWeights &onDevice);
   bool rowsOnly(size_t weight) const;
   Status commitCache(const Batch &batch);
   Status mapMemory(int64_t slots);
@@ -138,16 +140,19 @@ struct Session::Impl {
   int64_t cacheSlots = 0, committedSlots = 0;
   std::vector<Tensor> weights;
   uint8_t *arena = nullptr;
-  std::vector<ZeroedMemory> arenaMemory;
-  std::vector<ZeroedMemory> stateMemory; // states outside the arena
-  std::vector<ZeroedMemory> cacheMemory; // keys and values
+  Memory arenaMemory;
+  Memory stateMemory; // states outside the arena
+  Memory cacheMemory; // keys and values
+  UploadedWeights uploaded;
+  bool ownsWeights = true;
+  std::vector<OwnedTensor> tables; // of which the device reads rows only
   std::vector<Tensor> buffers;         // with no rows where these are dynamic
   std::vector<CacheView> caches;
   std::vector<PreparedEntry> entries; // as schedule.entries
   std::vector<ProgramWeight> programWeights;
 };
 
-Status Session::Impl::bindWeights(const WeightResolver &resolver) {
+Status Session::Impl::bindWeights(const WeightResolver &resolver, UploadedWeights &onDevice) {
   weights.reserve(schedule.weights.size());
   for (const WeightDecl &decl : schedule.weights) {
     StatusOr<Tensor> tensor = resolver(decl);
@@ -156,7 +161,16 @@ Status Session::Impl::bindWeights(const WeightResolver &resolver) {
     if (!status.ok())
       return WithContext(status, absl::StrCat("weight ", decl.key));
     if (device) {
-      COMPRESSC_ASSIGN_OR_RETURN(*tensor, device->upload(*tensor, decl.key, rowsOnly(weights.size())));
+      if (rowsOnly(weights.size())) {
+        COMPRESSC_ASSIGN_OR_RETURN(tables.emplace_back(), device->upload(*tensor, decl.key, pool, true));
+        weights.push_back(tables.back().tensor);
+        continue;
+      }
+      auto [copy, isNew] = onDevice.try_emplace(decl.key);
+      if (isNew) {
+        COMPRESSC_ASSIGN_OR_RETURN(copy->second, device->upload(*tensor, decl.key, pool));
+      }
+      *tensor = copy->second.tensor;
     }
     weights.push_back(*std::move(tensor));
   }
@@ -173,21 +187,19 @@ bool Session::Impl::rowsOnly(size_t weight) const {
   return true;
 }
 
-StatusOr<uint8_t *> Session::Impl::map(int64_t bytes, std::string_view what, std::vector<ZeroedMemory> &memory) {
+StatusOr<uint8_t *> Session::Impl::map(int64_t bytes, std::string_view what, Memory &memory) {
   if (device) {
-    COMPRESSC_ASSIGN_OR_RETURN(void *data, device->allocate(bytes, what));
-    return static_cast<uint8_t *>(data);
+    COMPRESSC_ASSIGN_OR_RETURN(memory.emplace_back(), device->allocate(bytes, what));
+    return static_cast<uint8_t *>(memory.back().get());
   }
   COMPRESSC_ASSIGN_OR_RETURN(ZeroedMemory mapped, ZeroedMemory::Map(bytes, what));
-  memory.push_back(std::move(mapped));
-  return memory.back().data();
+  auto owner = std::make_shared<ZeroedMemory>(std::move(mapped));
+  memory.emplace_back(owner, owner->data());
+  return owner->data();
 }
 
-/// A device has the model's kernels only, with inputs from the batch alone.
 Status Session::Impl::checkDevice() const {
   for (const EntryPoint &entry : schedule.entries) {
-    if (!entry.inputs.empty())
-      return Invalid("entry point ", entry.name, " has inputs, which cannot be bound on ", device->name());
     for (const Call &call : entry.calls)
       if (!RunsOnDevices(call.kernel))
         return Invalid("the kernel ", call.kernel, " does not run on ", device->name(), "; use --device=cpu");
@@ -244,8 +256,8 @@ Status Session::Impl::mapMemory(int64_t slots) {
     for (float **part : {&view.keys, &view.values}) {
       int64_t bytes = cacheSlots * slotBytes(view);
       if (device) { // whose memory untouched slots would take
-        COMPRESSC_ASSIGN_OR_RETURN(void *memory, device->reserve(bytes, "the KV cache"));
-        *part = static_cast<float *>(memory);
+        COMPRESSC_ASSIGN_OR_RETURN(cacheMemory.emplace_back(), device->reserve(bytes, "the KV cache"));
+        *part = static_cast<float *>(cacheMemory.back().get());
         continue;
       }
       COMPRESSC_ASSIGN_OR_RETURN(uint8_t * memory, map(bytes, "the KV cache", cacheMemory));
@@ -317,7 +329,9 @@ Status Session::Impl::bindInputs(const EntryPoint &entry, PreparedEntry &prepare
   for (size_t i = 0; i < inputs.size(); ++i) {
     const BufferDecl &decl = schedule.buffers[entry.inputs[i]];
     int64_t rows = decl.rows == Rows::Tokens ? prepared.rows : prepared.selected;
-    Status status = checkTensor(inputs[i], decl.dtype, ShapeWithRows(decl, rows), decl.packed);
+    bool wideVector = device && inputs[i].dtype == DType::F32 && decl.shape.size() == 1 &&
+                      decl.rows == Rows::Fixed && (decl.dtype == DType::F16 || decl.dtype == DType::BF16);
+    Status status = checkTensor(inputs[i], wideVector ? DType::F32 : decl.dtype, ShapeWithRows(decl, rows), decl.packed);
     if (!status.ok())
       return WithContext(status, absl::StrCat("input ", i));
     for (Tensor *use : prepared.bound[i])
@@ -412,7 +426,8 @@ StatusOr<std::unique_ptr<Session>> Session::Create(Schedule schedule,
   auto impl = std::make_unique<Impl>(std::move(schedule), pool, options.device);
   if (options.device)
     COMPRESSC_RETURN_IF_ERROR(impl->checkDevice());
-  COMPRESSC_RETURN_IF_ERROR(impl->bindWeights(resolver));
+  impl->ownsWeights = !options.uploaded;
+  COMPRESSC_RETURN_IF_ERROR(impl->bindWeights(resolver, options.uploaded ? *options.uploaded : impl->uploaded));
   COMPRESSC_RETURN_IF_ERROR(impl->mapMemory(options.cacheSlots));
   impl->entries.resize(impl->schedule.entries.size());
   for (size_t i = 0; i < impl->entries.size(); ++i)
@@ -444,7 +459,9 @@ Status Session::run(const EntryPoint &entry, const Batch *batch, absl::Span<cons
   bool replayed = false;
   if (impl->device && batch) {
     COMPRESSC_RETURN_IF_ERROR(impl->commitCache(*batch));
-    replayed = impl->device->beginBatch(*batch, impl->checking ? nullptr : prepared);
+    // The session of a step is run for its batches, and goes.
+    bool repeated = impl->ownsWeights && known.inputs.empty() && !impl->checking;
+    replayed = impl->device->beginBatch(*batch, repeated ? prepared : nullptr);
   }
   if (replayed) {
     // finishBatch runs what was recorded.
@@ -459,7 +476,7 @@ Status Session::run(const EntryPoint &entry, const Batch *batch, absl::Span<cons
   } else {
     status = impl->interpret(*prepared, batch);
   }
-  if (impl->device && batch)
+  if (impl->device)
     status.Update(impl->device->finishBatch());
   COMPRESSC_RETURN_IF_ERROR(status);
   prepared->hasRun = true;

@@ -1,39 +1,13 @@
 // The search for AWQ's column scales: s such that Q(W·s)/s loses least over the calibration tokens.
-#include "gram_form.h"
+#include "gram_errors.h"
 #include "kernels.h"
-#include "quantizer_loops.h"
-#include "weight_operands.h"
+#include "floats.h"
 #include <cmath>
 
 namespace compressc {
 namespace {
 
 constexpr absl::string_view kernelName = "awq_scale";
-
-/// All weights that share the input, one below the other.
-class StackedRows {
-public:
-  void add(WeightMatrix weight) {
-    total += weight.rows;
-    weights.push_back(weight);
-  }
-  int64_t rows() const { return total; }
-  /// Which weight a row lies in; `row` becomes its row there.
-  size_t locate(int64_t &row) const {
-    size_t index = 0;
-    for (; row >= weights[index].rows; ++index)
-      row -= weights[index].rows;
-    return index;
-  }
-  void read(int64_t row, float *out) const {
-    const WeightMatrix &weight = weights[locate(row)];
-    DequantizeRow(weight, row, out);
-  }
-
-private:
-  std::vector<WeightMatrix> weights;
-  int64_t total = 0;
-};
 
 /// A candidate: the identity, x^r / w^(1-r), or x^r.
 struct Point {
@@ -57,48 +31,6 @@ struct Heads {
   int64_t dim = 1;
   int64_t channelOf(int64_t column) const { return column / (repeat * dim) * dim + column % dim; }
 };
-
-/// The mean over all rows of |w| / (largest |w| of its group). Refuses NaN and infinity.
-StatusOr<std::vector<float>> meanMagnitude(KernelContext &context, const StackedRows &weights,
-                                           int64_t width, int64_t group) {
-  constexpr int64_t rowsPerTask = 256;
-  int64_t tasks = (weights.rows() + rowsPerTask - 1) / rowsPerTask;
-  std::vector<double> partial(tasks * width, 0.0);
-  FirstIndex bad;
-  context.pool.parallelFor(tasks, [&](int64_t task, int worker) {
-    auto *row = static_cast<float *>(context.scratch.worker(worker, width * sizeof(float)));
-    double *sums = partial.data() + task * width;
-    int64_t end = std::min(weights.rows(), (task + 1) * rowsPerTask);
-    for (int64_t n = task * rowsPerTask; n < end; ++n) {
-      weights.read(n, row);
-      if (int64_t column = FirstNonFinite(row, width); column >= 0) {
-        bad.note(n * width + column);
-        return;
-      }
-      for (int64_t begin = 0; begin < width; begin += group) {
-        float largest = 0;
-        for (int64_t k = begin; k < begin + group; ++k)
-          largest = std::max(largest, std::fabs(row[k]));
-        for (int64_t k = begin; k < begin + group; ++k)
-          sums[k] += std::fabs(row[k]) / (largest + 1e-6f);
-      }
-    }
-  });
-  if (bad.found()) {
-    int64_t row = bad.get() / width;
-    size_t index = weights.locate(row);
-    return NonFiniteError(row * width + bad.get() % width, width,
-                          absl::StrCat(kernelName, ": weight ", index));
-  }
-  std::vector<float> mean(width);
-  for (int64_t k = 0; k < width; ++k) {
-    double sum = 0;
-    for (int64_t task = 0; task < tasks; ++task)
-      sum += partial[task * width + k];
-    mean[k] = float(sum / double(weights.rows()));
-  }
-  return mean;
-}
 
 /// The candidate's scales by kv channel, normalised so that max · min = 1.
 std::vector<float> makeScales(Point point, const std::vector<float> &x, const std::vector<float> &w,
@@ -133,13 +65,13 @@ Status AwqScaleKernel(KernelContext &context, const KernelCall &call) {
   int64_t width = first.rank() == 1 ? first.dim(0) : 0;
   COMPRESSC_ASSIGN_OR_RETURN(StatisticsView statistics,
                              CheckStatistics(first, width, "awq_scale: the statistics"));
-  StackedRows weights;
+  std::vector<WeightMatrix> weights;
   for (size_t i = 1; i < call.inputs.size(); ++i) {
     std::string what = absl::StrCat(kernelName, ": weight ", i - 1);
     COMPRESSC_ASSIGN_OR_RETURN(WeightMatrix weight, PlainMatrix(call.inputs[i], what));
     if (weight.columns != width)
       return Invalid(what, " has ", weight.columns, " columns, the statistics ", width);
-    weights.add(weight);
+    weights.push_back(weight);
   }
   COMPRESSC_ASSIGN_OR_RETURN(PackedFormat format,
                              FormatFromAttributes(call.attributes, width, kernelName));
@@ -160,63 +92,59 @@ Status AwqScaleKernel(KernelContext &context, const KernelCall &call) {
   COMPRESSC_RETURN_IF_ERROR(
       CheckStatisticsValues(context, statistics, "awq_scale: the statistics"));
 
-  COMPRESSC_ASSIGN_OR_RETURN(std::vector<float> meanW,
-                             meanMagnitude(context, weights, width, format.group));
-  std::vector<float> meanX(width);
-  for (int64_t k = 0; k < width; ++k)
-    meanX[k] = std::fabs(statistics.absSum[k]) / *statistics.count;
-
-  GramForm form(context, statistics.gram, width);
-  auto readRow = [&](int64_t row, int, float *out) { weights.read(row, out); };
-  double whole = form.trace(weights.rows(), readRow);
+  COMPRESSC_ASSIGN_OR_RETURN(auto errors, GramErrors::Create(context, weights, statistics.gram));
+  std::vector<float> meanW;
+  COMPRESSC_ASSIGN_OR_RETURN(int64_t bad, errors->meanMagnitude(format.group, meanW));
+  if (bad >= 0) {
+    size_t index = 0;
+    for (; bad >= weights[index].rows * width; ++index)
+      bad -= weights[index].rows * width;
+    return NonFiniteError(bad, width, absl::StrCat(kernelName, ": weight ", index));
+  }
+  COMPRESSC_ASSIGN_OR_RETURN(std::vector<float> meanX, ReadFloats(context, statistics.absSum, width));
+  COMPRESSC_ASSIGN_OR_RETURN(std::vector<float> count, ReadFloats(context, statistics.count, 1));
+  for (float &x : meanX)
+    x = std::fabs(x) / count[0];
+  COMPRESSC_ASSIGN_OR_RETURN(GramTrace whole, errors->ofWeights());
 
   std::vector<Point> points = makeGrid(grid != "plain", grid != "duo");
   std::vector<float> expanded(width), inverse(width);
-  auto lossOf = [&](const std::vector<float> &scales, double limit) {
+  auto lossOf = [&](const std::vector<float> &scales, double limit) -> StatusOr<double> {
     for (int64_t k = 0; k < width; ++k) {
       expanded[k] = scales[heads.channelOf(k)];
       inverse[k] = 1.0f / expanded[k];
     }
-    return form.trace(
-        weights.rows(),
-        [&](int64_t row, int worker, float *out) {
-          auto *w = static_cast<float *>(context.scratch.worker(worker, width * sizeof(float)));
-          weights.read(row, w);
-          COMPRESSC_ISA_CALL(scaledErrorRow, w, expanded.data(), inverse.data(), width, format,
-                             out);
-        },
-        limit);
+    COMPRESSC_ASSIGN_OR_RETURN(GramTrace loss, errors->ofScales(expanded, inverse, format, limit));
+    return loss.value;
   };
 
   std::vector<float> best = makeScales(points[0], meanX, meanW, heads);
   size_t bestPoint = 0;
-  double identityLoss = lossOf(best, std::numeric_limits<double>::infinity());
+  COMPRESSC_ASSIGN_OR_RETURN(double identityLoss, lossOf(best, std::numeric_limits<double>::infinity()));
   double bestLoss = identityLoss;
   if (!std::isfinite(bestLoss))
     return Invalid("awq_scale: the weights are too large for ", TypeName(format.scaleType),
                    " scales; choose scale_type = f32");
-  auto consider = [&](size_t index) {
+  auto consider = [&](size_t index) -> Status {
     std::vector<float> scales = makeScales(points[index], meanX, meanW, heads);
-    double loss = lossOf(scales, bestLoss);
+    COMPRESSC_ASSIGN_OR_RETURN(double loss, lossOf(scales, bestLoss));
     // In any order of visits, the earlier point of the grid wins a tie.
     if (loss < bestLoss || (loss == bestLoss && index < bestPoint)) {
       best = std::move(scales);
       bestPoint = index;
       bestLoss = loss;
     }
+    return absl::OkStatus();
   };
   // Coarse to fine: a good point found early lets the poor ones be given up after a few rows.
   for (size_t step = 32; step > 0; step /= 2)
     for (size_t index = step; index < points.size(); index += 2 * step)
-      consider(index);
+      COMPRESSC_RETURN_IF_ERROR(consider(index));
 
-  std::copy(best.begin(), best.end(), call.outputs[0].as<float>());
-  float *choice = call.outputs[1].as<float>();
-  choice[0] = float(points[bestPoint].kind);
-  choice[1] = float(points[bestPoint].r);
-  choice[2] = RelativeError(bestLoss, whole);
-  choice[3] = RelativeError(identityLoss, whole);
-  return absl::OkStatus();
+  COMPRESSC_RETURN_IF_ERROR(WriteFloats(context, call.outputs[0], best));
+  return WriteFloats(context, call.outputs[1],
+                     {float(points[bestPoint].kind), float(points[bestPoint].r),
+                      RelativeError(bestLoss, whole.value), RelativeError(identityLoss, whole.value)});
 }
 
 } // namespace compressc

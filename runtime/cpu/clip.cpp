@@ -1,4 +1,6 @@
 // The search for each group's range: clipping outliers costs them, and gives the rest finer steps.
+#include "clip.h"
+#include "floats.h"
 #include "kernels.h"
 #include "quantizer_loops.h"
 #include "weight_operands.h"
@@ -12,11 +14,6 @@ constexpr int tileRows = ClipTile::rows;
 /// Up to this size a group's block of G is copied next to the tile: in G its rows are far apart,
 /// and on some widths they would evict each other from the cache.
 constexpr int64_t largestCopiedGroup = 512;
-
-/// What a tile of rows adds to the choice.
-struct TileSums {
-  double before = 0, after = 0, ratios = 0;
-};
 
 /// One worker's memory.
 struct TileScratch {
@@ -37,7 +34,7 @@ struct TileScratch {
 
 /// Clips columns [begin, begin + group) of the tile's rows in place.
 void clipGroup(const TileScratch &scratch, const StatisticsView &statistics, int64_t begin,
-               int64_t count, const PackedFormat &format, TileSums &sums) {
+               int64_t count, const PackedFormat &format, ClipSums &sums) {
   const int64_t columns = statistics.width, group = format.group;
   float low[tileRows] = {}, high[tileRows] = {};
   for (int r = 0; r < tileRows; ++r) {
@@ -76,6 +73,36 @@ void clipGroup(const TileScratch &scratch, const StatisticsView &statistics, int
   }
 }
 
+StatusOr<ClipSums> clip(KernelContext &context, const WeightMatrix &weight, const StatisticsView &statistics,
+                        const PackedFormat &format, float *out) {
+  const int64_t rows = weight.rows, columns = weight.columns;
+  const int64_t tiles = (rows + tileRows - 1) / tileRows;
+  std::vector<ClipSums> sums(tiles);
+  FirstIndex bad;
+  context.pool.parallelFor(tiles, [&](int64_t tile, int worker) {
+    TileScratch scratch(context.scratch, worker, columns, format.group);
+    const int64_t begin = tile * tileRows, count = std::min<int64_t>(tileRows, rows - begin);
+    for (int64_t r = 0; r < count; ++r)
+      DequantizeRow(weight, begin + r, scratch.weights + r * columns);
+    if (int64_t index = FirstNonFinite(scratch.weights, count * columns); index >= 0) {
+      bad.note(begin * columns + index);
+      return;
+    }
+    for (int64_t group = 0; group < columns; group += format.group)
+      clipGroup(scratch, statistics, group, count, format, sums[tile]);
+    std::memcpy(out + begin * columns, scratch.weights, count * columns * sizeof(float));
+  });
+  ClipSums total;
+  for (const ClipSums &tile : sums) {
+    total.before += tile.before;
+    total.after += tile.after;
+    total.ratios += tile.ratios;
+  }
+  if (bad.found())
+    total.bad = bad.get();
+  return total;
+}
+
 } // namespace
 
 Status ClipKernel(KernelContext &context, const KernelCall &call) {
@@ -92,38 +119,17 @@ Status ClipKernel(KernelContext &context, const KernelCall &call) {
   COMPRESSC_RETURN_IF_ERROR(CheckStatisticsValues(context, statistics, "clip: the statistics"));
 
   float *out = call.outputs[0].as<float>();
-  const int64_t tiles = (rows + tileRows - 1) / tileRows;
-  std::vector<TileSums> sums(tiles);
-  FirstIndex bad;
-  context.pool.parallelFor(tiles, [&](int64_t tile, int worker) {
-    TileScratch scratch(context.scratch, worker, columns, format.group);
-    const int64_t begin = tile * tileRows, count = std::min<int64_t>(tileRows, rows - begin);
-    for (int64_t r = 0; r < count; ++r)
-      DequantizeRow(weight, begin + r, scratch.weights + r * columns);
-    if (int64_t index = FirstNonFinite(scratch.weights, count * columns); index >= 0) {
-      bad.note(begin * columns + index);
-      return;
-    }
-    for (int64_t group = 0; group < columns; group += format.group)
-      clipGroup(scratch, statistics, group, count, format, sums[tile]);
-    std::memcpy(out + begin * columns, scratch.weights, count * columns * sizeof(float));
-  });
-  if (bad.found())
-    return NonFiniteError(bad.get(), columns, "clip: the weight");
-
-  TileSums total;
-  for (const TileSums &tile : sums) {
-    total.before += tile.before;
-    total.after += tile.after;
-    total.ratios += tile.ratios;
-  }
-  if (!std::isfinite(total.before))
+  COMPRESSC_ASSIGN_OR_RETURN(ClipSums sums, context.device
+                                                ? context.device->clip(weight, statistics.gram, format, out)
+                                                : clip(context, weight, statistics, format, out));
+  if (sums.bad >= 0)
+    return NonFiniteError(sums.bad, columns, "clip: the weight");
+  if (!std::isfinite(sums.before))
     return Invalid("clip: the weights are too large for ", TypeName(format.scaleType),
                    " scales; choose scale_type = f32");
-  float *choice = call.outputs[1].as<float>();
-  choice[0] = total.before > 0 ? float(total.after / total.before) : 1.0f;
-  choice[1] = float(total.ratios / double(rows * (columns / format.group)));
-  return absl::OkStatus();
+  return WriteFloats(context, call.outputs[1],
+                     {sums.before > 0 ? float(sums.after / sums.before) : 1.0f,
+                      float(sums.ratios / double(rows * (columns / format.group)))});
 }
 
 } // namespace compressc

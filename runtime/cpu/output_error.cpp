@@ -1,6 +1,6 @@
-#include "gram_form.h"
+#include "gram_errors.h"
 #include "kernels.h"
-#include "weight_operands.h"
+#include "floats.h"
 
 namespace compressc {
 
@@ -27,28 +27,14 @@ Status OutputErrorKernel(KernelContext &context, const KernelCall &call) {
   COMPRESSC_RETURN_IF_ERROR(
       CheckStatisticsValues(context, statistics, "output_error: the statistics"));
 
-  GramForm form(context, statistics.gram, columns);
-  FirstIndex bad, badChanged;
-  double whole = form.trace(rows, [&](int64_t row, int, float *out) {
-    DequantizeRow(weight, row, out);
-    if (int64_t column = FirstNonFinite(out, columns); column >= 0)
-      bad.note(row * columns + column);
-  });
-  if (bad.found())
-    return NonFiniteError(bad.get(), columns, "output_error: the weight");
-  double part = form.trace(rows, [&](int64_t row, int worker, float *out) {
-    auto *original = static_cast<float *>(context.scratch.worker(worker, columns * sizeof(float)));
-    DequantizeRow(weight, row, original);
-    DequantizeRow(changed, row, out);
-    if (int64_t column = FirstNonFinite(out, columns); column >= 0)
-      badChanged.note(row * columns + column);
-    for (int64_t k = 0; k < columns; ++k)
-      out[k] -= original[k];
-  });
-  if (badChanged.found())
-    return NonFiniteError(badChanged.get(), columns, "output_error: the changed weight");
-  *call.outputs[0].as<float>() = RelativeError(part, whole);
-  return absl::OkStatus();
+  COMPRESSC_ASSIGN_OR_RETURN(auto errors, GramErrors::Create(context, {weight}, statistics.gram));
+  COMPRESSC_ASSIGN_OR_RETURN(GramTrace whole, errors->ofWeights());
+  if (whole.bad >= 0)
+    return NonFiniteError(whole.bad, columns, "output_error: the weight");
+  COMPRESSC_ASSIGN_OR_RETURN(GramTrace part, errors->ofChange(changed));
+  if (part.bad >= 0)
+    return NonFiniteError(part.bad, columns, "output_error: the changed weight");
+  return WriteFloats(context, call.outputs[0], {RelativeError(part.value, whole.value)});
 }
 
 } // namespace compressc

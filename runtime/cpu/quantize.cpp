@@ -1,3 +1,4 @@
+#include "compressc/runtime/device.h"
 #include "kernels.h"
 #include "weight_operands.h"
 #include <cmath>
@@ -65,6 +66,16 @@ Status QuantizeKernel(KernelContext &context, const KernelCall &call) {
   if (!out.scales || (!format.symmetric && !out.zeros))
     return Invalid("quantize: the output has no memory for scales or zeros");
 
+  auto badScale = [&](int64_t row) {
+    return Invalid("quantize: row ", row, " of the weight is too large for ", TypeName(format.scaleType),
+                   " scales; choose f32");
+  };
+  if (context.device) {
+    COMPRESSC_ASSIGN_OR_RETURN(Device::QuantizeFault fault, context.device->quantize(weight, out));
+    if (fault.value >= 0)
+      return NonFiniteError(fault.value, columns, "quantize: the weight");
+    return fault.scale >= 0 ? badScale(fault.scale) : absl::OkStatus();
+  }
   const Destination to{out.as<uint32_t>(), out.scales, static_cast<uint32_t *>(out.zeros),
                        (columns * format.bits + 31) / 32, columns / format.group};
   FirstIndex bad, overflow;
@@ -91,10 +102,7 @@ Status QuantizeKernel(KernelContext &context, const KernelCall &call) {
   });
   if (bad.found())
     return NonFiniteError(bad.get(), columns, "quantize: the weight");
-  if (overflow.found())
-    return Invalid("quantize: row ", overflow.get(), " of the weight is too large for ",
-                   TypeName(format.scaleType), " scales; choose f32");
-  return absl::OkStatus();
+  return overflow.found() ? badScale(overflow.get()) : absl::OkStatus();
 }
 
 } // namespace compressc

@@ -1,4 +1,5 @@
 // Calibration statistics: what observations accumulate, and how it changes when columns are scaled.
+#include "floats.h"
 #include "kernels.h"
 #include "weight_operands.h"
 #include <cmath>
@@ -18,6 +19,14 @@ Status ObserveKernel(KernelContext &context, const KernelCall &call) {
   COMPRESSC_RETURN_IF_ERROR(CheckTensor(x, DType::F32, {tokens, width}, "observe: the input"));
 
   const float *values = x.as<float>();
+  auto badColumn = [](int64_t column) {
+    return Invalid("observe: column ", column,
+                   " of the activations holds NaN, infinity or values too large to add up");
+  };
+  if (context.device) {
+    COMPRESSC_ASSIGN_OR_RETURN(int64_t column, context.device->observe(values, tokens, width, statistics));
+    return column >= 0 ? badColumn(column) : absl::OkStatus();
+  }
   constexpr int64_t columnsPerTask = 64;
   FirstIndex bad;
   context.pool.parallelFor((width + columnsPerTask - 1) / columnsPerTask, [&](int64_t task, int) {
@@ -36,8 +45,7 @@ Status ObserveKernel(KernelContext &context, const KernelCall &call) {
     }
   });
   if (bad.found())
-    return Invalid("observe: column ", bad.get(),
-                   " of the activations holds NaN, infinity or values too large to add up");
+    return badColumn(bad.get());
   SyrkAccumulate(context, tokens, width, values, width, statistics.gram);
   *statistics.count += float(tokens);
   return absl::OkStatus();
@@ -57,6 +65,14 @@ Status ObserveCosineKernel(KernelContext &context, const KernelCall &call) {
       CheckTensor(x, DType::F32, {tokens, width}, "observe_cosine: the input"));
   COMPRESSC_RETURN_IF_ERROR(
       CheckTensor(y, DType::F32, {tokens, width}, "observe_cosine: the output"));
+  auto badRow = [](int64_t row) {
+    return Invalid("observe_cosine: row ", row, " of the activations holds NaN or infinity");
+  };
+  if (context.device) {
+    COMPRESSC_ASSIGN_OR_RETURN(int64_t row, context.device->observeCosine(x.as<float>(), y.as<float>(), tokens, width,
+                                                                          call.outputs[0].as<float>()));
+    return row >= 0 ? badRow(row) : absl::OkStatus();
+  }
 
   auto *distances = static_cast<double *>(context.scratch.shared(tokens * sizeof(double)));
   context.pool.parallelFor(tokens, [&](int64_t t, int) {
@@ -73,7 +89,7 @@ Status ObserveCosineKernel(KernelContext &context, const KernelCall &call) {
   double sum = 0;
   for (int64_t t = 0; t < tokens; ++t) {
     if (!std::isfinite(distances[t]))
-      return Invalid("observe_cosine: row ", t, " of the activations holds NaN or infinity");
+      return badRow(t);
     sum += distances[t];
   }
   // The mean of all batches so far: it stays exact enough in fp32, which a sum of many would not.
@@ -93,12 +109,21 @@ Status ScaleStatisticsKernel(KernelContext &context, const KernelCall &call) {
       CheckTensor(call.inputs[1], DType::F32, {width}, "scale_statistics: the scales"));
   COMPRESSC_ASSIGN_OR_RETURN(
       StatisticsView to, CheckStatistics(call.outputs[0], width, "scale_statistics: the output"));
-  const float *scales = call.inputs[1].as<float>();
+  COMPRESSC_ASSIGN_OR_RETURN(std::vector<float> scales, ReadFloats(context, call.inputs[1].as<float>(), width));
   for (int64_t k = 0; k < width; ++k)
     if (!std::isfinite(scales[k]) || scales[k] == 0)
       return Invalid("scale_statistics: scale ", k, " is ", scales[k],
                      "; it must be finite and not 0");
 
+  auto badColumn = [](int64_t column) {
+    return Invalid("scale_statistics: column ", column,
+                   " becomes NaN or infinite when it is divided by its scale");
+  };
+  if (context.device) {
+    COMPRESSC_ASSIGN_OR_RETURN(int64_t column,
+                               context.device->scaleStatistics(from, call.inputs[1].as<float>(), to));
+    return column >= 0 ? badColumn(column) : absl::OkStatus();
+  }
   FirstIndex bad;
   context.pool.parallelFor(width, [&](int64_t row, int) {
     const float *source = from.gram + row * width;
@@ -111,10 +136,7 @@ Status ScaleStatisticsKernel(KernelContext &context, const KernelCall &call) {
       bad.note(row);
   });
   *to.count = *from.count;
-  if (bad.found())
-    return Invalid("scale_statistics: column ", bad.get(),
-                   " becomes NaN or infinite when it is divided by its scale");
-  return absl::OkStatus();
+  return bad.found() ? badColumn(bad.get()) : absl::OkStatus();
 }
 
 } // namespace compressc

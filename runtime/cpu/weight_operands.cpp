@@ -1,4 +1,5 @@
 #include "weight_operands.h"
+#include "floats.h"
 #include "absl/strings/str_join.h"
 #include <bit>
 
@@ -63,9 +64,21 @@ StatusOr<StatisticsView> CheckStatistics(const Tensor &tensor, int64_t width,
 
 Status CheckStatisticsValues(KernelContext &context, const StatisticsView &statistics,
                              absl::string_view what) {
-  if (!(*statistics.count > 0) || FirstNonFinite(statistics.count, 1) >= 0)
-    return Invalid(what, " holds no observed tokens (count = ", *statistics.count,
+  COMPRESSC_ASSIGN_OR_RETURN(std::vector<float> count, ReadFloats(context, statistics.count, 1));
+  if (!(count[0] > 0) || FirstNonFinite(count.data(), 1) >= 0)
+    return Invalid(what, " holds no observed tokens (count = ", count[0],
                    "); run the calibration first");
+  auto badSum = [&](int64_t column) {
+    return Invalid("the sum of |x| of column ", column, " in ", what, " is NaN or infinite");
+  };
+  if (context.device) {
+    int64_t elements = statistics.width * statistics.width;
+    COMPRESSC_ASSIGN_OR_RETURN(int64_t first,
+                               context.device->firstNonFinite(statistics.gram, elements + statistics.width));
+    if (first < 0)
+      return absl::OkStatus();
+    return first < elements ? NonFiniteError(first, statistics.width, what) : badSum(first - elements);
+  }
   FirstIndex bad;
   context.pool.parallelFor(statistics.width, [&](int64_t row, int) {
     int64_t column = FirstNonFinite(statistics.gram + row * statistics.width, statistics.width);
@@ -75,7 +88,7 @@ Status CheckStatisticsValues(KernelContext &context, const StatisticsView &stati
   if (bad.found())
     return NonFiniteError(bad.get(), statistics.width, what);
   if (int64_t column = FirstNonFinite(statistics.absSum, statistics.width); column >= 0)
-    return Invalid("the sum of |x| of column ", column, " in ", what, " is NaN or infinite");
+    return badSum(column);
   return absl::OkStatus();
 }
 

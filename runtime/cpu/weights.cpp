@@ -1,5 +1,6 @@
 // Weight expressions that copy, convert or scale.
 #include "absl/strings/str_join.h"
+#include "floats.h"
 #include "kernels.h"
 #include "weight_operands.h"
 #include <cmath>
@@ -39,11 +40,27 @@ bool storeFloat(const Tensor &tensor, int64_t index, float value) {
   return (bits & exponent) != exponent;
 }
 
+/// A plain tensor of any rank as a matrix.
+WeightMatrix plainRows(const Tensor &tensor, int64_t rows) {
+  WeightMatrix matrix;
+  matrix.dtype = tensor.dtype;
+  matrix.rows = rows;
+  matrix.columns = tensor.elements() / rows;
+  matrix.rowBytes = matrix.columns * int64_t(DTypeSize(tensor.dtype));
+  matrix.data = tensor.data;
+  return matrix;
+}
+
 Status storeError(absl::string_view kernel, int64_t index, float value, DType dtype) {
   if (!std::isfinite(value))
     return Invalid(kernel, ": element ", index, " is NaN or infinite");
   return Invalid(kernel, ": element ", index, " is ", value, ", too large for ", TypeName(dtype),
                  "; choose bf16 or f32");
+}
+
+Status convertOnDevice(KernelContext &context, absl::string_view kernel, const WeightMatrix &from, const Tensor &out) {
+  COMPRESSC_ASSIGN_OR_RETURN(Device::ConvertFault fault, context.device->convert(from, out));
+  return fault.index < 0 ? absl::OkStatus() : storeError(kernel, fault.index, fault.value, out.dtype);
 }
 
 } // namespace
@@ -61,6 +78,8 @@ Status DequantizeKernel(KernelContext &context, const KernelCall &call) {
     return Invalid("dequantize: the output is [", absl::StrJoin(out.shape, ", "), "], the weight [",
                    absl::StrJoin(in.shape, ", "), "]");
   const int64_t columns = weight.columns;
+  if (context.device)
+    return convertOnDevice(context, "dequantize", weight, out);
   FirstIndex bad;
   forRanges(
       context, weight.rows, rowsPerTask(columns), [&](int64_t begin, int64_t end, int worker) {
@@ -87,6 +106,8 @@ Status ConvertKernel(KernelContext &context, const KernelCall &call) {
   if (out.shape != in.shape)
     return Invalid("convert: the output is [", absl::StrJoin(out.shape, ", "), "], the input [",
                    absl::StrJoin(in.shape, ", "), "]");
+  if (context.device)
+    return convertOnDevice(context, "convert", plainRows(in, in.dim(0)), out);
   FirstIndex bad;
   forRanges(context, in.elements(), elementsPerTask, [&](int64_t begin, int64_t end, int) {
     for (int64_t i = begin; i < end; ++i)
@@ -153,6 +174,8 @@ Status TransposeKernel(KernelContext &context, const KernelCall &call) {
       CheckTensor(out, in.dtype, {in.dim(1), in.dim(0)}, "transpose: the output"));
   if (in.data == out.data)
     return Invalid("transpose: the output must not lie on the input");
+  if (context.device)
+    return context.device->transpose(in, out);
   forRanges(context, out.dim(0), std::max<int64_t>(1, elementsPerTask / out.dim(1)),
             [&](int64_t begin, int64_t end, int) {
               if (DTypeSize(in.dtype) == 2)
@@ -174,6 +197,8 @@ Status ScaleColumnsKernel(KernelContext &context, const KernelCall &call) {
                                         "scale_columns: the output"));
   const float *scales = call.inputs[1].as<float>();
   float *out = call.outputs[0].as<float>();
+  if (context.device)
+    return context.device->scaleColumns(weight, scales, out);
   forRanges(context, weight.rows, rowsPerTask(columns), [&](int64_t begin, int64_t end, int) {
     for (int64_t n = begin; n < end; ++n) {
       DequantizeRow(weight, n, out + n * columns);
@@ -196,11 +221,13 @@ Status ScaleRowsKernel(KernelContext &context, const KernelCall &call) {
   COMPRESSC_RETURN_IF_ERROR(
       CheckTensor(call.outputs[0], DType::F32, in.shape, "scale_rows: the output"));
   const bool inverse = call.attributes.getIntOr("inverse", 0) != 0;
-  const float *scales = call.inputs[1].as<float>();
+  COMPRESSC_ASSIGN_OR_RETURN(std::vector<float> scales, ReadFloats(context, call.inputs[1].as<float>(), rows));
   for (int64_t n = 0; inverse && n < rows; ++n)
     if (scales[n] == 0)
       return Invalid("scale_rows: scale ", n, " is 0 and rows are divided by the scales");
   float *out = call.outputs[0].as<float>();
+  if (context.device)
+    return context.device->scaleRows(plainRows(in, rows), call.inputs[1].as<float>(), inverse, out);
   forRanges(context, rows, rowsPerTask(columns), [&](int64_t begin, int64_t end, int) {
     for (int64_t n = begin; n < end; ++n)
       for (int64_t i = n * columns; i < (n + 1) * columns; ++i)
@@ -224,6 +251,8 @@ Status ExpandHeadsKernel(KernelContext &context, const KernelCall &call) {
   COMPRESSC_RETURN_IF_ERROR(CheckTensor(out, DType::F32, {expanded}, "expand_heads: the output"));
   if (in.data == out.data && repeat > 1)
     return Invalid("expand_heads: the output must not lie on the input");
+  if (context.device)
+    return context.device->expandHeads(in.as<float>(), width, headDim, repeat, out.as<float>());
   float *to = out.as<float>();
   for (int64_t head = 0; head < width; head += headDim)
     for (int64_t copy = 0; copy < repeat; ++copy, to += headDim)

@@ -2,13 +2,14 @@
 // are split among blocks, and the last block to end merges the parts, in a fixed order. A block reads each key once
 // for all query heads that share it.
 #include "attend_step.cuh"
+#include "chain.cuh"
 #include "fours.cuh"
 
 namespace compressc::cuda {
 namespace {
 
 constexpr int warps = 4, lanesPerKey = 8, keysAtOnce = warps * 32 / lanesPerKey;
-constexpr int keysOfSplit = 64; // at least
+constexpr int keysOfSplit = 32; // at least
 constexpr float nothing = -1e30f; // below every score, with finite differences
 
 /// A running softmax over some keys: greatest score, sum, and the weighted values in this lane's columns.
@@ -26,6 +27,8 @@ __device__ __forceinline__ void store(const Attention &a, const QueryTile &tile,
 
 template <int dim, int heads> __global__ void __launch_bounds__(warps * 32) AttendStepKernel(Attention a, int splits) {
   constexpr int columns = dim / lanesPerKey; // of this lane
+  LetTheNextBegin();
+  WaitForTheOneBefore();
   int tileIndex = blockIdx.x, group = blockIdx.y, split = blockIdx.z;
   QueryTile tile = a.tiles[tileIndex];
   int lane = threadIdx.x % lanesPerKey, keyLane = threadIdx.x / lanesPerKey;
@@ -48,16 +51,30 @@ template <int dim, int heads> __global__ void __launch_bounds__(warps * 32) Atte
       q[h][i] = v.x * a.scale, q[h][i + 1] = v.y * a.scale, q[h][i + 2] = v.z * a.scale, q[h][i + 3] = v.w * a.scale;
     }
   Running<columns> state[heads];
+  // The next keys and values are on their way while these are used, and the slots of those behind them.
+  uint2 nextKey[columns / 4], nextValue[columns / 4];
+  auto slotOf = [&](int key) { return int64_t(a.slots[tile.keys + min(key, end - 1)]) * stride; };
+  auto fetch = [&](int64_t slot) {
+#pragma unroll
+    for (int i = 0; i < columns / 4; ++i) {
+      nextKey[i] = *reinterpret_cast<const uint2 *>(keys + slot + i * 4);
+      nextValue[i] = *reinterpret_cast<const uint2 *>(values + slot + i * 4);
+    }
+  };
+  fetch(slotOf(begin + keyLane));
+  int64_t nextSlot = slotOf(begin + keyLane + keysAtOnce);
   for (int base = begin; base < end; base += keysAtOnce) {
-    int key = base + keyLane;
-    bool exists = key < end;
-    int64_t slot = a.slots[tile.keys + (exists ? key : begin)] * stride;
+    bool exists = base + keyLane < end;
     float k[columns], v[columns];
 #pragma unroll
     for (int i = 0; i < columns; i += 4) {
-      float4 kk = Get4(keys + slot + i), vv = Get4(values + slot + i);
+      float4 kk = Fours(nextKey[i / 4]), vv = Fours(nextValue[i / 4]);
       k[i] = kk.x, k[i + 1] = kk.y, k[i + 2] = kk.z, k[i + 3] = kk.w;
       v[i] = vv.x, v[i + 1] = vv.y, v[i + 2] = vv.z, v[i + 3] = vv.w;
+    }
+    if (base + keysAtOnce < end) {
+      fetch(nextSlot);
+      nextSlot = slotOf(base + keyLane + 2 * keysAtOnce);
     }
 #pragma unroll
     for (int h = 0; h < heads; ++h) {
@@ -166,7 +183,7 @@ template <int dim, int heads> __global__ void __launch_bounds__(warps * 32) Atte
 template <int dim, int heads> void launch(cudaStream_t stream, const Attention &a) {
   int blocks = a.tileCount * a.groups;
   int splits = max(1, min(mostSplits, 256 / blocks)); // about two for each multiprocessor
-  AttendStepKernel<dim, heads><<<dim3(unsigned(a.tileCount), unsigned(a.groups), unsigned(splits)), warps * 32, 0, stream>>>(a, splits);
+  LaunchChained(AttendStepKernel<dim, heads>, dim3(unsigned(a.tileCount), unsigned(a.groups), unsigned(splits)), warps * 32, 0, stream, a, splits);
 }
 
 template <int dim> void launch(cudaStream_t stream, const Attention &a) {

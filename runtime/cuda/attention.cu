@@ -2,6 +2,7 @@
 // is stored once, and read by each. Tiles of 64 queries on tensor cores (bf16), and one query at a time for
 // any type and head size.
 #include "attend_step.cuh"
+#include "chain.cuh"
 #include "fours.cuh"
 #include "launch.h"
 
@@ -16,6 +17,8 @@ __device__ __forceinline__ void put(__nv_bfloat16 *to, float v) { *to = __float2
 template <int perThread, typename T>
 __global__ void __launch_bounds__(256) WriteCacheKernel(const float *k, const float *v, int64_t count, int64_t width,
                                                         const int32_t *slots, T *keys, T *values) {
+  LetTheNextBegin();
+  WaitForTheOneBefore();
   int64_t i = (int64_t(blockIdx.x) * 256 + threadIdx.x) * perThread;
   if (i >= count)
     return;
@@ -35,9 +38,9 @@ void writeCache(cudaStream_t stream, const float *k, const float *v, int64_t cou
   if (count == 0)
     return;
   if (width % 4 == 0)
-    WriteCacheKernel<4><<<unsigned((count / 4 + 255) / 256), 256, 0, stream>>>(k, v, count, width, slots, keys, values);
+    LaunchChained(WriteCacheKernel<4, T>, dim3(unsigned((count / 4 + 255) / 256)), 256, 0, stream, k, v, count, width, slots, keys, values);
   else
-    WriteCacheKernel<1><<<unsigned((count + 255) / 256), 256, 0, stream>>>(k, v, count, width, slots, keys, values);
+    LaunchChained(WriteCacheKernel<1, T>, dim3(unsigned((count + 255) / 256)), 256, 0, stream, k, v, count, width, slots, keys, values);
 }
 
 // ---- one query at a time ----

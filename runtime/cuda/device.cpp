@@ -16,8 +16,6 @@ StatusOr<std::unique_ptr<Device>> OpenCudaDevice() {
 namespace cuda {
 namespace {
 
-constexpr int64_t alignment = 256;
-
 /// `firstKeys`: where each sequence's keys begin in the list of slots.
 std::vector<QueryTile> queryTiles(const Batch &batch, bool selected, const std::vector<int32_t> &firstKeys) {
   std::vector<QueryTile> tiles;
@@ -58,6 +56,7 @@ Status CudaDevice::open() {
                                                       properties.minor, "; 8.0 or newer is needed: use --device=cpu"));
   COMPRESSC_RETURN_IF_ERROR(check(cudaSetDevice(0), "the device is not to be had"));
   COMPRESSC_RETURN_IF_ERROR(check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "a stream"));
+  COMPRESSC_RETURN_IF_ERROR(check(memory.open(stream), "a pool of memory"));
   COMPRESSC_ASSIGN_OR_RETURN(matmul, Matmul::Load());
   return absl::OkStatus();
 }
@@ -65,8 +64,7 @@ Status CudaDevice::open() {
 CudaDevice::~CudaDevice() {
   if (stream)
     cudaStreamSynchronize(stream);
-  for (void *memory : owned)
-    cudaFree(memory);
+  frequencies.clear();
   for (Buffer *buffer : {&rows, &expanded, &gate, &up, &splits, &splitCounters})
     cudaFree(buffer->data);
   for (auto &[key, recording] : recordings)
@@ -76,20 +74,14 @@ CudaDevice::~CudaDevice() {
     if (each.done)
       cudaEventDestroy(each.done);
   matmul.reset();
+  memory.close();
   if (stream)
     cudaStreamDestroy(stream);
 }
 
-StatusOr<void *> CudaDevice::allocate(int64_t bytes, std::string_view what) {
-  void *memory = nullptr;
-  cudaError_t error = cudaMalloc(&memory, size_t(std::max<int64_t>(bytes, alignment)));
-  if (error == cudaErrorMemoryAllocation)
-    return outOfMemory(bytes, what);
-  COMPRESSC_RETURN_IF_ERROR(check(error, what));
-  owned.push_back(memory);
+void CudaDevice::count(int64_t bytes) {
   allocated += bytes;
-  COMPRESSC_RETURN_IF_ERROR(check(cudaMemsetAsync(memory, 0, size_t(bytes), stream), what));
-  return memory;
+  most = std::max(most, allocated);
 }
 
 /// What to do about it.
@@ -101,13 +93,17 @@ Status CudaDevice::outOfMemory(int64_t bytes, std::string_view what) const {
                    " MiB are free; compile with a smaller --max-tokens, or use --device=cpu"));
 }
 
-StatusOr<void *> CudaDevice::reserve(int64_t bytes, std::string_view what) {
+StatusOr<std::shared_ptr<void>> CudaDevice::reserve(int64_t bytes, std::string_view what) {
   StatusOr<GrowingMemory> memory = GrowingMemory::Reserve(bytes);
   if (!memory.ok())
     return WithContext(memory.status(), std::string(what));
   void *data = memory->data();
   reserved.emplace(data, *std::move(memory));
-  return data;
+  return std::shared_ptr<void>(data, [this](void *data) {
+    cudaStreamSynchronize(stream);
+    count(-reserved.at(data).bytes());
+    reserved.erase(data);
+  });
 }
 
 Status CudaDevice::commit(void *memory, int64_t bytes, std::string_view what) {
@@ -117,7 +113,7 @@ Status CudaDevice::commit(void *memory, int64_t bytes, std::string_view what) {
   if (absl::IsResourceExhausted(status))
     return outOfMemory(more, what);
   if (status.ok())
-    allocated += more;
+    count(more);
   return status;
 }
 
@@ -126,7 +122,7 @@ void *CudaDevice::grow(Buffer &buffer, int64_t bytes) {
     return buffer.data;
   cudaStreamSynchronize(stream);
   cudaFree(buffer.data);
-  allocated += bytes - buffer.size;
+  count(bytes - buffer.size);
   buffer = {nullptr, bytes};
   if (cudaMalloc(&buffer.data, size_t(bytes)) != cudaSuccess) {
     note(absl::ResourceExhaustedError(absl::StrCat("the GPU has too little memory for ", bytes >> 20,
@@ -134,40 +130,6 @@ void *CudaDevice::grow(Buffer &buffer, int64_t bytes) {
     buffer = {};
   }
   return buffer.data;
-}
-
-StatusOr<Tensor> CudaDevice::upload(const Tensor &weight, std::string_view what, bool rowsOnly) {
-  Tensor copy = weight;
-  if (rowsOnly && weight.dtype != DType::Packed) { // whose rows lie in three places
-    hostTables.insert(weight.data);
-    return copy;
-  }
-  if (weight.rank() == 1 && weight.dtype != DType::F32) {
-    std::vector<float> values;
-    COMPRESSC_RETURN_IF_ERROR(VectorAsFloats(weight, weight.dim(0), what, values).status());
-    copy.dtype = DType::F32;
-    COMPRESSC_ASSIGN_OR_RETURN(copy.data, allocate(copy.bytes(), what));
-    COMPRESSC_RETURN_IF_ERROR(check(cudaMemcpyAsync(copy.data, values.data(), values.size() * sizeof(float), cudaMemcpyHostToDevice, stream), what));
-    COMPRESSC_RETURN_IF_ERROR(check(cudaStreamSynchronize(stream), what)); // `values` goes
-    return copy;
-  }
-  COMPRESSC_ASSIGN_OR_RETURN(void *memory, allocate(weight.bytes(), what));
-  auto send = [&](int64_t offset, const void *from, int64_t bytes) -> StatusOr<void *> {
-    uint8_t *to = static_cast<uint8_t *>(memory) + offset;
-    COMPRESSC_RETURN_IF_ERROR(check(cudaMemcpyAsync(to, from, size_t(bytes), cudaMemcpyHostToDevice, stream), what));
-    return to;
-  };
-  if (weight.dtype != DType::Packed) {
-    COMPRESSC_ASSIGN_OR_RETURN(copy.data, send(0, weight.data, weight.bytes()));
-    return copy;
-  }
-  PackedSizes sizes = GetPackedSizes(weight.dim(0), weight.dim(1), weight.packed);
-  COMPRESSC_ASSIGN_OR_RETURN(copy.data, send(0, weight.data, sizes.codes));
-  COMPRESSC_ASSIGN_OR_RETURN(copy.scales, send(sizes.scalesOffset, weight.scales, sizes.scales));
-  if (weight.zeros) {
-    COMPRESSC_ASSIGN_OR_RETURN(copy.zeros, send(sizes.zerosOffset, weight.zeros, sizes.zeros));
-  }
-  return copy;
 }
 
 Status CudaDevice::download(void *to, const void *from, int64_t bytes) {

@@ -6,6 +6,7 @@
 #include "growing_memory.h"
 #include "launch.h"
 #include "matmul.h"
+#include "memory.h"
 #include "staging.h"
 #include <map>
 #include <set>
@@ -19,11 +20,14 @@ public:
   ~CudaDevice() override;
 
   std::string name() const override { return properties.name; }
-  int64_t peakBytes() const override { return allocated; }
-  StatusOr<void *> allocate(int64_t bytes, std::string_view what) override;
-  StatusOr<void *> reserve(int64_t bytes, std::string_view what) override;
+  int64_t peakBytes() const override { return most + memory.peakBytes(); }
+  StatusOr<std::shared_ptr<void>> allocate(int64_t bytes, std::string_view what) override;
+  StatusOr<std::shared_ptr<void>> reserve(int64_t bytes, std::string_view what) override;
   Status commit(void *reserved, int64_t bytes, std::string_view what) override;
-  StatusOr<Tensor> upload(const Tensor &weight, std::string_view what, bool rowsOnly) override;
+  StatusOr<OwnedTensor> upload(const Tensor &tensor, std::string_view what, ThreadPool &pool, bool rowsOnly) override;
+  StatusOr<OwnedTensor> copy(const Tensor &tensor, std::string_view what) override;
+  Status send(void *to, const void *from, int64_t bytes) override;
+  StatusOr<OwnedTensor> fetch(const Tensor &tensor, ThreadPool &pool) override;
   Status download(void *to, const void *from, int64_t bytes) override;
   bool beginBatch(const Batch &batch, const void *program) override;
   Status finishBatch() override;
@@ -44,7 +48,22 @@ public:
   void rotaryEmbedding(const float *x, int64_t rows, int64_t width, const Rotation &rotation, float *out) override;
   void attention(const AttentionOperands &operands) override;
 
+  StatusOr<int64_t> observe(const float *x, int64_t tokens, int64_t width, const StatisticsView &to) override;
+  StatusOr<int64_t> observeCosine(const float *x, const float *y, int64_t tokens, int64_t width,
+                                  float *influence) override;
+  StatusOr<int64_t> scaleStatistics(const StatisticsView &from, const float *scales, const StatisticsView &to) override;
+  StatusOr<int64_t> firstNonFinite(const float *values, int64_t count) override;
+  StatusOr<std::unique_ptr<GramErrors>> gramErrors(absl::Span<const WeightMatrix> weights, const float *gram) override;
+  StatusOr<ClipSums> clip(const WeightMatrix &weight, const float *gram, const PackedFormat &format, float *out) override;
+  StatusOr<QuantizeFault> quantize(const WeightMatrix &weight, const Tensor &out) override;
+  StatusOr<ConvertFault> convert(const WeightMatrix &weight, const Tensor &out) override;
+  Status scaleColumns(const WeightMatrix &weight, const float *scales, float *out) override;
+  Status scaleRows(const WeightMatrix &weight, const float *scales, bool inverse, float *out) override;
+  Status expandHeads(const float *x, int64_t width, int64_t headDim, int64_t repeat, float *out) override;
+  Status transpose(const Tensor &in, const Tensor &out) override;
+
 private:
+  friend class CudaGramErrors;
   /// Results of scoreRows: RowScore [rows], then float [rows, columns].
   struct Scores {
     Upload arrays;
@@ -69,7 +88,10 @@ private:
     void *data = nullptr;
     int64_t size = 0;
   };
+  /// Memory whose contents are undefined, back when the last owner goes.
+  StatusOr<std::shared_ptr<void>> scratch(int64_t bytes, std::string_view what);
   void *grow(Buffer &buffer, int64_t bytes);
+  void count(int64_t bytes);
   Status outOfMemory(int64_t bytes, std::string_view what) const;
   Status check(cudaError_t error, std::string_view what) const;
   void note(const Status &status);
@@ -80,12 +102,13 @@ private:
   cudaDeviceProp properties{};
   cudaStream_t stream = nullptr;
   std::unique_ptr<Matmul> matmul;
-  std::vector<void *> owned;
   std::map<void *, GrowingMemory> reserved;
   std::set<const void *> hostTables; // weights that stayed in the host's memory
   Upload tableRows;                  // of them, for the newest batch
   PinnedBuffer landing;              // of small downloads
-  int64_t allocated = 0;
+  DeviceMemory memory;
+  Staging staging;
+  int64_t allocated = 0, most = 0; // besides `memory`, now and so far
   Status failure;
 
   // The batch, on the device.
@@ -101,7 +124,7 @@ private:
   int nextScores = 0;
   Buffer rows, expanded, gate, up; // scratch of linears
   Buffer splits, splitCounters;    // of attentions of single queries
-  std::map<std::vector<float>, float *> frequencies;
+  std::map<std::vector<float>, std::shared_ptr<void>> frequencies;
 };
 
 } // namespace compressc::cuda

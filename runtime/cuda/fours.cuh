@@ -12,10 +12,11 @@ __device__ __forceinline__ void Put4(__nv_bfloat16 *to, float4 v) {
   *reinterpret_cast<uint2 *>(to) = *reinterpret_cast<uint2 *>(pairs);
 }
 __device__ __forceinline__ float4 Get4(const float *from) { return *reinterpret_cast<const float4 *>(from); }
-__device__ __forceinline__ float4 Get4(const __nv_bfloat16 *from) {
-  uint2 raw = *reinterpret_cast<const uint2 *>(from);
+/// Four of bf16 in two words.
+__device__ __forceinline__ float4 Fours(uint2 raw) {
   return {__uint_as_float(raw.x << 16), __uint_as_float(raw.x & 0xffff0000u), __uint_as_float(raw.y << 16),
           __uint_as_float(raw.y & 0xffff0000u)};
 }
+__device__ __forceinline__ float4 Get4(const __nv_bfloat16 *from) { return Fours(*reinterpret_cast<const uint2 *>(from)); }
 
 } // namespace compressc::cuda

@@ -16,6 +16,8 @@ public:
   ~GrowingMemory();
 
   void *data() const { return reinterpret_cast<void *>(base); }
+  /// That have memory behind them.
+  int64_t bytes() const { return committed; }
   /// How many bytes commit() would add.
   int64_t missing(int64_t bytes) const;
   /// Puts memory behind the first `bytes`, at least; it is not zeroed. ResourceExhausted when there is too little.

@@ -1,6 +1,7 @@
 // The model's kernels: which launches each takes.
 #include "device.h"
 #include "../cpu/model_kernels.h"
+#include "matrix.h"
 #include <cstring>
 
 namespace compressc::cuda {
@@ -9,11 +10,6 @@ namespace {
 /// Up to as many rows, a product reads the weight as it is packed; more are worth expanding it.
 constexpr int64_t fewRows = 16;
 constexpr int64_t maxHeadDim = 512; // of AttendRowsKernel
-
-Matrix matrixOf(const WeightMatrix &w) {
-  return {w.dtype,         w.rows, w.columns, w.rowBytes, static_cast<const uint8_t *>(w.data), w.packed.bits, int(w.packed.group),
-          w.packed.scaleType, w.scales, w.zeros};
-}
 
 /// The products in the form that reads weights at the memory's speed; none if one of them can't.
 std::vector<StreamedProduct> streamedProducts(absl::Span<const GemmProduct> products) {
@@ -115,11 +111,14 @@ void CudaDevice::linear(const LinearOperands &operands, const GemmProduct *produ
   std::vector<StreamedProduct> streamed;
   if (operands.inBf16 && m <= mostStreamedRows && operands.answers.empty())
     streamed = streamedProducts({products, count});
-  bool few = streamed.empty() && (m <= fewRows || !operands.answers.empty());
+  if (!streamed.empty()) {
+    if (void *scratch = grow(rows, m * depth * 2))
+      StreamProducts(stream, {operands.x.data, operands.x.type, int(m), operands.norm, operands.epsilon}, streamed.data(), int(count), scratch);
+    return;
+  }
+  bool few = m <= fewRows || !operands.answers.empty();
   DType type = operands.inBf16 && !few ? DType::BF16 : DType::F32;
   const void *x = operands.x.data;
-  if (!streamed.empty() && operands.norm && NormalisesRows(m, depth))
-    return StreamProducts(stream, {x, int(m), operands.norm, operands.epsilon}, streamed.data(), int(count));
   if (operands.norm || operands.x.type != type) {
     void *prepared = grow(rows, m * depth * int64_t(DTypeSize(type)));
     if (!prepared)
@@ -130,8 +129,6 @@ void CudaDevice::linear(const LinearOperands &operands, const GemmProduct *produ
       Convert(stream, operands.x.data, operands.x.type, m * depth, prepared, type);
     x = prepared;
   }
-  if (!streamed.empty())
-    return StreamProducts(stream, {x, int(m), nullptr, 0}, streamed.data(), int(count));
   for (const GemmProduct *product = products; product != products + count; ++product) {
     if (!few) {
       this->product(operands, *product, x, type);
@@ -160,16 +157,16 @@ void CudaDevice::linear(const LinearOperands &operands, const GemmProduct *produ
 
 void CudaDevice::rotaryEmbedding(const float *x, int64_t count, int64_t width, const Rotation &rotation, float *out) {
   std::vector<float> host(rotation.frequencies, rotation.frequencies + rotation.dim / 2);
-  float *&memory = frequencies[host];
-  if (!memory) {
-    StatusOr<void *> allocated = allocate(rotation.dim / 2 * 4, "frequencies");
+  std::shared_ptr<void> &sent = frequencies[host];
+  if (!sent) {
+    StatusOr<std::shared_ptr<void>> allocated = allocate(rotation.dim / 2 * 4, "frequencies");
     if (!allocated.ok())
       return note(allocated.status());
-    memory = static_cast<float *>(*allocated);
-    note(check(cudaMemcpyAsync(memory, host.data(), host.size() * 4, cudaMemcpyHostToDevice, stream), "frequencies"));
+    sent = *std::move(allocated);
+    note(send(sent.get(), host.data(), int64_t(host.size() * sizeof(float))));
   }
   RotaryEmbedding(stream, x, count, width,
-                  {rotation.dim, memory, rotation.factor, rotation.selected ? selectedPositions : positions, rotation.norm,
+                  {rotation.dim, static_cast<const float *>(sent.get()), rotation.factor, rotation.selected ? selectedPositions : positions, rotation.norm,
                    rotation.epsilon},
                   out);
 }

@@ -48,18 +48,18 @@ struct StreamedProduct {
   DType outType;
 };
 constexpr int mostStreamedRows = 16;
-/// x [rows, columns]: bf16, or with a norm [columns] fp32, which is normalised first (rms_norm).
+/// x [rows, columns], with a norm [columns] fp32 and normalised first (rms_norm).
 struct StreamedRows {
   const void *data;
+  DType type;
   int rows;
   const float *norm;
   float epsilon;
 };
-/// Every block normalises x for itself: worth it while there is little of it.
-inline bool NormalisesRows(int64_t rows, int64_t columns) { return rows * columns <= 12288 && columns % 4 == 0; }
 /// 4-bit weights in groups of a multiple of 32, and bf16.
 bool CanStream(const StreamedProduct &product);
-void StreamProducts(cudaStream_t stream, const StreamedRows &x, const StreamedProduct *products, int count);
+/// `scratch` has room for x in bf16.
+void StreamProducts(cudaStream_t stream, const StreamedRows &x, const StreamedProduct *products, int count, void *scratch);
 
 // rows.cu
 void SelectRows(cudaStream_t stream, const float *x, int64_t width, const int32_t *rows, int64_t count, float *out);

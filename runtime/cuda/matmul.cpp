@@ -78,12 +78,12 @@ public:
       lt.destroy(handle);
   }
 
-  Status run(cudaStream_t stream, int64_t m, int64_t n, int64_t k, const void *x, const void *w, DType type, void *out,
-             DType outType, bool accumulate) override {
-    COMPRESSC_ASSIGN_OR_RETURN(const Plan *plan, planFor({m, n, k, type, outType, accumulate}));
-    float one = 1, beta = accumulate ? 1 : 0;
-    return check(lt.matmul(handle, plan->description, &one, w, plan->w, x, plan->x, &beta, out, plan->out, out,
-                           plan->out, &plan->algorithm, workspace, workspaceBytes, stream),
+  using Matmul::run;
+  Status run(cudaStream_t stream, const Product &product) override {
+    COMPRESSC_ASSIGN_OR_RETURN(const Plan *plan, planFor(product));
+    float one = 1, beta = product.accumulate ? 1 : 0;
+    return check(lt.matmul(handle, plan->description, &one, product.w, plan->w, product.x, plan->x, &beta, product.out,
+                           plan->out, product.out, plan->out, &plan->algorithm, workspace, workspaceBytes, stream),
                  "a matrix product");
   }
 
@@ -93,21 +93,30 @@ private:
     cublasLtMatrixLayout_t w = nullptr, x = nullptr, out = nullptr;
     cublasLtMatmulAlgo_t algorithm;
   };
-  using Key = std::tuple<int64_t, int64_t, int64_t, DType, DType, bool>;
+  using Key = std::tuple<int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, DType, DType, bool, bool>;
 
-  /// cuBLASLt's matrices are column-major: out^T[n, m] = w[n, k] x^T[k, m], w being stored transposed.
-  StatusOr<const Plan *> planFor(const Key &key) {
+  /// cuBLASLt's matrices are column-major: out^T[n, m] = w[n, k] x^T[k, m], of which w is stored transposed, or with
+  /// `transposed` x^T.
+  StatusOr<const Plan *> planFor(const Product &product) {
+    auto [m, n, k] = std::tuple(product.m, product.n, product.k);
+    Key key{m, n, k, product.ldx, product.ldw, product.ldo, product.type, product.outType, product.accumulate, product.transposed};
     if (auto found = plans.find(key); found != plans.end())
       return &found->second;
-    auto [m, n, k, type, outType, accumulate] = key;
     Plan plan;
     COMPRESSC_RETURN_IF_ERROR(check(lt.descriptionCreate(&plan.description, CUBLAS_COMPUTE_32F, CUDA_R_32F), "a description"));
     cublasOperation_t transposed = CUBLAS_OP_T;
     COMPRESSC_RETURN_IF_ERROR(check(
-        lt.descriptionSet(plan.description, CUBLASLT_MATMUL_DESC_TRANSA, &transposed, sizeof transposed), "a description"));
-    COMPRESSC_RETURN_IF_ERROR(check(lt.layoutCreate(&plan.w, dataType(type), uint64_t(k), uint64_t(n), k), "a layout"));
-    COMPRESSC_RETURN_IF_ERROR(check(lt.layoutCreate(&plan.x, dataType(type), uint64_t(k), uint64_t(m), k), "a layout"));
-    COMPRESSC_RETURN_IF_ERROR(check(lt.layoutCreate(&plan.out, dataType(outType), uint64_t(n), uint64_t(m), n), "a layout"));
+        lt.descriptionSet(plan.description, product.transposed ? CUBLASLT_MATMUL_DESC_TRANSB : CUBLASLT_MATMUL_DESC_TRANSA,
+                          &transposed, sizeof transposed),
+        "a description"));
+    auto layout = [&](cublasLtMatrixLayout_t &to, int64_t rows, int64_t ld) {
+      return check(product.transposed ? lt.layoutCreate(&to, dataType(product.type), uint64_t(rows), uint64_t(k), ld)
+                                      : lt.layoutCreate(&to, dataType(product.type), uint64_t(k), uint64_t(rows), ld),
+                   "a layout");
+    };
+    COMPRESSC_RETURN_IF_ERROR(layout(plan.w, n, product.ldw));
+    COMPRESSC_RETURN_IF_ERROR(layout(plan.x, m, product.ldx));
+    COMPRESSC_RETURN_IF_ERROR(check(lt.layoutCreate(&plan.out, dataType(product.outType), uint64_t(n), uint64_t(m), product.ldo), "a layout"));
     cublasLtMatmulPreference_t preference = nullptr;
     COMPRESSC_RETURN_IF_ERROR(check(lt.preferenceCreate(&preference), "a preference"));
     size_t most = workspaceBytes;

@@ -1,5 +1,6 @@
 // Row-wise kernels: norms, elementwise arithmetic, rotary embedding. All arithmetic is fp32.
 #include "activate.cuh"
+#include "chain.cuh"
 #include "fours.cuh"
 #include "launch.h"
 
@@ -156,6 +157,7 @@ void convert(cudaStream_t stream, const From *x, int64_t count, To *out) {
 /// A block for each row and some of its heads: the angles once, then a warp for each head.
 __global__ void __launch_bounds__(threads) RotaryKernel(const float *x, int64_t width, Rotary rotary, float *out) {
   extern __shared__ float angles[]; // cosines, then sines
+  LetTheNextBegin();
   int half = int(rotary.dim / 2), lane = threadIdx.x % 32, heads = int(width / rotary.dim);
   float position = float(rotary.positions[blockIdx.x]);
   for (int i = threadIdx.x; i < half; i += threads) {
@@ -164,6 +166,7 @@ __global__ void __launch_bounds__(threads) RotaryKernel(const float *x, int64_t 
     angles[i] = cosine * rotary.factor;
     angles[half + i] = sine * rotary.factor;
   }
+  WaitForTheOneBefore(); // the angles are those of the batch, which was there before
   __syncthreads();
   for (int head = int(blockIdx.y) * threads / 32 + threadIdx.x / 32; head < heads; head += int(gridDim.y) * threads / 32) {
     const float *from = x + blockIdx.x * width + head * rotary.dim;
@@ -288,7 +291,7 @@ void RotaryEmbedding(cudaStream_t stream, const float *x, int64_t rows, int64_t 
   // Few rows: a warp has one head only.
   int64_t heads = width / rotary.dim, parts = rows < 64 ? (heads + threads / 32 - 1) / (threads / 32) : 1;
   if (rows > 0)
-    RotaryKernel<<<dim3(unsigned(rows), unsigned(parts)), threads, size_t(rotary.dim) * sizeof(float), stream>>>(x, width, rotary, out);
+    LaunchChained(RotaryKernel, dim3(unsigned(rows), unsigned(parts)), threads, size_t(rotary.dim) * sizeof(float), stream, x, width, rotary, out);
 }
 
 } // namespace compressc::cuda

@@ -1,13 +1,15 @@
 // Products of up to 16 rows, as generation needs them: each weight is read once, as it lies in the checkpoint, at
-// the speed of the memory. The weights are the tensor cores' left operand, 16 rows of them at a time, and the rows of
-// x the right one, so one row costs what eight do.
+// the speed of the memory. The weights are the tensor cores' left operand, 16 rows of them at a time (a tile), and
+// the rows of x the right one, so one row costs what eight do.
 //
-// A block computes 16 columns of the result. Its warps share out the depth; each asks for several chunks before it
-// uses the first, which keeps enough bytes on their way. Within a chunk the order of the columns is free, as long as
-// weights and x agree: every lane takes neighbouring ones, so that it reads 16 bytes at once.
+// A block stays for many tiles. Its warps share out the depth; each goes through its chunks of all the tiles, and
+// always has the next few on their way. Within a chunk the order of the columns is free, as long as weights and x
+// agree: every lane takes neighbouring ones, so that it reads 16 bytes at once.
 #include "activate.cuh"
+#include "chain.cuh"
 #include "fours.cuh"
 #include "load.cuh"
+#include <algorithm>
 
 namespace compressc::cuda {
 namespace {
@@ -40,20 +42,21 @@ template <int words> __device__ __forceinline__ void loadOnce(uint32_t (&to)[wor
   }
 }
 
-/// Where a lane finds the two rows of a weight that it has, and how many columns of x go with a chunk.
+/// Where a lane finds the two rows of a weight that it has in a tile: lane / 4 and 8 more.
 ///
 /// 4-bit codes: `words` of 8 in each chunk, which lies in one group. Half i of a word's bytes pairs the columns i and
 /// i + 4, in weights and in x alike.
 template <int words_, typename Scale> struct FourBits {
-  static constexpr int words = words_, columns = words * 32, ahead = words == 4 ? 4 : 8;
-  static constexpr bool scaled = true;
+  static constexpr int words = words_, columns = words * 32, ahead = words == 4 ? 4 : 8, blocks = 2; // of a multiprocessor
+  static constexpr bool paired = true;
   const uint8_t *low, *high;
   const Scale *lowScales, *highScales;
   const uint32_t *lowZeros, *highZeros; // null: 8
-  int lowShift, highShift, chunksPerGroup;
+  int chunksPerGroup;
 
-  __device__ __forceinline__ FourBits(const Matrix &w, int64_t row, int lane) {
-    int64_t other = min(row + 8, w.rows - 1), groups = w.columns / w.group;
+  __device__ __forceinline__ void moveTo(const Matrix &w, int64_t row, int lane) {
+    row += lane / 4;
+    int64_t other = min(row + 8, w.rows - 1), groups = w.columns / w.group; // of rows that are not there nothing is stored
     row = min(row, w.rows - 1);
     low = w.data + row * w.rowBytes + lane % 4 * words * 4;
     high = w.data + other * w.rowBytes + lane % 4 * words * 4;
@@ -61,7 +64,6 @@ template <int words_, typename Scale> struct FourBits {
     highScales = static_cast<const Scale *>(w.scales) + other * groups;
     lowZeros = w.zeros ? w.zeros + row / 8 * groups : nullptr;
     highZeros = w.zeros ? w.zeros + other / 8 * groups : nullptr;
-    lowShift = int(row % 8 * 4), highShift = int(other % 8 * 4);
     chunksPerGroup = w.group / columns;
   }
 
@@ -80,39 +82,33 @@ template <int words_, typename Scale> struct FourBits {
     chunk.highZero = lowZeros ? highZeros[group] : 0x88888888u;
   }
 
-  /// A chunk in use.
-  struct Values {
-    uint32_t low[words], high[words], lowZero, highZero; // zeros: pairs of 128 + zero
-    float lowScale, highScale;
-  };
-  __device__ __forceinline__ Values use(const Chunk &chunk) const {
-    Values values;
-#pragma unroll
-    for (int i = 0; i < words; ++i)
-      values.low[i] = chunk.low[i], values.high[i] = chunk.high[i];
-    uint32_t lowZero = chunk.lowZero >> lowShift & 15, highZero = chunk.highZero >> highShift & 15;
-    values.lowZero = 0x43004300u | lowZero | lowZero << 16;
-    values.highZero = 0x43004300u | highZero | highZero << 16;
-    values.lowScale = asFloat(chunk.lowScale), values.highScale = asFloat(chunk.highScale);
-    return values;
-  }
 #if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
-  /// Step `step` of words * 2: the codes minus their zeros, which bf16 holds exactly.
-  static __device__ __forceinline__ void fragment(uint32_t (&a)[4], const Values &values, int step) {
-    uint32_t low = values.low[step / 2] >> (step % 2 * 8), high = values.high[step / 2] >> (step % 2 * 8);
-    a[0] = subtract((low & 0x000f000fu) | 0x43004300u, values.lowZero);
-    a[1] = subtract((high & 0x000f000fu) | 0x43004300u, values.highZero);
-    a[2] = subtract((low >> 4 & 0x000f000fu) | 0x43004300u, values.lowZero);
-    a[3] = subtract((high >> 4 & 0x000f000fu) | 0x43004300u, values.highZero);
+  /// sum += the chunk times x, of which `x` are the lane's columns.
+  template <int tiles>
+  static __device__ __forceinline__ void add(float (&sum)[tiles][4], const Chunk &chunk, const uint32_t (&x)[tiles][columns / 8], int lane) {
+    int shift = lane / 4 * 4; // tiles begin at multiples of 8 rows, and so do the zeros' words
+    uint32_t lowZero = 0x43004300u | (chunk.lowZero >> shift & 15) * 0x10001u; // pairs of 128 + zero
+    uint32_t highZero = 0x43004300u | (chunk.highZero >> shift & 15) * 0x10001u;
+    float part[tiles][4] = {};
+#pragma unroll
+    for (int step = 0; step < words * 2; ++step) {
+      uint32_t low = chunk.low[step / 2] >> (step % 2 * 8), high = chunk.high[step / 2] >> (step % 2 * 8);
+      // The codes minus their zeros, which bf16 holds exactly.
+      uint32_t a[4] = {subtract((low & 0x000f000fu) | 0x43004300u, lowZero), subtract((high & 0x000f000fu) | 0x43004300u, highZero),
+                       subtract((low >> 4 & 0x000f000fu) | 0x43004300u, lowZero),
+                       subtract((high >> 4 & 0x000f000fu) | 0x43004300u, highZero)};
+#pragma unroll
+      for (int n = 0; n < tiles; ++n)
+        multiply(part[n], a, x[n][step * 2], x[n][step * 2 + 1]);
+    }
+    float lowScale = asFloat(chunk.lowScale), highScale = asFloat(chunk.highScale);
+#pragma unroll
+    for (int n = 0; n < tiles; ++n)
+#pragma unroll
+      for (int i = 0; i < 4; ++i)
+        sum[n][i] = fmaf(part[n][i], i < 2 ? lowScale : highScale, sum[n][i]);
   }
 #endif
-  /// x of the columns of word `step / 2`: natural neighbours, to be paired as the codes are.
-  static __device__ __forceinline__ void pairs(uint32_t &b0, uint32_t &b1, const uint32_t *x, int step) {
-    const uint32_t *eight = x + step / 2 * 4;
-    uint32_t low = eight[step % 2], high = eight[2 + step % 2]; // (2s, 2s+1) and (2s+4, 2s+5)
-    b0 = __byte_perm(low, high, 0x5410);
-    b1 = __byte_perm(low, high, 0x7632);
-  }
 
 private:
   static __device__ __forceinline__ float asFloat(float v) { return v; }
@@ -122,30 +118,34 @@ private:
 
 /// bf16 weights: 8 neighbours in each chunk.
 struct Plain {
-  static constexpr int columns = 32, ahead = 6;
-  static constexpr bool scaled = false;
+  static constexpr int columns = 32, ahead = 4, blocks = 3;
+  static constexpr bool paired = false;
   const uint8_t *low, *high;
 
-  __device__ __forceinline__ Plain(const Matrix &w, int64_t row, int lane) {
+  __device__ __forceinline__ void moveTo(const Matrix &w, int64_t row, int lane) {
+    row += lane / 4;
     low = w.data + min(row, w.rows - 1) * w.rowBytes + lane % 4 * 16;
     high = w.data + min(row + 8, w.rows - 1) * w.rowBytes + lane % 4 * 16;
   }
   struct Chunk {
     uint32_t low[4], high[4];
   };
-  using Values = Chunk;
   __device__ __forceinline__ void load(Chunk &chunk, int index) const {
     loadOnce(chunk.low, low + index * (columns * 2));
     loadOnce(chunk.high, high + index * (columns * 2));
   }
-  __device__ __forceinline__ const Chunk &use(const Chunk &chunk) const { return chunk; }
-  static __device__ __forceinline__ void fragment(uint32_t (&a)[4], const Chunk &chunk, int step) {
-    a[0] = chunk.low[step * 2], a[1] = chunk.high[step * 2];
-    a[2] = chunk.low[step * 2 + 1], a[3] = chunk.high[step * 2 + 1];
+#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
+  template <int tiles>
+  static __device__ __forceinline__ void add(float (&sum)[tiles][4], const Chunk &chunk, const uint32_t (&x)[tiles][columns / 8], int) {
+#pragma unroll
+    for (int step = 0; step < 2; ++step) {
+      uint32_t a[4] = {chunk.low[step * 2], chunk.high[step * 2], chunk.low[step * 2 + 1], chunk.high[step * 2 + 1]};
+#pragma unroll
+      for (int n = 0; n < tiles; ++n)
+        multiply(sum[n], a, x[n][step * 2], x[n][step * 2 + 1]);
+    }
   }
-  static __device__ __forceinline__ void pairs(uint32_t &b0, uint32_t &b1, const uint32_t *x, int step) {
-    b0 = x[step * 2], b1 = x[step * 2 + 1];
-  }
+#endif
 };
 
 struct Products {
@@ -154,141 +154,30 @@ struct Products {
   int count;
 };
 
-/// The sum over the warp's part of the depth, for 8 * tiles rows of x, [rows, w.columns].
-template <typename Format, int tiles>
-__device__ __forceinline__ void accumulate(float (&total)[tiles][4], const Matrix &w, int64_t row, const __nv_bfloat16 *x, int rows) {
-#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
-  int lane = threadIdx.x % 32, warp = threadIdx.x / 32, g = lane / 4, t = lane % 4;
-  int chunks = int(w.columns / Format::columns);
-  int begin = chunks * warp / warps, end = chunks * (warp + 1) / warps;
-  const Format format(w, row + g, lane);
-  for (int first = begin; first < end; first += Format::ahead) {
-    typename Format::Chunk chunk[Format::ahead];
-#pragma unroll
-    for (int u = 0; u < Format::ahead; ++u)
-      format.load(chunk[u], min(first + u, end - 1));
-#pragma unroll
-    for (int u = 0; u < Format::ahead; ++u) {
-      if (first + u >= end)
-        break;
-      const auto &values = format.use(chunk[u]);
-      float sum[tiles][4];
-#pragma unroll
-      for (int n = 0; n < tiles; ++n)
-#pragma unroll
-        for (int i = 0; i < 4; ++i)
-          sum[n][i] = Format::scaled ? 0.0f : total[n][i];
-      constexpr int perLane = Format::columns / 4; // columns of x
-      uint32_t xs[tiles][perLane / 2];
-#pragma unroll
-      for (int n = 0; n < tiles; ++n) {
-        const __nv_bfloat16 *from = x + int64_t(n * 8 + g) * w.columns + (first + u) * Format::columns + t * perLane;
-#pragma unroll
-        for (int i = 0; i < perLane / 2; i += 4) {
-          uint4 v = n * 8 + g < rows ? *reinterpret_cast<const uint4 *>(from + i * 2) : uint4{0, 0, 0, 0};
-          xs[n][i] = v.x, xs[n][i + 1] = v.y, xs[n][i + 2] = v.z, xs[n][i + 3] = v.w;
-        }
-      }
-#pragma unroll
-      for (int step = 0; step < Format::columns / 16; ++step) {
-        uint32_t a[4];
-        Format::fragment(a, values, step);
-#pragma unroll
-        for (int n = 0; n < tiles; ++n) {
-          uint32_t b0, b1;
-          Format::pairs(b0, b1, xs[n], step);
-          multiply(sum[n], a, b0, b1);
-        }
-      }
-#pragma unroll
-      for (int n = 0; n < tiles; ++n)
-#pragma unroll
-        for (int i = 0; i < 4; ++i)
-          if constexpr (Format::scaled)
-            total[n][i] = fmaf(sum[n][i], i < 2 ? values.lowScale : values.highScale, total[n][i]);
-          else
-            total[n][i] = sum[n][i];
-    }
-  }
-#endif
-}
-
-/// x normalised and rounded, to shared memory.
-__device__ __forceinline__ void normalise(const StreamedRows &x, int depth, __nv_bfloat16 *to) {
-  __shared__ float sums[warps];
-  const float *from = static_cast<const float *>(x.data);
-  for (int m = 0; m < x.rows; ++m, from += depth, to += depth) {
-    float sum = 0;
-    for (int i = threadIdx.x * 4; i < depth; i += warps * 128) {
-      float4 v = Get4(from + i);
-      sum = fmaf(v.x, v.x, fmaf(v.y, v.y, fmaf(v.z, v.z, fmaf(v.w, v.w, sum))));
-    }
-#pragma unroll
-    for (int step = 16; step; step /= 2)
-      sum += __shfl_xor_sync(~0u, sum, step);
-    if (threadIdx.x % 32 == 0)
-      sums[threadIdx.x / 32] = sum;
-    __syncthreads();
-    sum = 0;
-#pragma unroll
-    for (int i = 0; i < warps; ++i)
-      sum += sums[i];
-    float factor = 1.0f / sqrtf(sum / float(depth) + x.epsilon);
-    for (int i = threadIdx.x * 4; i < depth; i += warps * 128) {
-      float4 v = Get4(from + i), w = Get4(x.norm + i);
-      Put4(to + i, {v.x * factor * w.x, v.y * factor * w.y, v.z * factor * w.z, v.w * factor * w.w});
-    }
-    __syncthreads();
-  }
-}
-
-template <typename Format, int tiles, bool gated>
-__global__ void __launch_bounds__(warps * 32) StreamKernel(StreamedRows source, Products products) {
-  extern __shared__ __align__(16) __nv_bfloat16 normed[];
-  int rows = source.rows;
-  const auto *x = static_cast<const __nv_bfloat16 *>(source.data);
-  if (source.norm) {
-    normalise(source, int(products.each[0].w.columns), normed);
-    x = normed;
-  }
+/// Adds the warps' sums of a tile and what follows the product.
+template <int tiles, bool gated>
+__device__ __forceinline__ void finishTile(const Products &products, int tile, int rows,
+                                           const float (&sums)[gated ? 2 : 1][warps][tiles * 8][tileRows + 1]) {
   int which = 0;
-  while (which + 1 < products.count && int(blockIdx.x) >= products.firstTile[which + 1])
+  while (which + 1 < products.count && tile >= products.firstTile[which + 1])
     ++which;
   const StreamedProduct &product = products.each[which];
-  int64_t row = int64_t(int(blockIdx.x) - products.firstTile[which]) * tileRows;
-  __shared__ float parts[gated ? 2 : 1][warps][tiles * 8][tileRows + 1];
-  int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-  auto share = [&](int part, const float (&total)[tiles][4]) {
-#pragma unroll
-    for (int n = 0; n < tiles; ++n)
-#pragma unroll
-      for (int i = 0; i < 4; ++i)
-        parts[part][warp][n * 8 + lane % 4 * 2 + i % 2][lane / 4 + i / 2 * 8] = total[n][i];
-  };
-  float total[tiles][4] = {};
-  accumulate<Format, tiles>(total, product.w, row, x, rows);
-  share(0, total);
-  if constexpr (gated) {
-    float other[tiles][4] = {};
-    accumulate<Format, tiles>(other, product.gate, row, x, rows);
-    share(1, other);
-  }
-  __syncthreads();
-  for (int i = threadIdx.x; i < tiles * 8 * tileRows; i += warps * 32) {
+  int64_t row = int64_t(tile - products.firstTile[which]) * tileRows;
+  for (int i = threadIdx.x; i < rows * tileRows; i += warps * 32) {
     int m = i / tileRows, n = i % tileRows;
-    if (m >= rows || row + n >= product.w.rows)
+    if (row + n >= product.w.rows)
       continue;
     float sum = 0;
 #pragma unroll
     for (int part = 0; part < warps; ++part)
-      sum += parts[0][part][m][n];
+      sum += sums[0][part][m][n];
     if (product.bias)
       sum += product.bias[row + n];
     if constexpr (gated) {
       float gate = 0;
 #pragma unroll
       for (int part = 0; part < warps; ++part)
-        gate += parts[1][part][m][n];
+        gate += sums[1][part][m][n];
       if (product.gateBias)
         gate += product.gateBias[row + n];
       sum *= Activate(product.activation, gate);
@@ -303,29 +192,191 @@ __global__ void __launch_bounds__(warps * 32) StreamKernel(StreamedRows source, 
   }
 }
 
+/// Rows of x in bf16, normalised if there is a norm, eight columns in the order of `paired`: 0 4 1 5 2 6 3 7.
+template <bool paired>
+__device__ __forceinline__ void prepare(const StreamedRows &x, int row, int depth, __nv_bfloat16 *to) {
+  __shared__ float sums[warps];
+  const float *wide = static_cast<const float *>(x.data) + int64_t(row) * depth;
+  const __nv_bfloat16 *narrow = static_cast<const __nv_bfloat16 *>(x.data) + int64_t(row) * depth;
+  float factor = 1;
+  if (x.norm) {
+    float sum = 0;
+    for (int i = threadIdx.x * 4; i < depth; i += warps * 128) {
+      float4 v = Get4(wide + i);
+      sum = fmaf(v.x, v.x, fmaf(v.y, v.y, fmaf(v.z, v.z, fmaf(v.w, v.w, sum))));
+    }
+#pragma unroll
+    for (int step = 16; step; step /= 2)
+      sum += __shfl_xor_sync(~0u, sum, step);
+    if (threadIdx.x % 32 == 0)
+      sums[threadIdx.x / 32] = sum;
+    __syncthreads();
+    sum = 0;
+#pragma unroll
+    for (int i = 0; i < warps; ++i)
+      sum += sums[i];
+    factor = 1.0f / sqrtf(sum / float(depth) + x.epsilon);
+    __syncthreads();
+  }
+  for (int i = threadIdx.x * 8; i < depth; i += warps * 256) {
+    float4 v[2];
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      v[half] = x.type == DType::F32 ? Get4(wide + i + half * 4) : Get4(narrow + i + half * 4);
+      if (x.norm) {
+        float4 w = Get4(x.norm + i + half * 4);
+        v[half] = {v[half].x * factor * w.x, v[half].y * factor * w.y, v[half].z * factor * w.z, v[half].w * factor * w.w};
+      }
+    }
+    Put4(to + i, paired ? float4{v[0].x, v[1].x, v[0].y, v[1].y} : v[0]);
+    Put4(to + i + 4, paired ? float4{v[0].z, v[1].z, v[0].w, v[1].w} : v[1]);
+  }
+}
+
+template <bool paired> __global__ void __launch_bounds__(warps * 32) PrepareKernel(StreamedRows x, int depth, __nv_bfloat16 *to) {
+  prepare<paired>(x, int(blockIdx.x), depth, to + int64_t(blockIdx.x) * depth);
+}
+
+/// With `prepared` x is what PrepareKernel made of it, else every block prepares it for itself.
+template <typename Format, int tiles, bool gated>
+__global__ void __launch_bounds__(warps * 32, tiles == 1 ? Format::blocks : 2) StreamKernel(StreamedRows source, const __nv_bfloat16 *prepared, Products products) {
+#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
+  constexpr int parts = gated ? 2 : 1, perLane = Format::columns / 4; // matrices of a tile; columns of x
+  extern __shared__ __align__(16) __nv_bfloat16 own[];
+  __shared__ float sums[2][parts][warps][tiles * 8][tileRows + 1]; // of two tiles in turn
+  LetTheNextBegin();
+  int lane = threadIdx.x % 32, warp = threadIdx.x / 32, g = lane / 4, rows = source.rows;
+  int depth = int(products.each[0].w.columns), tileCount = products.firstTile[products.count];
+  // A warp without a chunk of its own repeats one for nothing.
+  int chunks = depth / Format::columns, begin = chunks * warp / warps, end = chunks * (warp + 1) / warps;
+  bool idle = begin == end;
+  if (idle)
+    begin = min(begin, chunks - 1), end = begin + 1;
+  int perPart = end - begin, myTiles = (tileCount - 1 - int(blockIdx.x)) / int(gridDim.x) + 1, total = myTiles * parts * perPart;
+
+  // Where loading is, ahead of where the sums are.
+  struct {
+    int tile, part, chunk;
+    Format rows;
+  } next{int(blockIdx.x), 0, begin, {}};
+  auto moveNext = [&] {
+    int which = 0;
+    while (which + 1 < products.count && next.tile >= products.firstTile[which + 1])
+      ++which;
+    const StreamedProduct &product = products.each[which];
+    next.rows.moveTo(gated && next.part ? product.gate : product.w, int64_t(next.tile - products.firstTile[which]) * tileRows, lane);
+  };
+  moveNext();
+  auto fetch = [&](typename Format::Chunk &chunk) {
+    next.rows.load(chunk, next.chunk);
+    if (++next.chunk < end)
+      return;
+    next.chunk = begin;
+    if (++next.part == parts)
+      next.part = 0, next.tile += int(gridDim.x);
+    if (next.tile < tileCount)
+      moveNext();
+  };
+  typename Format::Chunk chunk[Format::ahead];
+#pragma unroll
+  for (int u = 0; u < Format::ahead; ++u)
+    if (u < total)
+      fetch(chunk[u]);
+  WaitForTheOneBefore();
+
+  const __nv_bfloat16 *x = prepared;
+  if (!prepared) {
+    for (int row = 0; row < rows; ++row)
+      prepare<Format::paired>(source, row, depth, own + row * depth);
+    __syncthreads();
+    x = own;
+  }
+
+  int tile = int(blockIdx.x), part = 0, at = begin, turn = 0;
+  float sum[tiles][4] = {};
+  uint32_t xs[tiles][perLane / 2] = {}; // rows that are not there stay 0
+  for (int first = 0; first < total; first += Format::ahead)
+#pragma unroll
+    for (int u = 0; u < Format::ahead; ++u) {
+      if (first + u >= total)
+        break;
+#pragma unroll
+      for (int n = 0; n < tiles; ++n)
+        if (n * 8 + g < rows) {
+          const __nv_bfloat16 *from = x + (n * 8 + g) * depth + at * Format::columns + lane % 4 * perLane;
+#pragma unroll
+          for (int i = 0; i < perLane / 2; i += 4) {
+            uint4 v = *reinterpret_cast<const uint4 *>(from + i * 2);
+            xs[n][i] = v.x, xs[n][i + 1] = v.y, xs[n][i + 2] = v.z, xs[n][i + 3] = v.w;
+          }
+        }
+      Format::add(sum, chunk[u], xs, lane);
+      if (first + u + Format::ahead < total)
+        fetch(chunk[u]);
+      if (++at < end)
+        continue;
+      // A matrix of the tile is done.
+      at = begin;
+#pragma unroll
+      for (int n = 0; n < tiles; ++n)
+#pragma unroll
+        for (int i = 0; i < 4; ++i) {
+          sums[turn][part][warp][n * 8 + lane % 4 * 2 + i % 2][g + i / 2 * 8] = idle ? 0.0f : sum[n][i];
+          sum[n][i] = 0;
+        }
+      if (++part < parts)
+        continue;
+      part = 0;
+      __syncthreads();
+      finishTile<tiles, gated>(products, tile, rows, sums[turn]);
+      tile += int(gridDim.x);
+      turn ^= 1;
+    }
+#endif
+}
+
+/// How many blocks of a kernel the device holds at once.
+template <typename Kernel> int residentBlocks(Kernel *kernel, size_t shared) {
+  static const int multiprocessors = [] {
+    int device = 0, count = 1;
+    cudaGetDevice(&device);
+    cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, device);
+    return count;
+  }();
+  int blocks = 1;
+  cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, kernel, warps * 32, shared);
+  return multiprocessors * std::max(blocks, 1);
+}
+
 template <typename Format, bool gated>
-void launch(cudaStream_t stream, const StreamedRows &x, const Products &products) {
-  unsigned blocks = unsigned(products.firstTile[products.count]);
-  size_t shared = x.norm ? size_t(x.rows * products.each[0].w.columns) * sizeof(__nv_bfloat16) : 0;
-  if (x.rows <= 8)
-    StreamKernel<Format, 1, gated><<<blocks, warps * 32, shared, stream>>>(x, products);
-  else
-    StreamKernel<Format, 2, gated><<<blocks, warps * 32, shared, stream>>>(x, products);
+void launch(cudaStream_t stream, const StreamedRows &x, const Products &products, __nv_bfloat16 *scratch) {
+  int depth = int(products.each[0].w.columns);
+  size_t shared = size_t(x.rows) * size_t(depth) * sizeof(__nv_bfloat16);
+  constexpr size_t mostShared = 28 << 10; // beside the sums, with two blocks on a multiprocessor
+  bool prepares = shared > mostShared;
+  if (prepares) {
+    PrepareKernel<Format::paired><<<unsigned(x.rows), warps * 32, 0, stream>>>(x, depth, scratch);
+    shared = 0;
+  }
+  auto *kernel = x.rows <= 8 ? StreamKernel<Format, 1, gated> : StreamKernel<Format, 2, gated>;
+  unsigned blocks = unsigned(std::min(products.firstTile[products.count], residentBlocks(kernel, shared)));
+  LaunchChained(kernel, dim3(blocks), warps * 32, shared, stream, x, prepares ? scratch : nullptr, products);
 }
 
 template <typename Format>
-void launch(cudaStream_t stream, const StreamedRows &x, const Products &products, bool gated) {
+void launch(cudaStream_t stream, const StreamedRows &x, const Products &products, bool gated, __nv_bfloat16 *scratch) {
   if (gated)
-    launch<Format, true>(stream, x, products);
+    launch<Format, true>(stream, x, products, scratch);
   else
-    launch<Format, false>(stream, x, products);
+    launch<Format, false>(stream, x, products, scratch);
 }
 
-template <int words> void launchPacked(cudaStream_t stream, const StreamedRows &x, const Products &products, bool gated) {
+template <int words>
+void launchPacked(cudaStream_t stream, const StreamedRows &x, const Products &products, bool gated, __nv_bfloat16 *scratch) {
   switch (products.each[0].w.scaleType) {
-  case DType::F32: return launch<FourBits<words, float>>(stream, x, products, gated);
-  case DType::F16: return launch<FourBits<words, __half>>(stream, x, products, gated);
-  default: return launch<FourBits<words, __nv_bfloat16>>(stream, x, products, gated);
+  case DType::F32: return launch<FourBits<words, float>>(stream, x, products, gated, scratch);
+  case DType::F16: return launch<FourBits<words, __half>>(stream, x, products, gated, scratch);
+  default: return launch<FourBits<words, __nv_bfloat16>>(stream, x, products, gated, scratch);
   }
 }
 
@@ -351,7 +402,8 @@ bool CanStream(const StreamedProduct &product) {
   return wordsOf(product.w) != 0 && (!product.gate.data || sameForm(product.w, product.gate));
 }
 
-void StreamProducts(cudaStream_t stream, const StreamedRows &x, const StreamedProduct *products, int count) {
+void StreamProducts(cudaStream_t stream, const StreamedRows &x, const StreamedProduct *products, int count, void *scratch) {
+  auto *rows = static_cast<__nv_bfloat16 *>(scratch);
   for (int begin = 0, end; begin < count; begin = end) {
     // Neighbours of one form go together.
     bool gated = products[begin].gate.data != nullptr;
@@ -362,10 +414,10 @@ void StreamProducts(cudaStream_t stream, const StreamedRows &x, const StreamedPr
       ++part.count;
     }
     switch (wordsOf(products[begin].w)) {
-    case 1: launchPacked<1>(stream, x, part, gated); break;
-    case 2: launchPacked<2>(stream, x, part, gated); break;
-    case 4: launchPacked<4>(stream, x, part, gated); break;
-    default: launch<Plain>(stream, x, part, gated); break;
+    case 1: launchPacked<1>(stream, x, part, gated, rows); break;
+    case 2: launchPacked<2>(stream, x, part, gated, rows); break;
+    case 4: launchPacked<4>(stream, x, part, gated, rows); break;
+    default: launch<Plain>(stream, x, part, gated, rows); break;
     }
   }
 }

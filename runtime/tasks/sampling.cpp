@@ -8,16 +8,26 @@ namespace {
 
 /// The first greatest logit's index.
 StatusOr<int32_t> greatest(absl::Span<const float> logits) {
-  bool good = !logits.empty();
-  size_t best = 0;
-  for (size_t i = 0; i < logits.size(); ++i) {
-    good &= !std::isnan(logits[i]);
-    if (logits[i] > logits[best])
-      best = i;
+  // In lanes, so that it becomes vector code: there are many tokens, and one is wanted often.
+  constexpr size_t lanes = 16;
+  float most[lanes];
+  uint32_t bad[lanes] = {};
+  std::fill(most, most + lanes, -INFINITY);
+  size_t whole = logits.size() / lanes * lanes;
+  for (size_t i = 0; i < whole; i += lanes)
+    for (size_t j = 0; j < lanes; ++j) {
+      float v = logits[i + j];
+      most[j] = v > most[j] ? v : most[j];
+      bad[j] |= uint32_t(v != v);
+    }
+  for (size_t i = whole; i < logits.size(); ++i) {
+    most[0] = std::max(most[0], logits[i]);
+    bad[0] |= uint32_t(std::isnan(logits[i]));
   }
-  if (!good || !std::isfinite(logits[best]))
+  float best = *std::max_element(most, most + lanes);
+  if (std::any_of(bad, bad + lanes, [](uint32_t b) { return b != 0; }) || !std::isfinite(best))
     return Invalid("the model's logits are not finite");
-  return int32_t(best);
+  return int32_t(std::find(logits.begin(), logits.end(), best) - logits.begin());
 }
 
 /// The K-th greatest logit, -infinity when all may stay.

@@ -76,10 +76,11 @@ int main() {
   check(cudaStreamCreate(&stream));
   size_t copied = size_t(2) << 30;
   char *from = allocate<char>(copied), *to = allocate<char>(copied);
-  double bandwidth = 2 * double(copied) / secondsOf(stream, [&] { check(cudaMemcpyAsync(to, from, copied, cudaMemcpyDeviceToDevice, stream)); });
+  double bandwidth = 2 * double(copied) / secondsOf(stream, [&] { Convert(stream, from, DType::F32, int64_t(copied / 4), to, DType::F32); });
   cudaFree(from), cudaFree(to);
   std::printf("{\"copy_bytes_per_second\": %.4g}\n", bandwidth);
 
+  void *scratch = allocate<char>(16 * 12288 * 2);
   for (Shape shape : {Shape{"qkv", 4096, 6144, false}, {"o", 4096, 4096, false}, {"gate_up", 4096, 24576, true}, {"down", 12288, 4096, false}}) {
     int64_t groups = shape.columns / 128;
     size_t codes = size_t(shape.rows * shape.columns / 2), scales = size_t(shape.rows * groups * 2), zeros = size_t(shape.rows * groups / 2);
@@ -105,7 +106,7 @@ int main() {
     for (int rows : {1, 4, 8, 16}) {
       double seconds = secondsOf(stream, [&] {
                          for (const StreamedProduct &product : products)
-                           StreamProducts(stream, {x, rows, nullptr, 0}, &product, 1);
+                           StreamProducts(stream, {x, DType::BF16, rows, nullptr, 0}, &product, 1, scratch);
                        }) / layers;
       std::printf("{\"shape\": \"%s\", \"rows\": %d, \"microseconds\": %.2f, \"bandwidth_part\": %.3f}\n", shape.name, rows, seconds * 1e6,
                   double(codes + scales + zeros) / seconds / bandwidth);

@@ -60,9 +60,10 @@ options
                          --dry-run
   --max-tokens N         rows of the largest batch that OUT/run computes at once (8192)
   --without=NAME,...     optimisations of the program to leave out: sink-selection, answer-head,
-                         merge-linears, fuse-epilogues, reuse-buffers, outline-blocks
-  --target=TARGET        where OUT/run runs unless --device says otherwise: cpu or cuda (cpu). Calibration and
-                         weights are computed on the CPU
+                         merge-linears, fuse-epilogues, narrow-activations, reuse-buffers,
+                         outline-blocks
+  --target=TARGET        where OUT/run runs unless --device says otherwise: cpu or cuda (cpu). With cuda the GPU
+                         computes calibration and weights too, or else the CPU, which is said
   --compute=TYPE         arithmetic of OUT/run's linears: f32 or bf16 (f32; with --target=cuda bf16)
   --activations=TYPE     of linears with packed weights: f32, or int8: rounded to 8 bits with a scale for
                          each row and group, several times faster (f32)

@@ -35,6 +35,7 @@ struct LoweringOptions {
   int64_t maxTokens = 0;
   int64_t maxSelected = 0;
   bool reuseBuffers = true;
+  bool statesInArena = true; // else their room is not planned, and whoever runs the schedule has them elsewhere
 };
 
 /// Lowers one function to a program of its name, beside it. Emits a diagnostic on failure.

@@ -65,6 +65,7 @@ struct ReportInputs {
   std::string compute, activations; // arithmetic of the deployed linears
   std::string calibrationFile; // its name, without the directory
   int64_t samples = 0, sequenceLength = 0;
+  std::string device;      // that ran slices; "": the CPU ran all
   std::string tokenDigest; // sha256 of the calibration token ids, little-endian int32
 };
 std::string Report(const ReportInputs &inputs, const MaterializeReport &result);

@@ -4,6 +4,7 @@
 
 #include "compressc/Materialize/Digest.h"
 #include "compressc/runtime/safetensors.h"
+#include "compressc/runtime/thread_pool.h"
 #include <optional>
 
 namespace compressc {
@@ -47,10 +48,11 @@ public:
 
   /// Removes every entry, and the directory if nothing else is in it; nothing can be put there any more.
   /// Does nothing while another process uses the store.
-  void discard();
+  void discard(ThreadPool &pool);
 
 private:
   BlockStore() = default;
+  void removeDirectory(); // and the lock
   std::string entryPath(Kind kind, const Digest &key) const;
   std::string directory;
   bool made = false; // by this object

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "compressc/Import/WeightStore.h"
+#include "compressc/runtime/device.h"
 #include "compressc/runtime/thread_pool.h"
 #include "mlir/IR/BuiltinOps.h"
 #include <string>
@@ -22,6 +23,8 @@ struct MaterializeOptions {
   const WeightStore *weights = nullptr;
   const CalibrationSet *calibration = nullptr; // null or empty: none; then nothing may need it
   ThreadPool *pool = nullptr;
+  /// Runs what it has the kernels of, with linears over calibration tokens in bf16; null: the CPU runs all.
+  Device *device = nullptr;
   std::string output; // the safetensors file to write; "": none, only what remarks report is wanted
   /// Calibration tokens computed at a time; whole samples.
   int64_t batchTokens = 2048;
@@ -45,6 +48,8 @@ struct MaterializeReport {
   int64_t weightBytes = 0;         // of the file written
   double calibrationSeconds = 0;
   double weightSeconds = 0;
+  double fileSeconds = 0; // that nothing was computed in: the store looked up, files waited for
+  int64_t slices = 0, slicesOnDevice = 0; // schedules that were run, and those of them that the device ran
 };
 
 /// On success the module is bound to the new checkpoint (see bind-weights). On failure the output file

@@ -33,10 +33,10 @@ protected:
       outputs.push_back(floatTensor(both.cpu[i], shapes[i])); // bf16 lies in the first half
       outputs.back().dtype = outType;
       deviceOutputs.push_back(outputs.back());
-      deviceOutputs.back().data = device->allocate(outputs.back().bytes(), "an output").value();
+      deviceOutputs.back().data = allocate(outputs.back().bytes());
     }
     for (const Tensor &input : inputs)
-      deviceInputs.push_back(input.dtype == DType::I32 ? input : device->upload(input, "an input").value());
+      deviceInputs.push_back(input.dtype == DType::I32 ? input : upload(input));
     machine.context.device = nullptr;
     ok(machine.run(kernel, inputs, outputs, attributes, batch, cpuCaches));
     machine.context.device = device.get();
@@ -54,6 +54,13 @@ protected:
         }
     }
     return both;
+  }
+
+  void *allocate(int64_t bytes) { return kept.emplace_back(device->allocate(bytes, "a test").value()).get(); }
+  Tensor upload(const Tensor &tensor, bool rowsOnly = false) {
+    OwnedTensor copy = device->upload(tensor, "a test", machine.pool, rowsOnly).value();
+    kept.push_back(copy.memory);
+    return copy.tensor;
   }
 
   static void ok(const Status &status) { ASSERT_TRUE(status.ok()) << status.message(); }
@@ -75,6 +82,7 @@ protected:
   std::unique_ptr<Device> device;
   Machine machine;
   std::vector<CacheView> cpuCaches, gpuCaches;
+  std::vector<std::shared_ptr<void>> kept; // device memory of this test
 };
 
 Batch oneSequence(int32_t rows, int32_t context = 0) {
@@ -150,10 +158,10 @@ TEST_F(CudaTest, StreamedProducts) {
 /// A table that stays on the host, in a run that is repeated: started twice, then recorded, then replayed.
 TEST_F(CudaTest, RecordedRunsReadTheNewBatch) {
   Weight table = weightKinds(256)[2].make(40, 256, 3), norm = vectorWeight(DType::F32, 256, 4);
-  Tensor rows = device->upload(table.tensor, "a table", /*rowsOnly=*/true).value();
+  Tensor rows = upload(table.tensor, /*rowsOnly=*/true);
   EXPECT_EQ(rows.data, table.tensor.data);
-  Tensor weight = device->upload(norm.tensor, "a norm").value();
-  auto *x = static_cast<float *>(device->allocate(3 * 256 * 4, "x").value());
+  Tensor weight = upload(norm.tensor);
+  auto *x = static_cast<float *>(allocate(3 * 256 * 4));
   int program = 0, replays = 0;
   for (int32_t step = 0; step < 6; ++step) {
     Batch batch = oneSequence(3);
@@ -193,7 +201,7 @@ TEST_F(CudaTest, ScoresOfRows) {
     logits[size_t(width)] = -INFINITY;
     logits[size_t(4 * width + 3)] = NAN;
     std::vector<int32_t> rows = {3, 1, 0, 4}, columns = {0, 5, 6, 1, 2, 2, 0, 4};
-    Tensor on = device->upload(floatTensor(logits, {5, width}), "logits").value();
+    Tensor on = upload(floatTensor(logits, {5, width}));
     // Both tickets are open at once; the second keeps its results when the first is read.
     int first = device->scoreRows(on.as<float>(), width, rows, columns, true).value();
     int second = device->scoreRows(on.as<float>(), width, {&rows[1], 1}, {&columns[2], 1}, false).value();
@@ -335,8 +343,8 @@ TEST_F(CudaTest, Attention) {
         CacheView cpu{keys.data(), values.data(), slots, shape.groups, shape.dim}, gpu = cpu;
         gpu.dtype = type == "f32" ? DType::F32 : DType::BF16;
         int64_t bytes = slots * width * int64_t(DTypeSize(gpu.dtype));
-        gpu.keys = static_cast<float *>(device->allocate(bytes, "keys").value());
-        gpu.values = static_cast<float *>(device->allocate(bytes, "values").value());
+        gpu.keys = static_cast<float *>(allocate(bytes));
+        gpu.values = static_cast<float *>(allocate(bytes));
         cpuCaches = {cpu}, gpuCaches = {gpu};
         for (const Batch &batch : batches()) {
           if (selected && batch.selectedRows.empty())
@@ -359,7 +367,7 @@ TEST_F(CudaTest, Attention) {
 }
 
 TEST_F(CudaTest, TooMuchMemoryIsAnError) {
-  StatusOr<void *> memory = device->allocate(int64_t(1) << 50, "a test");
+  StatusOr<std::shared_ptr<void>> memory = device->allocate(int64_t(1) << 50, "a test");
   expectRefused(memory.status(), "a test needs 1073741824 MiB of GPU memory");
 }
 

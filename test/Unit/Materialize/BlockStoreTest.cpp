@@ -84,22 +84,24 @@ TEST_F(BlockStoreTest, LeftoversOfTheKilledGoWhenNobodyWrites) {
 }
 
 TEST_F(BlockStoreTest, DiscardLeavesWhatIsNotItsOwn) {
+  ThreadPool pool(2);
   auto store = open();
   ASSERT_TRUE(store->put(Kind::Results, key, parts()).ok());
-  store->discard();
+  store->discard(pool);
   EXPECT_FALSE(exists("store"));
   store = open();
   ASSERT_TRUE(store->put(Kind::Results, key, parts()).ok());
   ASSERT_TRUE(WriteFileAtomically(path("store/notes"), "mine").ok());
-  store->discard();
+  store->discard(pool);
   EXPECT_FALSE(std::filesystem::exists(entry(key)));
   EXPECT_TRUE(exists("store/notes"));
 }
 
 TEST_F(BlockStoreTest, DiscardWaitsForNobodyElseToUseIt) {
+  ThreadPool pool(2);
   auto store = open(), other = open();
   ASSERT_TRUE(store->put(Kind::Results, key, parts()).ok());
-  store->discard();
+  store->discard(pool);
   EXPECT_TRUE(other->find(Kind::Results, key, sizes));
 }
 

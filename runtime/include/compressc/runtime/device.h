@@ -1,4 +1,4 @@
-// An accelerator that runs the model's kernels in place of the CPU. Weights, the arena and the KV cache lie
+// An accelerator that runs kernels in place of the CPU. Weights, the arena, inputs and the KV cache lie
 // in its memory; the interpreter and compiled programs stay what they are: they check and order the work,
 // and hand each kernel's operands, which point into that memory, to the device.
 #pragma once
@@ -7,6 +7,7 @@
 #include "compressc/runtime/row_score.h"
 #include "compressc/runtime/tensor.h"
 #include "compressc/runtime/status.h"
+#include "compressc/runtime/thread_pool.h"
 #include "absl/types/span.h"
 #include <memory>
 #include <string>
@@ -15,7 +16,9 @@ namespace compressc {
 
 enum class Activation : uint8_t;
 struct AttentionOperands;
+struct ClipSums;
 struct GemmProduct;
+class GramErrors;
 struct LinearOperands;
 struct Rotation;
 struct WeightMatrix;
@@ -35,14 +38,22 @@ public:
   /// Bytes that were allocated at most.
   virtual int64_t peakBytes() const = 0;
 
-  /// Zeroed memory that lives as long as the device. `what` is named when there is too little.
-  virtual StatusOr<void *> allocate(int64_t bytes, std::string_view what) = 0;
-  /// Addresses of memory that commit() provides, from the beginning on; they stay. Likewise for the device's life.
-  virtual StatusOr<void *> reserve(int64_t bytes, std::string_view what) = 0;
+  /// Zeroed memory, free again when its last owner goes; the device lives longer. `what` is named when there
+  /// is too little.
+  virtual StatusOr<std::shared_ptr<void>> allocate(int64_t bytes, std::string_view what) = 0;
+  /// Addresses of memory that commit() provides, from the beginning on; they stay. Owned likewise.
+  virtual StatusOr<std::shared_ptr<void>> reserve(int64_t bytes, std::string_view what) = 0;
   virtual Status commit(void *reserved, int64_t bytes, std::string_view what) = 0;
-  /// A copy of a weight, laid out as the host's. Vectors (rank 1) become fp32. `rowsOnly`: nothing but
-  /// embedding() reads it; then it may stay in the host's memory, which must outlive the device.
-  virtual StatusOr<Tensor> upload(const Tensor &weight, std::string_view what, bool rowsOnly = false) = 0;
+  /// A copy of a tensor of the host, laid out in the same way. Plain vectors (rank 1) become fp32. `rowsOnly`: nothing
+  /// but embedding() reads it; then it may stay in the host's memory, which must outlive the device.
+  virtual StatusOr<OwnedTensor> upload(const Tensor &tensor, std::string_view what, ThreadPool &pool,
+                                       bool rowsOnly = false) = 0;
+  /// A copy of a tensor of the device there.
+  virtual StatusOr<OwnedTensor> copy(const Tensor &tensor, std::string_view what) = 0;
+  /// Copies a few bytes there; they may go when this returns.
+  virtual Status send(void *to, const void *from, int64_t bytes) = 0;
+  /// A copy on the host of a tensor of the device.
+  virtual StatusOr<OwnedTensor> fetch(const Tensor &tensor, ThreadPool &pool) = 0;
   /// Waits for the work given so far, then copies to the host. Errors of that work are reported here.
   virtual Status download(void *to, const void *from, int64_t bytes) = 0;
 
@@ -61,7 +72,7 @@ public:
   /// Waits for the results of a ticket; they stay until the ticket after the next is given.
   virtual StatusOr<DeviceScores> awaitScores(int ticket) = 0;
 
-  // The kernels; operands are checked, and described in runtime/cpu/model_kernels.h.
+  // The model's kernels; operands are checked, and described in runtime/cpu/model_kernels.h.
   virtual void embedding(const WeightMatrix &table, float *out) = 0; // of the batch's tokens
   virtual void selectRows(const float *x, int64_t width, float *out) = 0;
   virtual void rmsNorm(const float *x, int64_t rows, int64_t width, const float *weight, int64_t run,
@@ -76,6 +87,35 @@ public:
   virtual void rotaryEmbedding(const float *x, int64_t rows, int64_t width, const Rotation &rotation,
                                float *out) = 0;
   virtual void attention(const AttentionOperands &operands) = 0;
+
+  // Calibration and weight expressions: the arithmetic of the kernels of these names, on operands whose types and
+  // shapes are checked. Numbers are checked here: an index is that of the first bad element, in the order of the
+  // operand that the kernel's message names, or -1.
+  virtual StatusOr<int64_t> observe(const float *x, int64_t tokens, int64_t width, const StatisticsView &to) = 0;
+  virtual StatusOr<int64_t> observeCosine(const float *x, const float *y, int64_t tokens, int64_t width,
+                                          float *influence) = 0;
+  virtual StatusOr<int64_t> scaleStatistics(const StatisticsView &from, const float *scales,
+                                            const StatisticsView &to) = 0;
+  /// Index of the first NaN or infinity.
+  virtual StatusOr<int64_t> firstNonFinite(const float *values, int64_t count) = 0;
+  virtual StatusOr<std::unique_ptr<GramErrors>> gramErrors(absl::Span<const WeightMatrix> weights, const float *gram) = 0;
+  virtual StatusOr<ClipSums> clip(const WeightMatrix &weight, const float *gram, const PackedFormat &format, float *out) = 0;
+  struct QuantizeFault {
+    int64_t value = -1;  // NaN or infinite
+    int64_t scale = -1;  // of a row, too large for its type
+  };
+  virtual StatusOr<QuantizeFault> quantize(const WeightMatrix &weight, const Tensor &out) = 0;
+  struct ConvertFault {
+    int64_t index = -1; // of what is NaN or infinite, or becomes so
+    float value = 0;    // there, before
+  };
+  /// `dequantize` too; `out` has the matrix's elements, as a matrix or not.
+  virtual StatusOr<ConvertFault> convert(const WeightMatrix &weight, const Tensor &out) = 0;
+  virtual Status scaleColumns(const WeightMatrix &weight, const float *scales, float *out) = 0;
+  /// `inverse`: divides.
+  virtual Status scaleRows(const WeightMatrix &weight, const float *scales, bool inverse, float *out) = 0;
+  virtual Status expandHeads(const float *x, int64_t width, int64_t headDim, int64_t repeat, float *out) = 0;
+  virtual Status transpose(const Tensor &in, const Tensor &out) = 0;
 };
 
 /// The first GPU of the machine. Says what is missing: a build with CUDA, the driver, a GPU, cuBLASLt.

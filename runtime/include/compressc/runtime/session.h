@@ -5,6 +5,7 @@
 #include "compressc/runtime/program.h"
 #include "compressc/runtime/schedule.h"
 #include <functional>
+#include <map>
 #include <memory>
 
 namespace compressc {
@@ -12,13 +13,18 @@ namespace compressc {
 /// Finds a weight's memory: returns a Tensor whose dtype, shape and format equal the declaration's.
 using WeightResolver = std::function<StatusOr<Tensor>(const WeightDecl &)>;
 
+/// Weights by key as they lie in a device's memory.
+using UploadedWeights = std::map<std::string, OwnedTensor>;
+
 struct SessionOptions {
   /// Slots of the KV cache, shared by all attentions; <= 0: schedule.maxTokens.
   int64_t cacheSlots = 0;
   /// Compiled entry points, run in place of the schedule's calls; must be emitted from this schedule.
   const program::Program *program = nullptr;
-  /// What runs the model's kernels; null: the CPU. Outlives the session.
+  /// What runs the kernels; null: the CPU. Outlives the session.
   Device *device = nullptr;
+  /// Weights that are on the device already, and where those go that this session uploads; null: its own.
+  UploadedWeights *uploaded = nullptr;
 };
 
 class Session {
@@ -32,8 +38,9 @@ public:
   /// Whether entry points run compiled.
   bool compiled() const;
 
-  /// Runs an entry point. `inputs` bind the entry's input buffers in order (not copied). Batches over
-  /// maxTokens rows or maxSelected selected rows, slots out of range and tokens below 0 are refused.
+  /// Runs an entry point. `inputs` bind the entry's input buffers in order (not copied; in the memory of the
+  /// device, if there is one, where a plain vector may be fp32 in place of its type). Batches over maxTokens
+  /// rows or maxSelected selected rows, slots out of range and tokens below 0 are refused.
   Status run(const EntryPoint &entry, const Batch *batch, absl::Span<const Tensor> inputs = {});
 
   /// A run that is interpreted call by call, and fails at the first call whose output holds NaN or infinity: the
@@ -41,7 +48,7 @@ public:
   Status runChecked(const EntryPoint &entry, const Batch &batch);
 
   /// The entry's output after a run; dynamic rows have the size of that run's batch. The memory is the
-  /// arena's: read it before the next run.
+  /// arena's, on the device if there is one: read it before the next run.
   StatusOr<Tensor> output(const EntryPoint &entry, size_t index) const;
 
   /// Frees the arena, the KV cache and scratch memory. States outside the arena (offset -1) stay; nothing

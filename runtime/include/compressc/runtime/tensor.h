@@ -5,6 +5,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string_view>
 #include <vector>
@@ -104,6 +105,13 @@ struct Tensor {
   /// Bytes of the whole tensor when laid out in one allocation (see PackedSizes).
   int64_t bytes() const;
   template <typename T> T *as() const { return static_cast<T *>(data); }
+};
+
+/// A tensor with the memory that it lies in.
+struct OwnedTensor {
+  std::shared_ptr<void> memory;
+  Tensor tensor;
+  bool onDevice = false; // the memory is a device's
 };
 
 /// The parts of a Statistics tensor.
