@@ -13,26 +13,32 @@ class Measured:
     cpu_seconds: float  # user and system, of the command and what it waited for
     peak_rss_mb: int
     output: str
+    errors: str = ""
 
 
-def run(command, threads, environment=None):
-    """Ends the program when the command fails; its standard error is passed on as it comes."""
+def run(command, threads, environment=None, keep_errors=False):
+    """Ends the program when the command fails; its standard error is passed on as it comes, or kept."""
     processors = sorted(os.sched_getaffinity(0))[:threads]
     if len(processors) < threads:
         print(f"note: {threads} threads wanted, {len(processors)} processors there", file=sys.stderr)
     print("+ " + " ".join(str(word) for word in command), file=sys.stderr, flush=True)
     start = time.perf_counter()
+    errors = tempfile.TemporaryFile("w+") if keep_errors else None
     process = subprocess.Popen(
-        [str(word) for word in command], stdout=subprocess.PIPE, text=True,
+        [str(word) for word in command], stdout=subprocess.PIPE, stderr=errors, text=True,
         env={**os.environ, "OMP_NUM_THREADS": str(threads), **(environment or {})},
         preexec_fn=lambda: os.sched_setaffinity(0, processors))
     output = process.stdout.read()
     _, status, usage = os.wait4(process.pid, 0)
     seconds = time.perf_counter() - start
     code = process.returncode = os.waitstatus_to_exitcode(status)
+    said = ""
+    if errors:
+        errors.seek(0)
+        said = errors.read()
     if code != 0:
-        sys.exit(f"{command[0]} failed with status {code}\n{output}")
-    return Measured(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss // 1024, output)
+        sys.exit(f"{command[0]} failed with status {code}\n{output}{said}")
+    return Measured(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss // 1024, output, said)
 
 
 @dataclass
