@@ -12,6 +12,7 @@ import shutil
 from pathlib import Path
 
 import torch
+from safetensors.torch import save_file
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
 
@@ -25,11 +26,17 @@ def main():
         hidden_size=4096, intermediate_size=12288, num_hidden_layers=arguments.layers, num_attention_heads=32,
         num_key_value_heads=8, head_dim=128, vocab_size=151936, max_position_embeddings=40960,
         tie_word_embeddings=False, rope_theta=1e6, bos_token_id=1, eos_token_id=2)
-    torch.manual_seed(0)
-    torch.set_default_dtype(torch.bfloat16)
-    with torch.device("cuda"):
-        model = Qwen3ForCausalLM(config)
-    model.save_pretrained(arguments.directory)
+    with torch.device("meta"):
+        shapes = {name: value.shape for name, value in Qwen3ForCausalLM(config).state_dict().items()}
+    generator = torch.Generator("cuda").manual_seed(0)
+    weights = {}
+    for name, shape in shapes.items():
+        value = torch.ones(shape) if len(shape) == 1 else torch.randn(shape, generator=generator, device="cuda").mul_(0.02)
+        weights[name] = value.to("cpu", torch.bfloat16)
+    arguments.directory.mkdir(parents=True, exist_ok=True)
+    config.architectures, config.dtype = ["Qwen3ForCausalLM"], "bfloat16"
+    config.save_pretrained(arguments.directory)
+    save_file(weights, arguments.directory / "model.safetensors", {"format": "pt"})
     if arguments.tokenizer:
         shutil.copy(arguments.tokenizer, arguments.directory / "tokenizer.json")
 
