@@ -22,7 +22,7 @@ __global__ void __launch_bounds__(256) WriteCacheKernel(const float *k, const fl
   int64_t i = (int64_t(blockIdx.x) * 256 + threadIdx.x) * perThread;
   if (i >= count)
     return;
-  int64_t row = i / width, to = i + (slots[row] - row) * width;
+  int64_t row = unsigned(i / perThread) / unsigned(width / perThread), to = i + (slots[row] - row) * width; // in 32 bits, which is faster
   if constexpr (perThread == 4) {
     Put4(keys + to, Get4(k + i));
     Put4(values + to, Get4(v + i));

@@ -66,9 +66,10 @@ template <int bits> struct Loader<DType::Packed, bits> {
         word |= uint64_t(data[i]) << (8 * i);
     }
     constexpr uint32_t mask = (1u << bits) - 1;
-    int64_t groups = w.columns / w.group;
+    // In 32 bits: a division of 64 takes longer than the rest.
+    int groups = int(w.columns) / w.group;
     if (w.group % 8 == 0) {
-      int64_t group = column / w.group;
+      int group = int(column) / w.group;
       float scale = PlainAt(w.scales, w.scaleType, row * groups + group);
       float zero = ZeroAt(w, bits, row, group, groups);
 #pragma unroll
@@ -80,7 +81,7 @@ template <int bits> struct Loader<DType::Packed, bits> {
     for (int i = 0; i < 8; ++i) {
       v[i] = 0;
       if (column + i < w.columns) {
-        int64_t group = (column + i) / w.group;
+        int group = (int(column) + i) / w.group;
         v[i] = (float(uint32_t(word >> (i * bits)) & mask) - ZeroAt(w, bits, row, group, groups)) *
                PlainAt(w.scales, w.scaleType, row * groups + group);
       }

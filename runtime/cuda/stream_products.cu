@@ -48,7 +48,7 @@ template <int words> __device__ __forceinline__ void loadOnce(uint32_t (&to)[wor
 /// i + 4, in weights and in x alike.
 template <int words_, typename Scale> struct FourBits {
   static constexpr int words = words_, columns = words * 32, ahead = words == 4 ? 4 : 8, blocks = 2; // of a multiprocessor
-  static constexpr bool paired = true;
+  static constexpr bool paired = true, stays = true;
   const uint8_t *low, *high;
   const Scale *lowScales, *highScales;
   const uint32_t *lowZeros, *highZeros; // null: 8
@@ -118,8 +118,8 @@ private:
 
 /// bf16 weights: 8 neighbours in each chunk.
 struct Plain {
-  static constexpr int columns = 32, ahead = 4, blocks = 3;
-  static constexpr bool paired = false;
+  static constexpr int columns = 32, ahead = 3, blocks = 4;
+  static constexpr bool paired = false, stays = false; // its tiles are large: a block for each keeps the memory busy
   const uint8_t *low, *high;
 
   __device__ __forceinline__ void moveTo(const Matrix &w, int64_t row, int lane) {
@@ -353,13 +353,14 @@ void launch(cudaStream_t stream, const StreamedRows &x, const Products &products
   int depth = int(products.each[0].w.columns);
   size_t shared = size_t(x.rows) * size_t(depth) * sizeof(__nv_bfloat16);
   constexpr size_t mostShared = 28 << 10; // beside the sums, with two blocks on a multiprocessor
-  bool prepares = shared > mostShared;
+  bool prepares = !Format::stays || shared > mostShared;
   if (prepares) {
     PrepareKernel<Format::paired><<<unsigned(x.rows), warps * 32, 0, stream>>>(x, depth, scratch);
     shared = 0;
   }
   auto *kernel = x.rows <= 8 ? StreamKernel<Format, 1, gated> : StreamKernel<Format, 2, gated>;
-  unsigned blocks = unsigned(std::min(products.firstTile[products.count], residentBlocks(kernel, shared)));
+  int tileCount = products.firstTile[products.count];
+  unsigned blocks = unsigned(Format::stays ? std::min(tileCount, residentBlocks(kernel, shared)) : tileCount);
   LaunchChained(kernel, dim3(blocks), warps * 32, shared, stream, x, prepares ? scratch : nullptr, products);
 }
 

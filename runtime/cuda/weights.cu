@@ -29,12 +29,10 @@ __device__ __forceinline__ void Store8(__nv_bfloat16 *out, const float (&v)[8], 
 }
 
 template <typename Loader, typename Out>
-__global__ void __launch_bounds__(threads) ExpandKernel(Matrix w, const int32_t *rowIndex, int64_t rows, Out *out) {
-  int64_t octets = (w.columns + 7) / 8;
-  int64_t at = int64_t(blockIdx.x) * threads + threadIdx.x;
-  if (at >= rows * octets)
+__global__ void __launch_bounds__(threads) ExpandKernel(Matrix w, const int32_t *rowIndex, Out *out) {
+  int64_t row = blockIdx.x, column = (int64_t(blockIdx.y) * threads + threadIdx.x) * 8;
+  if (column >= w.columns)
     return;
-  int64_t row = at / octets, column = at % octets * 8;
   float v[8];
   Loader::load(w, rowIndex ? rowIndex[row] : row, column, v);
   Store8(out + row * w.columns + column, v, w.columns - column);
@@ -42,13 +40,10 @@ __global__ void __launch_bounds__(threads) ExpandKernel(Matrix w, const int32_t 
 
 template <typename Out>
 void expand(cudaStream_t stream, const Matrix &w, const int32_t *rowIndex, int64_t rows, Out *out) {
-  int64_t octets = rows * ((w.columns + 7) / 8);
-  if (octets == 0)
+  if (rows == 0)
     return;
-  WithLoader(w, [&](auto loader) {
-    ExpandKernel<decltype(loader), Out>
-        <<<unsigned((octets + threads - 1) / threads), threads, 0, stream>>>(w, rowIndex, rows, out);
-  });
+  dim3 blocks(unsigned(rows), unsigned((w.columns + threads * 8 - 1) / (threads * 8)));
+  WithLoader(w, [&](auto loader) { ExpandKernel<decltype(loader), Out><<<blocks, threads, 0, stream>>>(w, rowIndex, out); });
 }
 
 /// A warp computes `perWarp` columns of the output for `rows` rows of x.
