@@ -31,8 +31,9 @@ def main():
     generator = torch.Generator("cuda").manual_seed(0)
     weights = {}
     for name, shape in shapes.items():
-        value = torch.ones(shape) if len(shape) == 1 else torch.randn(shape, generator=generator, device="cuda").mul_(0.02)
-        weights[name] = value.to("cpu", torch.bfloat16)
+        value = torch.ones(shape) if len(shape) == 1 else torch.randn(
+            shape, generator=generator, device="cuda", dtype=torch.bfloat16).mul_(0.02)
+        weights[name] = value.bfloat16().cpu()
     arguments.directory.mkdir(parents=True, exist_ok=True)
     config.architectures, config.dtype = ["Qwen3ForCausalLM"], "bfloat16"
     config.save_pretrained(arguments.directory)

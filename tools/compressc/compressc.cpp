@@ -58,7 +58,8 @@ options
   --ir FILE              the program, as --emit=lm prints it and you edited it; MODEL gives the weights
   --splat                read config.json only; weights are made up. For --emit and
                          --dry-run
-  --max-tokens N         rows of the largest batch that OUT/run computes at once (8192)
+  --max-tokens N         rows of the largest batch that OUT/run computes at once (8192; with --target=cuda 4096,
+                         which takes less memory)
   --without=NAME,...     optimisations of the program to leave out: sink-selection, answer-head,
                          merge-linears, fuse-epilogues, narrow-activations, reuse-buffers,
                          outline-blocks
@@ -178,6 +179,8 @@ int main(int argc, char **argv) {
   options.samples = flags.samples;
   options.sequenceLength = flags.sequenceLength;
   options.maxTokens = flags.maxTokens;
+  if (flags.target == "cuda" && flags.maxTokens.getNumOccurrences() == 0)
+    options.maxTokens = 4096;
   options.without = flags.without;
   options.target = flags.target;
   options.compute = flags.compute;
