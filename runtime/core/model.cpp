@@ -149,13 +149,15 @@ StatusOr<Tensor> Model::forward(const Batch &batch) {
 
 /// A batch whose logits are computed, or on a device being computed.
 struct Model::Pending {
-  int64_t batch = -1; // of the plan
+  const PlannedBatch *planned = nullptr;
+  size_t batch = 0; // of the plan
   std::vector<RowScore> rows;   // one for each use
   std::vector<float> logits;    // [uses, targets]
   int ticket = -1;              // of the device, whose these are then
 };
 
 Status Model::start(const PlannedBatch &planned, const Targets &targets, Pending &pending) {
+  pending.planned = &planned;
   size_t uses = planned.uses.size(), count = size_t(targets.count);
   std::vector<int32_t> rows, columns;
   for (const RowUse &use : planned.uses) {
@@ -186,16 +188,16 @@ Status Model::start(const PlannedBatch &planned, const Targets &targets, Pending
   return absl::OkStatus();
 }
 
-/// Runs the batch again, and those that it continues: a checked run finds where it began.
-Status Model::notFinite(const Plan &plan, size_t batch, const RowUse &use) {
+/// Computes the position again, checked: that finds where it began.
+Status Model::notFinite(const Plan &plan, const RowUse &use) {
   std::string what = absl::StrCat("the model's logits for prompt ", use.request, ", position ", use.position, " are not finite");
-  std::vector<bool> needed = NeededBatches(plan, [&](const RowUse &other) {
+  std::vector<PlannedBatch> parts = WantedPart(plan, [&](const RowUse &other) {
     return other.request == use.request && other.position == use.position;
   });
   const EntryPoint *entry = runner->schedule().find(forwardName);
-  for (size_t i = 0; i <= batch; ++i)
-    if (needed[i])
-      COMPRESSC_RETURN_IF_ERROR(WithContext(runner->runChecked(*entry, plan.batches[i].batch), what));
+  for (const PlannedBatch &part : parts)
+    if (part.batch.rows() > 0)
+      COMPRESSC_RETURN_IF_ERROR(WithContext(runner->runChecked(*entry, part.batch), what));
   return Invalid(what, "; computed again, they were");
 }
 
@@ -207,11 +209,11 @@ Status Model::finish(const Plan &plan, const Pending &pending, const Targets &ta
     rows = scores.rows, logits = scores.logits;
   }
   std::vector<double> results(size_t(targets.count));
-  for (const RowUse &use : plan.batches[size_t(pending.batch)].uses) {
+  for (const RowUse &use : pending.planned->uses) {
     RowScore row = targets.alone ? ScoreRow(logits, targets.count) : *rows;
     double norm = row.logSumExp();
     if (!std::isfinite(norm))
-      return notFinite(plan, size_t(pending.batch), use);
+      return notFinite(plan, use);
     for (size_t j = 0; j < results.size(); ++j)
       results[j] = double(logits[j]) - norm;
     COMPRESSC_RETURN_IF_ERROR(onScore(use.request, use.position, results));
@@ -223,28 +225,28 @@ Status Model::finish(const Plan &plan, const Pending &pending, const Targets &ta
 Status Model::score(const std::vector<Request> &requests, const Targets &targets, const ScoreCallback &onScore,
                     const std::function<void(const PlannedBatch &)> &onBatch) {
   COMPRESSC_ASSIGN_OR_RETURN(Plan plan, PlanBatches(requests, limits()));
-  std::vector<bool> needed(plan.batches.size(), true);
+  std::vector<PlannedBatch> unknown;
   if (targets.known)
-    needed = NeededBatches(plan, [&](const RowUse &use) { return !targets.known(use.request, use.position); });
+    unknown = WantedPart(plan, [&](const RowUse &use) { return !targets.known(use.request, use.position); });
   Pending before;
   auto finishBefore = [&]() -> Status {
-    if (before.batch < 0)
+    if (!before.planned)
       return absl::OkStatus();
     COMPRESSC_RETURN_IF_ERROR(finish(plan, before, targets, onScore));
     if (onBatch)
-      onBatch(plan.batches[size_t(before.batch)]);
-    before.batch = -1;
+      onBatch(plan.batches[before.batch]);
+    before.planned = nullptr;
     return absl::OkStatus();
   };
   for (size_t i = 0; i < plan.batches.size(); ++i) {
-    const PlannedBatch &planned = plan.batches[i];
-    if (!needed[i]) {
+    const PlannedBatch &planned = targets.known ? unknown[i] : plan.batches[i];
+    if (planned.batch.rows() == 0) {
       if (onBatch)
-        onBatch(planned);
+        onBatch(plan.batches[i]);
       continue;
     }
     Pending now;
-    now.batch = int64_t(i);
+    now.batch = i;
     Status started = start(planned, targets, now);
     COMPRESSC_RETURN_IF_ERROR(finishBefore()); // also when this batch can't run
     COMPRESSC_RETURN_IF_ERROR(started);

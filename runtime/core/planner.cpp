@@ -3,7 +3,6 @@
 #include "token_trie.h"
 #include <algorithm>
 #include <limits>
-#include <set>
 
 namespace compressc {
 namespace {
@@ -181,31 +180,6 @@ StatusOr<Plan> PlanBatches(const std::vector<Request> &requests, const PlannerLi
     plan.computedTokens += node.end - node.begin;
   plan.batches = Packer(requests, trie, limits).pack();
   return plan;
-}
-
-std::vector<bool> NeededBatches(const Plan &plan, const std::function<bool(const RowUse &)> &wanted) {
-  std::vector<size_t> writers; // of each slot, the newest batch
-  std::vector<std::set<size_t>> continued(plan.batches.size());
-  for (size_t i = 0; i < plan.batches.size(); ++i) {
-    for (const Sequence &sequence : plan.batches[i].batch.sequences) {
-      size_t end = size_t(sequence.slotBegin) + size_t(sequence.rowCount);
-      writers.resize(std::max(writers.size(), end), i);
-      std::fill(writers.begin() + sequence.slotBegin, writers.begin() + int64_t(end), i);
-    }
-    for (const Sequence &sequence : plan.batches[i].batch.sequences)
-      for (SlotRange range : sequence.context)
-        continued[i].insert(writers.begin() + range.begin, writers.begin() + range.begin + range.count);
-  }
-  std::vector<bool> needed(plan.batches.size(), false);
-  for (size_t i = plan.batches.size(); i-- > 0;) {
-    const std::vector<RowUse> &uses = plan.batches[i].uses;
-    if (!needed[i])
-      needed[i] = std::any_of(uses.begin(), uses.end(), wanted);
-    if (needed[i])
-      for (size_t earlier : continued[i])
-        needed[earlier] = true;
-  }
-  return needed;
 }
 
 } // namespace compressc

@@ -250,26 +250,52 @@ TEST(Planner, OrderOfRequestsDoesNotChangeTheRows) {
   }
 }
 
-TEST(Planner, NeededBatchesHoldWhatIsWantedAndWhatItContinues) {
+TEST(Planner, WantedPartHoldsWhatIsWantedAndWhatItContinues) {
   std::vector<Request> requests; // two groups of eight, each with its own beginning of four tokens
   for (int32_t i = 0; i < 16; ++i)
     requests.push_back({{i / 8, i / 8, i / 8, i / 8, 100 + i, 200 + i}, {5}});
   PlannerLimits limits{8, 8, 100};
   Plan plan = *PlanBatches(requests, limits);
   ASSERT_GT(plan.batches.size(), 4u);
-  EXPECT_EQ(NeededBatches(plan, [](const RowUse &) { return true; }), std::vector<bool>(plan.batches.size(), true));
-  EXPECT_EQ(NeededBatches(plan, [](const RowUse &) { return false; }), std::vector<bool>(plan.batches.size(), false));
+  std::vector<PlannedBatch> all = WantedPart(plan, [](const RowUse &) { return true; });
+  for (size_t i = 0; i < all.size(); ++i) {
+    EXPECT_EQ(all[i].batch.tokens, plan.batches[i].batch.tokens);
+    EXPECT_EQ(all[i].batch.selectedRows, plan.batches[i].batch.selectedRows);
+    EXPECT_EQ(all[i].uses.size(), plan.batches[i].uses.size());
+  }
+  for (const PlannedBatch &none : WantedPart(plan, [](const RowUse &) { return false; }))
+    EXPECT_EQ(none.batch.rows(), 0);
 
-  // Of every request alone: what runs holds each of its positions.
+  // Of every request alone: its six tokens in order, at the positions and in the slots that it had, once each.
   for (int32_t wanted = 0; wanted < 16; ++wanted) {
-    std::vector<bool> needed = NeededBatches(plan, [&](const RowUse &use) { return use.request == wanted; });
-    EXPECT_LT(std::count(needed.begin(), needed.end(), true), 5);
-    std::set<int32_t> tokens;
-    for (size_t i = 0; i < needed.size(); ++i)
-      if (needed[i])
-        tokens.insert(plan.batches[i].batch.tokens.begin(), plan.batches[i].batch.tokens.end());
-    for (int32_t token : requests[size_t(wanted)].tokens)
-      EXPECT_TRUE(tokens.contains(token)) << "request " << wanted << " without token " << token;
+    SCOPED_TRACE(wanted);
+    std::map<int32_t, int32_t> tokens; // of slots
+    int64_t rows = 0, uses = 0;
+    for (const PlannedBatch &part : WantedPart(plan, [&](const RowUse &use) { return use.request == wanted; })) {
+      rows += part.batch.rows();
+      int32_t next = 0;
+      for (const Sequence &sequence : part.batch.sequences) {
+        EXPECT_EQ(sequence.rowBegin, next);
+        next += sequence.rowCount;
+        for (int32_t i = 0; i < sequence.rowCount; ++i)
+          tokens[sequence.slotBegin + i] = part.batch.tokens[size_t(sequence.rowBegin + i)];
+      }
+      for (const RowUse &use : part.uses) {
+        ++uses;
+        EXPECT_EQ(use.request, wanted);
+        const Sequence &last = part.batch.sequences.back();
+        EXPECT_EQ(part.batch.selectedRows[size_t(use.selectedIndex)], part.batch.rows() - 1);
+        std::vector<int32_t> read;
+        for (SlotRange range : last.context)
+          for (int32_t i = 0; i < range.count; ++i)
+            read.push_back(tokens.at(range.begin + i));
+        for (int32_t i = 0; i < last.rowCount; ++i)
+          read.push_back(tokens.at(last.slotBegin + i));
+        EXPECT_EQ(read, requests[size_t(wanted)].tokens);
+      }
+    }
+    EXPECT_EQ(uses, 1);
+    EXPECT_LE(rows, 8); // the first request of a group shares a sequence with the beginning
   }
 }
 

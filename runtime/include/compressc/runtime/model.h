@@ -85,7 +85,7 @@ private:
   struct Pending;
   Status start(const PlannedBatch &planned, const Targets &targets, Pending &pending);
   Status finish(const Plan &plan, const Pending &pending, const Targets &targets, const ScoreCallback &onScore);
-  Status notFinite(const Plan &plan, size_t batch, const RowUse &use);
+  Status notFinite(const Plan &plan, const RowUse &use);
 
   ModelInfo modelInfo;
   SafetensorsReader weights;

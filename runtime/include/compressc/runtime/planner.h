@@ -44,8 +44,8 @@ struct Plan {
 /// them. Fails when one request needs more slots than there are. Deterministic.
 StatusOr<Plan> PlanBatches(const std::vector<Request> &requests, const PlannerLimits &limits);
 
-/// Which batches of a plan must run when only some uses are wanted, in the order of the plan: those that hold one,
-/// and those that filled cache slots which a batch that must run continues.
-std::vector<bool> NeededBatches(const Plan &plan, const std::function<bool(const RowUse &)> &wanted);
+/// What must run of a plan's batches when only some uses are wanted, batch by batch: the sequences that hold one,
+/// and those whose cache slots they continue. Slots and the order stay; batches may be empty.
+std::vector<PlannedBatch> WantedPart(const Plan &plan, const std::function<bool(const RowUse &)> &wanted);
 
 } // namespace compressc
