@@ -352,7 +352,9 @@ template <typename Format, bool gated>
 void launch(cudaStream_t stream, const StreamedRows &x, const Products &products, __nv_bfloat16 *scratch) {
   int depth = int(products.each[0].w.columns);
   size_t shared = size_t(x.rows) * size_t(depth) * sizeof(__nv_bfloat16);
-  constexpr size_t mostShared = 28 << 10; // beside the sums, with two blocks on a multiprocessor
+  // x lies beside the sums of two tiles in the 48 KiB that a block has without asking for more.
+  size_t sums = sizeof(float) * 2 * (gated ? 2 : 1) * warps * (x.rows <= 8 ? 8 : 16) * (tileRows + 1);
+  size_t mostShared = std::min<size_t>(28 << 10, (47 << 10) - sums);
   bool prepares = !Format::stays || shared > mostShared;
   if (prepares) {
     PrepareKernel<Format::paired><<<unsigned(x.rows), warps * 32, 0, stream>>>(x, depth, scratch);

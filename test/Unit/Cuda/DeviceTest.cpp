@@ -127,30 +127,32 @@ TEST_F(CudaTest, LinearOfEveryType) {
 
 /// Few rows in bf16: several products, a residual, a gate, rows of weights that fill no tile, and a depth of many chunks.
 TEST_F(CudaTest, StreamedProducts) {
-  int64_t depth = 2304, columns = 100;
-  for (const WeightKind &kind : weightKinds(depth)) {
-    if (kind.name != "bf16" && kind.name.substr(0, 2) != "w4")
-      continue;
-    Weight a = kind.make(columns, depth, 1), b = kind.make(columns, depth, 2), c = kind.make(40, depth, 3);
-    Weight bias = vectorWeight(DType::F32, columns, 4);
-    for (int64_t rows : {1, 8, 9, 16}) {
-      SCOPED_TRACE(kind.name + " " + std::to_string(rows));
-      std::vector<float> x = randomFloats(rows * depth, 5), residual = randomFloats(rows * columns, 6);
-      Tensor xs = floatTensor(x, {rows, depth});
-      Attributes several, added, gated;
-      for (Attributes *attributes : {&several, &added, &gated})
-        attributes->set("compute", std::string("bf16"));
-      several.set("weights", int64_t(3));
-      several.set("biases", int64_t(2));
-      expectNear(run("linear", {xs, a.tensor, b.tensor, c.tensor, bias.tensor}, {{rows, columns}, {rows, columns}, {rows, 40}}, several), 5e-3);
-      added.set("epilogue", std::string("add"));
-      expectNear(run("linear", {xs, a.tensor, bias.tensor, floatTensor(residual, {rows, columns})}, {{rows, columns}}, added), 5e-3);
-      gated.set("weights", int64_t(2));
-      gated.set("biases", int64_t(1));
-      gated.set("epilogue", std::string("silu_mul"));
-      expectNear(run("linear", {xs, a.tensor, b.tensor, bias.tensor}, {{rows, columns}}, gated), 5e-3);
-      NarrowRows narrow(x, {rows, depth});
-      expectNear(run("linear", {narrow.tensor, a.tensor, b.tensor, bias.tensor}, {{rows, columns}}, gated, nullptr, DType::BF16), 1e-2);
+  int64_t columns = 100;
+  for (int64_t depth : {576, 2304}) { // x fits beside the sums in shared memory, or does not
+    for (const WeightKind &kind : weightKinds(depth)) {
+      if (kind.name != "bf16" && kind.name.substr(0, 2) != "w4")
+        continue;
+      Weight a = kind.make(columns, depth, 1), b = kind.make(columns, depth, 2), c = kind.make(40, depth, 3);
+      Weight bias = vectorWeight(DType::F32, columns, 4);
+      for (int64_t rows : {1, 8, 9, 13, 16}) {
+        SCOPED_TRACE(kind.name + " " + std::to_string(rows));
+        std::vector<float> x = randomFloats(rows * depth, 5), residual = randomFloats(rows * columns, 6);
+        Tensor xs = floatTensor(x, {rows, depth});
+        Attributes several, added, gated;
+        for (Attributes *attributes : {&several, &added, &gated})
+          attributes->set("compute", std::string("bf16"));
+        several.set("weights", int64_t(3));
+        several.set("biases", int64_t(2));
+        expectNear(run("linear", {xs, a.tensor, b.tensor, c.tensor, bias.tensor}, {{rows, columns}, {rows, columns}, {rows, 40}}, several), 5e-3);
+        added.set("epilogue", std::string("add"));
+        expectNear(run("linear", {xs, a.tensor, bias.tensor, floatTensor(residual, {rows, columns})}, {{rows, columns}}, added), 5e-3);
+        gated.set("weights", int64_t(2));
+        gated.set("biases", int64_t(1));
+        gated.set("epilogue", std::string("silu_mul"));
+        expectNear(run("linear", {xs, a.tensor, b.tensor, bias.tensor}, {{rows, columns}}, gated), 5e-3);
+        NarrowRows narrow(x, {rows, depth});
+        expectNear(run("linear", {narrow.tensor, a.tensor, b.tensor, bias.tensor}, {{rows, columns}}, gated, nullptr, DType::BF16), 1e-2);
+      }
     }
   }
 }
