@@ -17,14 +17,6 @@ template <int columns> struct Running {
   float best = nothing, total = 0, sum[columns] = {};
 };
 
-__device__ __forceinline__ void store(const Attention &a, const QueryTile &tile, int64_t head, int dim, int d, float v) {
-  int64_t at = (int64_t(tile.row) * a.heads + head) * dim + d;
-  if (a.outType == DType::BF16)
-    static_cast<__nv_bfloat16 *>(a.out)[at] = __float2bfloat16(v);
-  else
-    static_cast<float *>(a.out)[at] = v;
-}
-
 template <int dim, int heads> __global__ void __launch_bounds__(warps * 32) AttendStepKernel(Attention a, int splits) {
   constexpr int columns = dim / lanesPerKey; // of this lane
   LetTheNextBegin();
@@ -141,7 +133,7 @@ template <int dim, int heads> __global__ void __launch_bounds__(warps * 32) Atte
       sum += sums[p][h][d] * weight;
     }
     if (splits == 1) {
-      store(a, tile, head0 + h, dim, d, sum / total);
+      StoreOut(a, (int64_t(tile.row) * a.heads + head0 + h) * dim + d, sum / total);
       continue;
     }
     float *part = parts + (int64_t(h) * mostSplits + split) * (dim + 2);
@@ -176,7 +168,7 @@ template <int dim, int heads> __global__ void __launch_bounds__(warps * 32) Atte
       total += __ldcg(part + s * (dim + 2) + 1) * weight;
       sum += __ldcg(part + s * (dim + 2) + 2 + d) * weight;
     }
-    store(a, tile, head0 + h, dim, d, sum / total);
+    StoreOut(a, (int64_t(tile.row) * a.heads + head0 + h) * dim + d, sum / total);
   }
 }
 

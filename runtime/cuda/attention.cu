@@ -5,6 +5,7 @@
 #include "chain.cuh"
 #include "fours.cuh"
 #include "launch.h"
+#include "mma.cuh"
 
 namespace compressc::cuda {
 namespace {
@@ -47,13 +48,6 @@ void writeCache(cudaStream_t stream, const float *k, const float *v, int64_t cou
 
 constexpr int rowWarps = 8;
 constexpr float nothing = -1e30f; // a score below all others, whose differences stay finite
-
-__device__ __forceinline__ void store(const Attention &a, int64_t at, float v) {
-  if (a.outType == DType::BF16)
-    static_cast<__nv_bfloat16 *>(a.out)[at] = __float2bfloat16(v);
-  else
-    static_cast<float *>(a.out)[at] = v;
-}
 
 /// A block for each query and head: its warps share the keys out and merge their sums at the end. A lane has
 /// the columns lane, lane + 32, … of a head.
@@ -132,7 +126,7 @@ __global__ void __launch_bounds__(rowWarps * 32) AttendRowsKernel(Attention a) {
     float v = 0;
     for (int w = 0; w < rowWarps; ++w)
       v += sums[w][d] * expf(bests[w] - highest);
-    store(a, at + d, v / whole);
+    StoreOut(a, at + d, v / whole);
   }
 }
 
@@ -167,12 +161,6 @@ __device__ __forceinline__ void loadTransposed(uint32_t (&r)[4], uint32_t shared
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
                : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
                : "r"(shared));
-}
-/// c[16, 8] += a[16, 16] * b[16, 8].
-__device__ __forceinline__ void multiply(float (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
-  asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
-               : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
-               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
 __device__ __forceinline__ uint32_t pack(float low, float high) {
   __nv_bfloat162 pair = __floats2bfloat162_rn(low, high);
@@ -244,8 +232,8 @@ template <int dim> __global__ void __launch_bounds__(tileWarps * 32) AttendTiles
       for (int n = 0; n < keyTile / 16; ++n) {
         uint32_t b[4];
         loadMatrices(b, keyBase + uint32_t((n * 16 + lane % 8 + lane / 16 * 8) * rowBytes + k * 32 + lane / 8 % 2 * 16));
-        multiply(score[2 * n], q[k], b[0], b[1]);
-        multiply(score[2 * n + 1], q[k], b[2], b[3]);
+        MultiplyTiles(score[2 * n], q[k], b[0], b[1]);
+        MultiplyTiles(score[2 * n + 1], q[k], b[2], b[3]);
       }
 
     bool inside = begin + keyTile <= tile.position + 1 && a.window == 0; // every query sees every key
@@ -293,8 +281,8 @@ template <int dim> __global__ void __launch_bounds__(tileWarps * 32) AttendTiles
       for (int n = 0; n < dim / 16; ++n) {
         uint32_t b[4];
         loadTransposed(b, valueBase + uint32_t((k * 16 + lane % 16) * rowBytes + n * 32 + lane / 16 * 16));
-        multiply(out[2 * n], p, b[0], b[1]);
-        multiply(out[2 * n + 1], p, b[2], b[3]);
+        MultiplyTiles(out[2 * n], p, b[0], b[1]);
+        MultiplyTiles(out[2 * n + 1], p, b[2], b[3]);
       }
     }
     __syncthreads(); // the next fetch overwrites this stage

@@ -9,6 +9,7 @@
 #include "chain.cuh"
 #include "fours.cuh"
 #include "load.cuh"
+#include "mma.cuh"
 #include <algorithm>
 
 namespace compressc::cuda {
@@ -17,12 +18,6 @@ namespace {
 constexpr int warps = 8, tileRows = 16, mostMatrices = 4;
 
 #if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
-/// c[16, 8] += a[16, 16] * b[16, 8].
-__device__ __forceinline__ void multiply(float (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
-  asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
-               : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
-               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
-}
 __device__ __forceinline__ uint32_t subtract(uint32_t a, uint32_t b) {
   __nv_bfloat162 difference = __hsub2(*reinterpret_cast<__nv_bfloat162 *>(&a), *reinterpret_cast<__nv_bfloat162 *>(&b));
   return *reinterpret_cast<uint32_t *>(&difference);
@@ -99,7 +94,7 @@ template <int words_, typename Scale> struct FourBits {
                        subtract((high >> 4 & 0x000f000fu) | 0x43004300u, highZero)};
 #pragma unroll
       for (int n = 0; n < tiles; ++n)
-        multiply(part[n], a, x[n][step * 2], x[n][step * 2 + 1]);
+        MultiplyTiles(part[n], a, x[n][step * 2], x[n][step * 2 + 1]);
     }
     float lowScale = asFloat(chunk.lowScale), highScale = asFloat(chunk.highScale);
 #pragma unroll
@@ -142,7 +137,7 @@ struct Plain {
       uint32_t a[4] = {chunk.low[step * 2], chunk.high[step * 2], chunk.low[step * 2 + 1], chunk.high[step * 2 + 1]};
 #pragma unroll
       for (int n = 0; n < tiles; ++n)
-        multiply(sum[n], a, x[n][step * 2], x[n][step * 2 + 1]);
+        MultiplyTiles(sum[n], a, x[n][step * 2], x[n][step * 2 + 1]);
     }
   }
 #endif
