@@ -162,10 +162,6 @@ __device__ __forceinline__ void loadTransposed(uint32_t (&r)[4], uint32_t shared
                : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
                : "r"(shared));
 }
-__device__ __forceinline__ uint32_t pack(float low, float high) {
-  __nv_bfloat162 pair = __floats2bfloat162_rn(low, high);
-  return *reinterpret_cast<uint32_t *>(&pair);
-}
 #endif
 
 /// Warp w has the queries 16w … 16w+15; every lane two of them (lane/4 and 8 more) with two columns of each
@@ -208,7 +204,7 @@ template <int dim> __global__ void __launch_bounds__(tileWarps * 32) AttendTiles
     for (int i = 0; i < 4; ++i) {
       int row = i % 2 ? high : low, column = k * 16 + i / 2 * 8 + t * 2;
       float2 pair = row < tile.rows ? *reinterpret_cast<const float2 *>(query + row * width + column) : float2{0, 0};
-      q[k][i] = pack(pair.x, pair.y);
+      q[k][i] = Pack(pair.x, pair.y);
     }
 
   float out[dim / 8][4] = {};
@@ -275,8 +271,8 @@ template <int dim> __global__ void __launch_bounds__(tileWarps * 32) AttendTiles
       }
 #pragma unroll
     for (int k = 0; k < keyTile / 16; ++k) {
-      uint32_t p[4] = {pack(score[2 * k][0], score[2 * k][1]), pack(score[2 * k][2], score[2 * k][3]),
-                       pack(score[2 * k + 1][0], score[2 * k + 1][1]), pack(score[2 * k + 1][2], score[2 * k + 1][3])};
+      uint32_t p[4] = {Pack(score[2 * k][0], score[2 * k][1]), Pack(score[2 * k][2], score[2 * k][3]),
+                       Pack(score[2 * k + 1][0], score[2 * k + 1][1]), Pack(score[2 * k + 1][2], score[2 * k + 1][3])};
 #pragma unroll
       for (int n = 0; n < dim / 16; ++n) {
         uint32_t b[4];
@@ -301,7 +297,7 @@ template <int dim> __global__ void __launch_bounds__(tileWarps * 32) AttendTiles
     for (int n = 0; n < dim / 8; ++n) {
       float low = out[n][2 * h] * inverse, high = out[n][2 * h + 1] * inverse;
       if (a.outType == DType::BF16)
-        *reinterpret_cast<uint32_t *>(static_cast<__nv_bfloat16 *>(a.out) + at + n * 8) = pack(low, high);
+        *reinterpret_cast<uint32_t *>(static_cast<__nv_bfloat16 *>(a.out) + at + n * 8) = Pack(low, high);
       else
         *reinterpret_cast<float2 *>(static_cast<float *>(a.out) + at + n * 8) = {low, high};
     }

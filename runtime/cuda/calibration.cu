@@ -1,15 +1,15 @@
 // Statistics of activations and weights. Sums over rows are made in two stages in one order, so that the same input
 // gives the same bits.
 #include "calibration.h"
+#include "for_each.cuh"
 #include "quantizer.cuh"
+#include "transpose.cuh"
 
 namespace compressc::cuda {
 namespace {
 
-constexpr int threads = 256;
 constexpr int64_t rowsPerPart = 64;
 
-unsigned blocksFor(int64_t count) { return unsigned((count + threads - 1) / threads); }
 
 __global__ void __launch_bounds__(threads) FindNonFiniteKernel(const float *values, int64_t count, int64_t *bad) {
   for (int64_t i = int64_t(blockIdx.x) * threads + threadIdx.x; i < count; i += int64_t(gridDim.x) * threads)
@@ -32,30 +32,14 @@ __global__ void __launch_bounds__(threads) PartialSumsKernel(int64_t rows, int64
 
 template <typename F>
 void sumColumns(cudaStream_t stream, int64_t rows, int64_t columns, double *partial, F value) {
-  PartialSumsKernel<<<dim3(blocksFor(columns), unsigned(PartialSums(rows))), threads, 0, stream>>>(rows, columns, partial, value);
+  PartialSumsKernel<<<dim3(BlocksFor(columns), unsigned(PartialSums(rows))), threads, 0, stream>>>(rows, columns, partial, value);
 }
 
-__global__ void __launch_bounds__(threads) SumPartialKernel(const double *partial, int64_t count, int64_t columns, double *out) {
-  int64_t column = int64_t(blockIdx.x) * threads + threadIdx.x;
-  if (column >= columns)
-    return;
+__device__ __forceinline__ double sumOfParts(const double *partial, int64_t count, int64_t columns, int64_t column) {
   double sum = 0;
   for (int64_t part = 0; part < count; ++part)
     sum += partial[part * columns + column];
-  out[column] = sum;
-}
-
-__global__ void __launch_bounds__(threads) AddPartialKernel(const double *partial, int64_t count, int64_t columns, float *sums,
-                                                            int64_t *bad) {
-  int64_t column = int64_t(blockIdx.x) * threads + threadIdx.x;
-  if (column >= columns)
-    return;
-  double sum = 0;
-  for (int64_t part = 0; part < count; ++part)
-    sum += partial[part * columns + column];
-  if (!IsFinite(float(sum)))
-    NoteBad(bad, column);
-  sums[column] += float(sum);
+  return sum;
 }
 
 /// A warp for each group.
@@ -81,21 +65,10 @@ __global__ void __launch_bounds__(threads) LargestKernel(Matrix w, int64_t group
     largest[at] = most;
 }
 
-constexpr int tile = 32;
 /// A block copies one tile below the diagonal to its place above it.
-__global__ void __launch_bounds__(tile * 8) MirrorKernel(float *gram, int64_t width) {
-  if (blockIdx.x > blockIdx.y)
-    return;
-  __shared__ float shared[tile][tile + 1];
-  int64_t row = int64_t(blockIdx.y) * tile, column = int64_t(blockIdx.x) * tile;
-  int lane = threadIdx.x % tile;
-  for (int i = threadIdx.x / tile; i < tile; i += 8)
-    if (row + i < width && column + lane < width)
-      shared[i][lane] = gram[(row + i) * width + column + lane];
-  __syncthreads();
-  for (int i = threadIdx.x / tile; i < tile; i += 8)
-    if (column + i < width && row + lane < width && row + lane > column + i)
-      gram[(column + i) * width + row + lane] = shared[lane][i];
+__global__ void __launch_bounds__(transposeThreads) MirrorKernel(float *gram, int64_t width) {
+  if (blockIdx.x <= blockIdx.y)
+    TransposeTile(gram, width, width, gram, [](int64_t row, int64_t column) { return row > column; });
 }
 
 __global__ void __launch_bounds__(threads) CosineKernel(const float *x, const float *y, int64_t width, double *distances,
@@ -150,20 +123,25 @@ __global__ void __launch_bounds__(threads) ScaleGramKernel(const float *gram, co
 int64_t PartialSums(int64_t rows) { return (rows + rowsPerPart - 1) / rowsPerPart; }
 
 void FindNonFinite(cudaStream_t stream, const float *values, int64_t count, int64_t *bad) {
-  FindNonFiniteKernel<<<min(blocksFor(count), 4096u), threads, 0, stream>>>(values, count, bad);
+  FindNonFiniteKernel<<<min(BlocksFor(count), 4096u), threads, 0, stream>>>(values, count, bad);
 }
 
 void AddColumnMagnitudes(cudaStream_t stream, const float *x, int64_t rows, int64_t columns, double *partial,
                          float *sums, int64_t *bad) {
   sumColumns(stream, rows, columns, partial,
              [=] __device__(int64_t row, int64_t column) { return double(fabsf(x[row * columns + column])); });
-  AddPartialKernel<<<blocksFor(columns), threads, 0, stream>>>(partial, PartialSums(rows), columns, sums, bad);
+  ForEach(stream, columns, [=, parts = PartialSums(rows)] __device__(int64_t column) {
+    auto sum = float(sumOfParts(partial, parts, columns, column));
+    if (!IsFinite(sum))
+      NoteBad(bad, column);
+    sums[column] += sum;
+  });
 }
 
 void SumMagnitudes(cudaStream_t stream, const Matrix &w, int64_t group, float *largest, double *partial, int64_t *bad) {
   int64_t groups = w.columns / group;
   WithVector(w, group, [&](auto vector) {
-    LargestKernel<vector.value><<<blocksFor(w.rows * groups * 32), threads, 0, stream>>>(w, group, largest, bad);
+    LargestKernel<vector.value><<<BlocksFor(w.rows * groups * 32), threads, 0, stream>>>(w, group, largest, bad);
   });
   sumColumns(stream, w.rows, w.columns, partial, [=] __device__(int64_t row, int64_t column) {
     float value = fabsf(PlainAt(w.data, w.dtype, row * w.columns + column));
@@ -172,12 +150,12 @@ void SumMagnitudes(cudaStream_t stream, const Matrix &w, int64_t group, float *l
 }
 
 void SumPartial(cudaStream_t stream, const double *partial, int64_t count, int64_t columns, double *out) {
-  SumPartialKernel<<<blocksFor(columns), threads, 0, stream>>>(partial, count, columns, out);
+  ForEach(stream, columns, [=] __device__(int64_t column) { out[column] = sumOfParts(partial, count, columns, column); });
 }
 
 void MirrorLower(cudaStream_t stream, float *gram, int64_t width) {
-  unsigned tiles = unsigned((width + tile - 1) / tile);
-  MirrorKernel<<<dim3(tiles, tiles), tile * 8, 0, stream>>>(gram, width);
+  unsigned tiles = unsigned((width + transposeTile - 1) / transposeTile);
+  MirrorKernel<<<dim3(tiles, tiles), transposeThreads, 0, stream>>>(gram, width);
 }
 
 void AddCosines(cudaStream_t stream, const float *x, const float *y, int64_t rows, int64_t width, double *distances,
@@ -188,7 +166,7 @@ void AddCosines(cudaStream_t stream, const float *x, const float *y, int64_t row
 
 void ScaleGram(cudaStream_t stream, const float *gram, const float *absSum, const float *scales, int64_t width,
                float *toGram, float *toAbsSum, int64_t *bad) {
-  ScaleGramKernel<<<dim3(blocksFor(width), unsigned(width)), threads, 0, stream>>>(gram, absSum, scales, width, toGram,
+  ScaleGramKernel<<<dim3(BlocksFor(width), unsigned(width)), threads, 0, stream>>>(gram, absSum, scales, width, toGram,
                                                                                  toAbsSum, bad);
 }
 

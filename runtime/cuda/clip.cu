@@ -1,6 +1,7 @@
 // The search for each group's range. Groups of up to 128 columns on tensor cores: the errors of 16 rows are the rows of
 // a product with the group's block of G, in bf16; larger groups one row at a time in fp32.
 #include "calibration.h"
+#include "mma.cuh"
 #include "quantizer.cuh"
 
 namespace compressc::cuda {
@@ -59,18 +60,6 @@ __device__ __forceinline__ double kept(bool symmetric, float low0, float high0, 
 
 __device__ __forceinline__ float delta(float value, Quantizer quantizer, float inverse, float maxCode) {
   return fmaf(NearLevel(value, quantizer, inverse, maxCode), quantizer.scale, -value);
-}
-
-__device__ __forceinline__ uint32_t pack(float low, float high) {
-  __nv_bfloat162 pair = __floats2bfloat162_rn(low, high);
-  return *reinterpret_cast<uint32_t *>(&pair);
-}
-
-/// c[16, 8] += a[16, 16] * b[16, 8].
-__device__ __forceinline__ void multiply(float (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
-  asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
-               : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
-               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
 
 __device__ __forceinline__ void storeSums(double before, double after, double kept, double *partial) {
@@ -141,7 +130,7 @@ __global__ void __launch_bounds__(warps * 32) ClipTilesKernel(Matrix w, const fl
       for (int s = 0; s < steps; ++s)
 #pragma unroll
         for (int i = 0; i < 4; ++i)
-          a[s][i] = pack(delta(v[s][i][0], quantizers[i % 2], inverse[i % 2], maxCode),
+          a[s][i] = Pack(delta(v[s][i][0], quantizers[i % 2], inverse[i % 2], maxCode),
                          delta(v[s][i][1], quantizers[i % 2], inverse[i % 2], maxCode));
       found[0] = found[1] = 0;
       // G is symmetric: twice what lies beside the diagonal, once what lies on it.
@@ -154,11 +143,11 @@ __global__ void __launch_bounds__(warps * 32) ClipTilesKernel(Matrix w, const fl
           float c[4] = {};
 #pragma unroll
           for (int s = 0; s < block; ++s)
-            multiply(c, a[s], b(s, 0), b(s, 1));
+            MultiplyTiles(c, a[s], b(s, 0), b(s, 1));
 #pragma unroll
           for (int i = 0; i < 4; ++i)
             c[i] *= 2;
-          multiply(c, a[block], b(block, 0), b(block, 1));
+          MultiplyTiles(c, a[block], b(block, 0), b(block, 1));
 #pragma unroll
           for (int r = 0; r < 2; ++r) {
             uint32_t pair = a[block][half * 2 + r];

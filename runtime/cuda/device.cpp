@@ -191,10 +191,12 @@ bool CudaDevice::beginBatch(const Batch &now, const void *program) {
   keySlots = arrays.at<int32_t>(keySlotsAt);
 
   // Recorded the second time: the first makes every buffer large enough.
-  bool small = program && now.rows() <= mostRecordedRows;
-  if (!small || (recordings.size() >= mostRecordings && !recordings.contains(keyOf(now, program))))
+  if (!program || now.rows() > mostRecordedRows)
     return false;
-  Recording &known = recordings[keyOf(now, program)];
+  RunKey key = keyOf(now, program);
+  if (recordings.size() >= mostRecordings && !recordings.contains(key))
+    return false;
+  Recording &known = recordings[key];
   if (known.graph) {
     replaying = &known;
     return true;

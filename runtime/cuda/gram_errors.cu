@@ -1,13 +1,11 @@
 // Errors of weights and what they cost: rows of E in bf16 for a product with the Gram matrix, and the sum over that.
 #include "calibration.h"
+#include "for_each.cuh"
+#include "fours.cuh"
 #include "quantizer.cuh"
 
 namespace compressc::cuda {
 namespace {
-
-constexpr int threads = 256;
-
-unsigned blocksFor(int64_t count) { return unsigned((count + threads - 1) / threads); }
 
 __global__ void __launch_bounds__(threads) HalveKernel(const float *gram, int64_t width, int64_t panel, __nv_bfloat16 *half) {
   int64_t column = int64_t(blockIdx.x) * threads + threadIdx.x, row = blockIdx.y;
@@ -20,9 +18,7 @@ __global__ void __launch_bounds__(threads) HalveKernel(const float *gram, int64_
 
 template <int vector> __device__ __forceinline__ void StoreBf16(__nv_bfloat16 *out, const float (&v)[vector]) {
   if constexpr (vector == 4) {
-    __nv_bfloat162 low = __floats2bfloat162_rn(v[0], v[1]), high = __floats2bfloat162_rn(v[2], v[3]);
-    uint2 four = {*reinterpret_cast<uint32_t *>(&low), *reinterpret_cast<uint32_t *>(&high)};
-    *reinterpret_cast<uint2 *>(out) = four;
+    Put4(out, {v[0], v[1], v[2], v[3]});
   } else {
     out[0] = __float2bfloat16_rn(v[0]);
   }
@@ -143,13 +139,13 @@ __global__ void __launch_bounds__(threads) TotalKernel(const double *sums, int64
 } // namespace
 
 void HalveGram(cudaStream_t stream, const float *gram, int64_t width, int64_t panel, void *half) {
-  HalveKernel<<<dim3(blocksFor(width), unsigned(width)), threads, 0, stream>>>(gram, width, panel,
+  HalveKernel<<<dim3(BlocksFor(width), unsigned(width)), threads, 0, stream>>>(gram, width, panel,
                                                                              static_cast<__nv_bfloat16 *>(half));
 }
 
 void WeightRows(cudaStream_t stream, const Matrix &w, int64_t begin, int64_t count, int64_t origin, void *out, int64_t *bad) {
   WithVector(w, w.columns, [&](auto vector) {
-    WeightRowsKernel<vector.value><<<blocksFor(count * w.columns / vector.value), threads, 0, stream>>>(
+    WeightRowsKernel<vector.value><<<BlocksFor(count * w.columns / vector.value), threads, 0, stream>>>(
         w, begin, count, origin, static_cast<__nv_bfloat16 *>(out), bad);
   });
 }
@@ -159,7 +155,7 @@ void ScaledErrorRows(cudaStream_t stream, const Matrix &w, int64_t begin, int64_
   int64_t warps = count * (w.columns / format.group);
   WithVector(w, format.group, [&](auto vector) {
     auto *kernel = format.group <= 32 * vector.value ? ScaledErrorKernel<vector.value, true> : ScaledErrorKernel<vector.value, false>;
-    kernel<<<blocksFor(warps * 32), threads, 0, stream>>>(w, begin, count, scales, inverse, formatOf(format), format.group,
+    kernel<<<BlocksFor(warps * 32), threads, 0, stream>>>(w, begin, count, scales, inverse, formatOf(format), format.group,
                                                           static_cast<__nv_bfloat16 *>(out));
   });
 }
@@ -168,7 +164,7 @@ void DifferenceRows(cudaStream_t stream, const Matrix &changed, const Matrix &w,
                     int64_t *bad) {
   int64_t octets = count * ((w.columns + 7) / 8);
   auto launch = [&](auto loader, auto original) {
-    DifferenceKernel<decltype(loader), decltype(original)><<<blocksFor(octets), threads, 0, stream>>>(
+    DifferenceKernel<decltype(loader), decltype(original)><<<BlocksFor(octets), threads, 0, stream>>>(
         changed, w, begin, count, static_cast<__nv_bfloat16 *>(out), bad);
   };
   WithLoader(changed, [&](auto loader) {

@@ -2,8 +2,15 @@
 #pragma once
 
 #include <cstdint>
+#include <cuda_bf16.h>
 
 namespace compressc::cuda {
+
+/// Two neighbours of a fragment.
+__device__ __forceinline__ uint32_t Pack(float low, float high) {
+  __nv_bfloat162 pair = __floats2bfloat162_rn(low, high);
+  return *reinterpret_cast<uint32_t *>(&pair);
+}
 
 #if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
 /// c[16, 8] += a[16, 16] * b[16, 8], bf16 with fp32 sums; fragments as PTX's mma.m16n8k16 has them.

@@ -1,23 +1,11 @@
 // Weight expressions: packing, conversion, scaling. All bits are those of the CPU.
 #include "calibration.h"
+#include "for_each.cuh"
 #include "quantizer.cuh"
+#include "transpose.cuh"
 
 namespace compressc::cuda {
 namespace {
-
-constexpr int threads = 256;
-
-unsigned blocksFor(int64_t count) { return unsigned((count + threads - 1) / threads); }
-
-template <typename F> __global__ void __launch_bounds__(threads) ForEachKernel(int64_t count, F f) {
-  int64_t i = int64_t(blockIdx.x) * threads + threadIdx.x;
-  if (i < count)
-    f(i);
-}
-template <typename F> void forEach(cudaStream_t stream, int64_t count, F f) {
-  if (count > 0)
-    ForEachKernel<<<blocksFor(count), threads, 0, stream>>>(count, f);
-}
 
 __device__ __forceinline__ void StorePlain(void *out, DType type, int64_t i, float v) {
   if (type == DType::F32)
@@ -111,24 +99,15 @@ __global__ void __launch_bounds__(threads) ConvertKernel(Matrix w, void *out, DT
     }
 }
 
-constexpr int tile = 32;
 template <typename T>
-__global__ void __launch_bounds__(tile * 8) TransposeKernel(const T *in, int64_t rows, int64_t columns, T *out) {
-  __shared__ T shared[tile][tile + 1];
-  int64_t row = int64_t(blockIdx.y) * tile, column = int64_t(blockIdx.x) * tile;
-  int lane = threadIdx.x % tile;
-  for (int i = threadIdx.x / tile; i < tile; i += 8)
-    if (row + i < rows && column + lane < columns)
-      shared[i][lane] = in[(row + i) * columns + column + lane];
-  __syncthreads();
-  for (int i = threadIdx.x / tile; i < tile; i += 8)
-    if (column + i < columns && row + lane < rows)
-      out[(column + i) * rows + row + lane] = shared[lane][i];
+__global__ void __launch_bounds__(transposeThreads) TransposeKernel(const T *in, int64_t rows, int64_t columns, T *out) {
+  TransposeTile(in, rows, columns, out, [](int64_t, int64_t) { return true; });
 }
 
 template <typename T> void transpose(cudaStream_t stream, const void *in, int64_t rows, int64_t columns, void *out) {
+  constexpr int tile = transposeTile;
   dim3 grid(unsigned((columns + tile - 1) / tile), unsigned((rows + tile - 1) / tile));
-  TransposeKernel<T><<<grid, tile * 8, 0, stream>>>(static_cast<const T *>(in), rows, columns, static_cast<T *>(out));
+  TransposeKernel<T><<<grid, transposeThreads, 0, stream>>>(static_cast<const T *>(in), rows, columns, static_cast<T *>(out));
 }
 
 } // namespace
@@ -138,37 +117,37 @@ void Quantize(cudaStream_t stream, const Matrix &w, const PackedOut &out, float 
   int64_t group = out.format.group, groups = w.columns / group, bits = format.bits;
   auto *quantizers = reinterpret_cast<float2 *>(scratch);
   WithVector(w, group, [&](auto vector) {
-    QuantizersKernel<vector.value><<<blocksFor(w.rows * groups * 32), threads, 0, stream>>>(w, format, group, out.scales,
+    QuantizersKernel<vector.value><<<BlocksFor(w.rows * groups * 32), threads, 0, stream>>>(w, format, group, out.scales,
                                                                                           quantizers, bad);
   });
-  CodesKernel<<<blocksFor(w.rows * ((w.columns * bits + 31) / 32)), threads, 0, stream>>>(w, format, group, quantizers, out.codes);
+  CodesKernel<<<BlocksFor(w.rows * ((w.columns * bits + 31) / 32)), threads, 0, stream>>>(w, format, group, quantizers, out.codes);
   if (out.zeros)
-    ZerosKernel<<<blocksFor((w.rows * bits + 31) / 32 * groups), threads, 0, stream>>>(w.rows, groups, int(bits), quantizers,
+    ZerosKernel<<<BlocksFor((w.rows * bits + 31) / 32 * groups), threads, 0, stream>>>(w.rows, groups, int(bits), quantizers,
                                                                                      out.zeros);
 }
 
 void ConvertMatrix(cudaStream_t stream, const Matrix &w, void *out, DType type, int64_t *bad) {
   int64_t octets = w.rows * ((w.columns + 7) / 8);
   WithLoader(w, [&](auto loader) {
-    ConvertKernel<decltype(loader)><<<blocksFor(octets), threads, 0, stream>>>(w, out, type, bad);
+    ConvertKernel<decltype(loader)><<<BlocksFor(octets), threads, 0, stream>>>(w, out, type, bad);
   });
 }
 
 void ScaleColumns(cudaStream_t stream, const Matrix &w, const float *scales, float *out) {
-  forEach(stream, w.rows * w.columns, [=] __device__(int64_t i) {
+  ForEach(stream, w.rows * w.columns, [=] __device__(int64_t i) {
     out[i] = __fmul_rn(PlainAt(w.data, w.dtype, i), scales[i % w.columns]);
   });
 }
 
 void ScaleRows(cudaStream_t stream, const Matrix &w, const float *scales, bool inverse, float *out) {
-  forEach(stream, w.rows * w.columns, [=] __device__(int64_t i) {
+  ForEach(stream, w.rows * w.columns, [=] __device__(int64_t i) {
     float value = PlainAt(w.data, w.dtype, i), scale = scales[i / w.columns];
     out[i] = inverse ? __fdiv_rn(value, scale) : __fmul_rn(value, scale);
   });
 }
 
 void ExpandHeads(cudaStream_t stream, const float *x, int64_t width, int64_t headDim, int64_t repeat, float *out) {
-  forEach(stream, width * repeat, [=] __device__(int64_t i) {
+  ForEach(stream, width * repeat, [=] __device__(int64_t i) {
     out[i] = x[i / (headDim * repeat) * headDim + i % headDim];
   });
 }

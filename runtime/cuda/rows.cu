@@ -1,30 +1,17 @@
 // Row-wise kernels: norms, elementwise arithmetic, rotary embedding. All arithmetic is fp32.
 #include "activate.cuh"
 #include "chain.cuh"
+#include "for_each.cuh"
 #include "fours.cuh"
 #include "launch.h"
 
 namespace compressc::cuda {
 namespace {
 
-constexpr int threads = 256;
-
-unsigned blocksFor(int64_t count) { return unsigned((count + threads - 1) / threads); }
-
 __device__ __forceinline__ void put(float *out, int64_t i, float v) { out[i] = v; }
 __device__ __forceinline__ void put(__nv_bfloat16 *out, int64_t i, float v) { out[i] = __float2bfloat16(v); }
 __device__ __forceinline__ float get(const float *x, int64_t i) { return x[i]; }
 __device__ __forceinline__ float get(const __nv_bfloat16 *x, int64_t i) { return __bfloat162float(x[i]); }
-
-template <typename F> __global__ void __launch_bounds__(threads) ForEachKernel(int64_t count, F f) {
-  int64_t i = int64_t(blockIdx.x) * threads + threadIdx.x;
-  if (i < count)
-    f(i);
-}
-template <typename F> void forEach(cudaStream_t stream, int64_t count, F f) {
-  if (count > 0)
-    ForEachKernel<<<blocksFor(count), threads, 0, stream>>>(count, f);
-}
 
 /// The sum over the block, in every thread. `shared` has a float for each warp.
 template <int size> __device__ float blockSum(float v, float *shared) {
@@ -106,12 +93,12 @@ template <Activation kind, typename In, typename Out>
 void gated(cudaStream_t stream, const In *gate, const In *up, const float *gateBias, const float *upBias,
            int64_t rows, int64_t width, Out *out) {
   if (width % 4 == 0 && !gateBias && !upBias)
-    return forEach(stream, rows * width / 4, [=] __device__(int64_t i) {
+    return ForEach(stream, rows * width / 4, [=] __device__(int64_t i) {
       float4 g = Get4(gate + i * 4), u = Get4(up + i * 4);
       Put4(out + i * 4, {Activate<kind>(g.x) * u.x, Activate<kind>(g.y) * u.y, Activate<kind>(g.z) * u.z,
                          Activate<kind>(g.w) * u.w});
     });
-  forEach(stream, rows * width, [=] __device__(int64_t i) {
+  ForEach(stream, rows * width, [=] __device__(int64_t i) {
     float g = get(gate, i), u = get(up, i);
     if (gateBias)
       g += gateBias[i % width];
@@ -149,9 +136,9 @@ template <typename F> void typed(void *data, DType type, F f) {
 template <typename From, typename To>
 void convert(cudaStream_t stream, const From *x, int64_t count, To *out) {
   if (count % 4 == 0)
-    forEach(stream, count / 4, [=] __device__(int64_t i) { Put4(out + i * 4, Get4(x + i * 4)); });
+    ForEach(stream, count / 4, [=] __device__(int64_t i) { Put4(out + i * 4, Get4(x + i * 4)); });
   else
-    forEach(stream, count, [=] __device__(int64_t i) { put(out, i, get(x, i)); });
+    ForEach(stream, count, [=] __device__(int64_t i) { put(out, i, get(x, i)); });
 }
 
 /// A block for each row and some of its heads: the angles once, then a warp for each head.
@@ -246,7 +233,7 @@ void ScoreRows(cudaStream_t stream, const float *logits, int64_t width, const in
 }
 
 void SelectRows(cudaStream_t stream, const float *x, int64_t width, const int32_t *rows, int64_t count, float *out) {
-  forEach(stream, count * width, [=] __device__(int64_t i) { out[i] = x[rows[i / width] * width + i % width]; });
+  ForEach(stream, count * width, [=] __device__(int64_t i) { out[i] = x[rows[i / width] * width + i % width]; });
 }
 
 void RmsNorm(cudaStream_t stream, const float *x, int64_t rows, int64_t width, const float *weight, int64_t run,
@@ -265,11 +252,11 @@ void Convert(cudaStream_t stream, const void *x, DType from, int64_t count, void
 }
 
 void Add(cudaStream_t stream, const float *a, const float *b, int64_t count, float *out) {
-  forEach(stream, count, [=] __device__(int64_t i) { out[i] = a[i] + b[i]; });
+  ForEach(stream, count, [=] __device__(int64_t i) { out[i] = a[i] + b[i]; });
 }
 
 void Mul(cudaStream_t stream, const float *a, const float *b, int64_t count, float *out) {
-  forEach(stream, count, [=] __device__(int64_t i) { out[i] = a[i] * b[i]; });
+  ForEach(stream, count, [=] __device__(int64_t i) { out[i] = a[i] * b[i]; });
 }
 
 void GatedActivation(cudaStream_t stream, Activation kind, const void *gate, const void *up, DType type,
@@ -283,7 +270,7 @@ void GatedActivation(cudaStream_t stream, Activation kind, const void *gate, con
 }
 
 void AddBias(cudaStream_t stream, const float *bias, const float *residual, int64_t rows, int64_t width, float *out) {
-  forEach(stream, rows * width,
+  ForEach(stream, rows * width,
           [=] __device__(int64_t i) { out[i] = bias[i % width] + (residual ? residual[i] : 0.0f); });
 }
 

@@ -1,20 +1,12 @@
 // Calibration and weight expressions on the GPU against the CPU's kernels. Skipped without a GPU.
-#include "../Cpu/ModelSupport.h"
 #include "../Cpu/compress_support.h"
-#include "compressc/runtime/device.h"
+#include "CudaFixture.h"
 
 namespace compressc::test {
 namespace {
 
-class CudaCalibrationTest : public ::testing::Test {
+class CudaCalibrationTest : public CudaFixture {
 protected:
-  void SetUp() override {
-    StatusOr<std::unique_ptr<Device>> opened = OpenCudaDevice();
-    if (!opened.ok())
-      GTEST_SKIP() << opened.status().message();
-    device = *std::move(opened);
-  }
-
   /// Runs the kernel `times` times on the outputs, which keep what they hold, on the CPU or the device. Afterwards
   /// `outputs` hold the results.
   Status run(bool onDevice, const char *kernel, const std::vector<Tensor> &inputs, const std::vector<Owned *> &outputs,
@@ -70,10 +62,6 @@ protected:
     EXPECT_EQ(cpu.message(), gpu.message());
   }
 
-  static void ok(const Status &status) { ASSERT_TRUE(status.ok()) << status.message(); }
-
-  std::unique_ptr<Device> device;
-  Machine machine;
 };
 
 TEST_F(CudaCalibrationTest, Observe) {

@@ -1,21 +1,13 @@
 // Every kernel on the GPU against the CPU's, over shapes, types of weights and batches. Skipped without a GPU.
-#include "../Cpu/ModelSupport.h"
-#include "compressc/runtime/device.h"
+#include "CudaFixture.h"
 
 namespace compressc::test {
 namespace {
 
 constexpr std::string_view cacheTypes[] = {"f32", "bf16"};
 
-class CudaTest : public ::testing::Test {
+class CudaTest : public CudaFixture {
 protected:
-  void SetUp() override {
-    StatusOr<std::unique_ptr<Device>> opened = OpenCudaDevice();
-    if (!opened.ok())
-      GTEST_SKIP() << opened.status().message();
-    device = *std::move(opened);
-  }
-
   /// The kernel's outputs [rows, columns], from the CPU and from the device.
   struct Both {
     std::vector<std::vector<float>> cpu, gpu;
@@ -63,8 +55,6 @@ protected:
     return copy.tensor;
   }
 
-  static void ok(const Status &status) { ASSERT_TRUE(status.ok()) << status.message(); }
-
   /// Differences are at most `tolerance` of the largest value.
   static void expectNear(const Both &both, double tolerance) {
     for (size_t i = 0; i < both.cpu.size(); ++i) {
@@ -79,8 +69,6 @@ protected:
     }
   }
 
-  std::unique_ptr<Device> device;
-  Machine machine;
   std::vector<CacheView> cpuCaches, gpuCaches;
   std::vector<std::shared_ptr<void>> kept; // device memory of this test
 };
