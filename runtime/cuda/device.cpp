@@ -65,8 +65,6 @@ CudaDevice::~CudaDevice() {
   if (stream)
     cudaStreamSynchronize(stream);
   frequencies.clear();
-  for (Buffer *buffer : {&rows, &expanded, &gate, &up, &splits, &splitCounters})
-    cudaFree(buffer->data);
   for (auto &[key, recording] : recordings)
     if (recording.graph)
       cudaGraphExecDestroy(recording.graph);
@@ -117,19 +115,13 @@ Status CudaDevice::commit(void *memory, int64_t bytes, std::string_view what) {
   return status;
 }
 
-void *CudaDevice::grow(Buffer &buffer, int64_t bytes) {
-  if (bytes <= buffer.size)
-    return buffer.data;
-  cudaStreamSynchronize(stream);
-  cudaFree(buffer.data);
-  count(bytes - buffer.size);
-  buffer = {nullptr, bytes};
-  if (cudaMalloc(&buffer.data, size_t(bytes)) != cudaSuccess) {
+void *CudaDevice::grow(DeviceBuffer &buffer, int64_t bytes) {
+  auto before = int64_t(buffer.bytes());
+  if (buffer.grow(stream, size_t(bytes)) != cudaSuccess)
     note(absl::ResourceExhaustedError(absl::StrCat("the GPU has too little memory for ", bytes >> 20,
                                                    " MiB more; compile with a smaller --max-tokens")));
-    buffer = {};
-  }
-  return buffer.data;
+  count(int64_t(buffer.bytes()) - before);
+  return buffer.data();
 }
 
 Status CudaDevice::download(void *to, const void *from, int64_t bytes) {
@@ -153,8 +145,8 @@ constexpr size_t mostRecordings = 256;
 CudaDevice::RunKey CudaDevice::keyOf(const Batch &now, const void *program) const {
   RunKey key = {reinterpret_cast<int64_t>(program), now.rows(), int64_t(now.selectedRows.size()), int64_t(now.answers.size()),
                 tileCount, selectedTileCount, int64_t(arrays.deviceBytes()), int64_t(tableRows.deviceBytes())};
-  for (const Buffer *buffer : {&rows, &expanded, &gate, &up, &splits, &splitCounters})
-    key.push_back(buffer->size);
+  for (const DeviceBuffer *buffer : {&rows, &expanded, &gate, &up, &splits, &splitCounters})
+    key.push_back(int64_t(buffer->bytes()));
   return key;
 }
 

@@ -83,14 +83,10 @@ private:
   RunKey keyOf(const Batch &batch, const void *program) const;
   void sendTableRows(const WeightMatrix &table);
 
-  /// Memory that grows and is used again; what it held is gone when it grows.
-  struct Buffer {
-    void *data = nullptr;
-    int64_t size = 0;
-  };
   /// Memory whose contents are undefined, back when the last owner goes.
   StatusOr<std::shared_ptr<void>> scratch(int64_t bytes, std::string_view what);
-  void *grow(Buffer &buffer, int64_t bytes);
+  /// The buffer's memory, at least `bytes`; null, and noted, when there is too little.
+  void *grow(DeviceBuffer &buffer, int64_t bytes);
   void count(int64_t bytes);
   Status outOfMemory(int64_t bytes, std::string_view what) const;
   Status check(cudaError_t error, std::string_view what) const;
@@ -122,8 +118,8 @@ private:
   Recording *replaying = nullptr, *recording = nullptr;
   Scores scores[2];
   int nextScores = 0;
-  Buffer rows, expanded, gate, up; // scratch of linears
-  Buffer splits, splitCounters;    // of attentions of single queries
+  DeviceBuffer rows, expanded, gate, up; // scratch of linears
+  DeviceBuffer splits, splitCounters;    // of attentions of single queries
   std::map<std::vector<float>, std::shared_ptr<void>> frequencies;
 };
 

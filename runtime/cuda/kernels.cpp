@@ -196,7 +196,7 @@ void CudaDevice::attention(const AttentionOperands &operands) {
   if (attention.rows == attention.tileCount) {
     attention.splits = static_cast<float *>(grow(splits, SplitFloats(attention) * 4));
     int64_t counterBytes = SplitCounters(attention) * 4;
-    bool more = counterBytes > splitCounters.size;
+    bool more = size_t(counterBytes) > splitCounters.bytes();
     attention.counters = static_cast<int32_t *>(grow(splitCounters, counterBytes));
     if (!attention.splits || !attention.counters)
       return;
