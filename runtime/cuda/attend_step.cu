@@ -2,8 +2,8 @@
 // are split among blocks, and the last block to end merges the parts, in a fixed order. A block reads each key once
 // for all query heads that share it.
 #include "attend_step.cuh"
-#include "chain.cuh"
 #include "fours.cuh"
+#include "launch.cuh"
 
 namespace compressc::cuda {
 namespace {

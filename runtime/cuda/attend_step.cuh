@@ -1,7 +1,7 @@
 // Attention of one query for each sequence; see attend_step.cu.
 #pragma once
 
-#include "launch.h"
+#include "kernels.h"
 #include <cuda_bf16.h>
 
 namespace compressc::cuda {

@@ -2,10 +2,10 @@
 // is stored once, and read by each. Tiles of 64 queries on tensor cores (bf16), and one query at a time for
 // any type and head size.
 #include "attend_step.cuh"
-#include "chain.cuh"
 #include "fours.cuh"
-#include "launch.h"
-#include "mma.cuh"
+#include "kernels.h"
+#include "launch.cuh"
+#include "ptx.cuh"
 
 namespace compressc::cuda {
 namespace {
@@ -133,13 +133,13 @@ __global__ void __launch_bounds__(rowWarps * 32) AttendRowsKernel(Attention a) {
 template <typename T> void attendRows(cudaStream_t stream, const Attention &a) {
   dim3 grid(unsigned(a.tileCount) * queryTileRows, unsigned(a.heads));
   if (a.dim <= 64)
-    AttendRowsKernel<T, 2><<<grid, rowWarps * 32, 0, stream>>>(a);
+    Launch(AttendRowsKernel<T, 2>, grid, rowWarps * 32, 0, stream, a);
   else if (a.dim <= 128)
-    AttendRowsKernel<T, 4><<<grid, rowWarps * 32, 0, stream>>>(a);
+    Launch(AttendRowsKernel<T, 4>, grid, rowWarps * 32, 0, stream, a);
   else if (a.dim <= 256)
-    AttendRowsKernel<T, 8><<<grid, rowWarps * 32, 0, stream>>>(a);
+    Launch(AttendRowsKernel<T, 8>, grid, rowWarps * 32, 0, stream, a);
   else
-    AttendRowsKernel<T, 16><<<grid, rowWarps * 32, 0, stream>>>(a);
+    Launch(AttendRowsKernel<T, 16>, grid, rowWarps * 32, 0, stream, a);
 }
 
 // ---- tiles of queries on tensor cores ----
@@ -147,30 +147,12 @@ template <typename T> void attendRows(cudaStream_t stream, const Attention &a) {
 constexpr int tileWarps = 4, keyTile = 64;
 static_assert(queryTileRows == tileWarps * 16);
 
-#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
-__device__ __forceinline__ void copyAsync(uint32_t shared, const void *global, bool exists) {
-  int bytes = exists ? 16 : 0; // the rest is zeroed
-  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared), "l"(global), "r"(bytes));
-}
-__device__ __forceinline__ void loadMatrices(uint32_t (&r)[4], uint32_t shared) {
-  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
-               : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
-               : "r"(shared));
-}
-__device__ __forceinline__ void loadTransposed(uint32_t (&r)[4], uint32_t shared) {
-  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
-               : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
-               : "r"(shared));
-}
-#endif
-
 /// Warp w has the queries 16w … 16w+15; every lane two of them (lane/4 and 8 more) with two columns of each
 /// 8x8 tile. Two stages of keys and values are in shared memory, rows padded by 16 bytes.
 template <int dim> __global__ void __launch_bounds__(tileWarps * 32) AttendTilesKernel(Attention a) {
 #if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
   constexpr int rowBytes = (dim + 8) * 2, partBytes = keyTile * rowBytes, perRow = dim / 8;
-  extern __shared__ __align__(128) uint8_t shared[];
-  uint32_t base = uint32_t(__cvta_generic_to_shared(shared));
+  uint32_t base = SharedAddress(DynamicShared<uint8_t>());
   QueryTile tile = a.tiles[blockIdx.x];
   int head = int(blockIdx.y), lane = threadIdx.x % 32, warp = threadIdx.x / 32;
   int64_t width = int64_t(a.heads) * dim, stride = int64_t(a.groups) * dim;
@@ -188,10 +170,10 @@ template <int dim> __global__ void __launch_bounds__(tileWarps * 32) AttendTiles
       bool exists = begin + key < end;
       int64_t from = exists ? slots[begin + key] * stride + part * 8 : 0;
       uint32_t to = base + uint32_t(stage * 2 * partBytes + key * rowBytes + part * 16);
-      copyAsync(to, keys + from, exists);
-      copyAsync(to + partBytes, values + from, exists);
+      CopyAsync(to, keys + from, exists);
+      CopyAsync(to + partBytes, values + from, exists);
     }
-    asm volatile("cp.async.commit_group;");
+    EndGroupOfCopies();
   };
   fetch(first, 0);
 
@@ -214,9 +196,9 @@ template <int dim> __global__ void __launch_bounds__(tileWarps * 32) AttendTiles
   for (int begin = first; begin < end; begin += keyTile, stage ^= 1) {
     if (begin + keyTile < end) {
       fetch(begin + keyTile, stage ^ 1);
-      asm volatile("cp.async.wait_group 1;");
+      WaitForCopies<1>();
     } else {
-      asm volatile("cp.async.wait_group 0;");
+      WaitForCopies<0>();
     }
     __syncthreads();
     uint32_t keyBase = base + uint32_t(stage * 2 * partBytes), valueBase = keyBase + partBytes;
@@ -227,7 +209,7 @@ template <int dim> __global__ void __launch_bounds__(tileWarps * 32) AttendTiles
 #pragma unroll
       for (int n = 0; n < keyTile / 16; ++n) {
         uint32_t b[4];
-        loadMatrices(b, keyBase + uint32_t((n * 16 + lane % 8 + lane / 16 * 8) * rowBytes + k * 32 + lane / 8 % 2 * 16));
+        LoadMatrices(b, keyBase + uint32_t((n * 16 + lane % 8 + lane / 16 * 8) * rowBytes + k * 32 + lane / 8 % 2 * 16));
         MultiplyTiles(score[2 * n], q[k], b[0], b[1]);
         MultiplyTiles(score[2 * n + 1], q[k], b[2], b[3]);
       }
@@ -276,7 +258,7 @@ template <int dim> __global__ void __launch_bounds__(tileWarps * 32) AttendTiles
 #pragma unroll
       for (int n = 0; n < dim / 16; ++n) {
         uint32_t b[4];
-        loadTransposed(b, valueBase + uint32_t((k * 16 + lane % 16) * rowBytes + n * 32 + lane / 16 * 16));
+        LoadTransposed(b, valueBase + uint32_t((k * 16 + lane % 16) * rowBytes + n * 32 + lane / 16 * 16));
         MultiplyTiles(out[2 * n], p, b[0], b[1]);
         MultiplyTiles(out[2 * n + 1], p, b[2], b[3]);
       }
@@ -310,7 +292,7 @@ template <int dim> void attendTiles(cudaStream_t stream, const Attention &a) {
   // Once: every layer of every batch comes here. A failure makes the launch fail, and that is reported.
   [[maybe_unused]] static const cudaError_t raised =
       cudaFuncSetAttribute(AttendTilesKernel<dim>, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
-  AttendTilesKernel<dim><<<dim3(unsigned(a.tileCount), unsigned(a.heads)), tileWarps * 32, bytes, stream>>>(a);
+  Launch(AttendTilesKernel<dim>, dim3(unsigned(a.tileCount), unsigned(a.heads)), tileWarps * 32, bytes, stream, a);
 }
 
 } // namespace

@@ -32,7 +32,7 @@ __global__ void __launch_bounds__(threads) PartialSumsKernel(int64_t rows, int64
 
 template <typename F>
 void sumColumns(cudaStream_t stream, int64_t rows, int64_t columns, double *partial, F value) {
-  PartialSumsKernel<<<dim3(BlocksFor(columns), unsigned(PartialSums(rows))), threads, 0, stream>>>(rows, columns, partial, value);
+  Launch(PartialSumsKernel<F>, dim3(BlocksFor(columns), unsigned(PartialSums(rows))), threads, 0, stream, rows, columns, partial, value);
 }
 
 __device__ __forceinline__ double sumOfParts(const double *partial, int64_t count, int64_t columns, int64_t column) {
@@ -123,7 +123,7 @@ __global__ void __launch_bounds__(threads) ScaleGramKernel(const float *gram, co
 int64_t PartialSums(int64_t rows) { return (rows + rowsPerPart - 1) / rowsPerPart; }
 
 void FindNonFinite(cudaStream_t stream, const float *values, int64_t count, int64_t *bad) {
-  FindNonFiniteKernel<<<min(BlocksFor(count), 4096u), threads, 0, stream>>>(values, count, bad);
+  Launch(FindNonFiniteKernel, min(BlocksFor(count), 4096u), threads, 0, stream, values, count, bad);
 }
 
 void AddColumnMagnitudes(cudaStream_t stream, const float *x, int64_t rows, int64_t columns, double *partial,
@@ -141,7 +141,7 @@ void AddColumnMagnitudes(cudaStream_t stream, const float *x, int64_t rows, int6
 void SumMagnitudes(cudaStream_t stream, const Matrix &w, int64_t group, float *largest, double *partial, int64_t *bad) {
   int64_t groups = w.columns / group;
   WithVector(w, group, [&](auto vector) {
-    LargestKernel<vector.value><<<BlocksFor(w.rows * groups * 32), threads, 0, stream>>>(w, group, largest, bad);
+    Launch(LargestKernel<vector.value>, BlocksFor(w.rows * groups * 32), threads, 0, stream, w, group, largest, bad);
   });
   sumColumns(stream, w.rows, w.columns, partial, [=] __device__(int64_t row, int64_t column) {
     float value = fabsf(PlainAt(w.data, w.dtype, row * w.columns + column));
@@ -155,18 +155,18 @@ void SumPartial(cudaStream_t stream, const double *partial, int64_t count, int64
 
 void MirrorLower(cudaStream_t stream, float *gram, int64_t width) {
   unsigned tiles = unsigned((width + transposeTile - 1) / transposeTile);
-  MirrorKernel<<<dim3(tiles, tiles), transposeThreads, 0, stream>>>(gram, width);
+  Launch(MirrorKernel, dim3(tiles, tiles), transposeThreads, 0, stream, gram, width);
 }
 
 void AddCosines(cudaStream_t stream, const float *x, const float *y, int64_t rows, int64_t width, double *distances,
                 float *influence, int64_t *bad) {
-  CosineKernel<<<unsigned(rows), threads, 0, stream>>>(x, y, width, distances, bad);
-  AddCosinesKernel<<<1, threads, 0, stream>>>(distances, rows, influence);
+  Launch(CosineKernel, unsigned(rows), threads, 0, stream, x, y, width, distances, bad);
+  Launch(AddCosinesKernel, 1, threads, 0, stream, distances, rows, influence);
 }
 
 void ScaleGram(cudaStream_t stream, const float *gram, const float *absSum, const float *scales, int64_t width,
                float *toGram, float *toAbsSum, int64_t *bad) {
-  ScaleGramKernel<<<dim3(BlocksFor(width), unsigned(width)), threads, 0, stream>>>(gram, absSum, scales, width, toGram,
+  Launch(ScaleGramKernel, dim3(BlocksFor(width), unsigned(width)), threads, 0, stream, gram, absSum, scales, width, toGram,
                                                                                  toAbsSum, bad);
 }
 

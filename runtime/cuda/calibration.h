@@ -2,7 +2,7 @@
 // element that is NaN or infinite: INT64_MAX before, and only ever made smaller.
 #pragma once
 
-#include "launch.h"
+#include "kernels.h"
 
 namespace compressc::cuda {
 

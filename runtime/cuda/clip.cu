@@ -1,7 +1,8 @@
 // The search for each group's range. Groups of up to 128 columns on tensor cores: the errors of 16 rows are the rows of
 // a product with the group's block of G, in bf16; larger groups one row at a time in fp32.
 #include "calibration.h"
-#include "mma.cuh"
+#include "launch.cuh"
+#include "ptx.cuh"
 #include "quantizer.cuh"
 
 namespace compressc::cuda {
@@ -187,8 +188,7 @@ __global__ void __launch_bounds__(warps * 32) ClipTilesKernel(Matrix w, const fl
 /// A warp has one row of one group, its error in shared memory.
 __global__ void __launch_bounds__(warps * 32) ClipRowsKernel(Matrix w, const float *gram, int64_t group, QuantizerFormat format,
                                                              float *out, double *partial, int64_t *bad) {
-  extern __shared__ float errorsOfRows[];
-  float *error = errorsOfRows + threadIdx.x / 32 * group;
+  float *error = DynamicShared<float>() + threadIdx.x / 32 * group;
   int64_t first = int64_t(blockIdx.y) * group, row = int64_t(blockIdx.x) * warps + threadIdx.x / 32;
   int lane = threadIdx.x % 32;
   float maxCode = format.maxCode();
@@ -261,7 +261,7 @@ void Clip(cudaStream_t stream, const Matrix &w, const float *gram, const PackedF
   dim3 grid = gridFor(w.rows, w.columns, group);
   QuantizerFormat format = formatOf(packed);
   auto tiles = [&](auto steps) {
-    ClipTilesKernel<steps.value><<<grid, warps * 32, 0, stream>>>(w, gram, int(group), format, out, partial, bad);
+    Launch(ClipTilesKernel<steps.value>, grid, warps * 32, 0, stream, w, gram, int(group), format, out, partial, bad);
   };
   if (group <= 32) {
     tiles(std::integral_constant<int, 2>{});
@@ -273,9 +273,9 @@ void Clip(cudaStream_t stream, const Matrix &w, const float *gram, const PackedF
     int bytes = int(warps * group * int64_t(sizeof(float)));
     if (bytes > 48 << 10) // a failure makes the launch fail, and that is reported
       cudaFuncSetAttribute(ClipRowsKernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
-    ClipRowsKernel<<<grid, warps * 32, size_t(bytes), stream>>>(w, gram, group, format, out, partial, bad);
+    Launch(ClipRowsKernel, grid, warps * 32, size_t(bytes), stream, w, gram, group, format, out, partial, bad);
   }
-  TotalsKernel<<<1, 256, 0, stream>>>(partial, ClipParts(w.rows, w.columns, group), sums);
+  Launch(TotalsKernel, 1, 256, 0, stream, partial, ClipParts(w.rows, w.columns, group), sums);
 }
 
 } // namespace compressc::cuda

@@ -4,7 +4,7 @@
 
 #include "compressc/runtime/device.h"
 #include "growing_memory.h"
-#include "launch.h"
+#include "kernels.h"
 #include "matmul.h"
 #include "memory.h"
 #include "staging.h"

@@ -1,8 +1,8 @@
 // A thread for each element.
 #pragma once
 
+#include "launch.cuh"
 #include <cstdint>
-#include <cuda_runtime_api.h>
 
 namespace compressc::cuda {
 
@@ -18,7 +18,7 @@ template <typename F> __global__ void __launch_bounds__(threads) ForEachKernel(i
 /// f(i) for i < count.
 template <typename F> void ForEach(cudaStream_t stream, int64_t count, F f) {
   if (count > 0)
-    ForEachKernel<<<BlocksFor(count), threads, 0, stream>>>(count, f);
+    Launch(ForEachKernel<F>, BlocksFor(count), threads, 0, stream, count, f);
 }
 
 } // namespace compressc::cuda

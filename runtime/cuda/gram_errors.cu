@@ -139,14 +139,13 @@ __global__ void __launch_bounds__(threads) TotalKernel(const double *sums, int64
 } // namespace
 
 void HalveGram(cudaStream_t stream, const float *gram, int64_t width, int64_t panel, void *half) {
-  HalveKernel<<<dim3(BlocksFor(width), unsigned(width)), threads, 0, stream>>>(gram, width, panel,
+  Launch(HalveKernel, dim3(BlocksFor(width), unsigned(width)), threads, 0, stream, gram, width, panel,
                                                                              static_cast<__nv_bfloat16 *>(half));
 }
 
 void WeightRows(cudaStream_t stream, const Matrix &w, int64_t begin, int64_t count, int64_t origin, void *out, int64_t *bad) {
   WithVector(w, w.columns, [&](auto vector) {
-    WeightRowsKernel<vector.value><<<BlocksFor(count * w.columns / vector.value), threads, 0, stream>>>(
-        w, begin, count, origin, static_cast<__nv_bfloat16 *>(out), bad);
+    Launch(WeightRowsKernel<vector.value>, BlocksFor(count * w.columns / vector.value), threads, 0, stream, w, begin, count, origin, static_cast<__nv_bfloat16 *>(out), bad);
   });
 }
 
@@ -155,7 +154,7 @@ void ScaledErrorRows(cudaStream_t stream, const Matrix &w, int64_t begin, int64_
   int64_t warps = count * (w.columns / format.group);
   WithVector(w, format.group, [&](auto vector) {
     auto *kernel = format.group <= 32 * vector.value ? ScaledErrorKernel<vector.value, true> : ScaledErrorKernel<vector.value, false>;
-    kernel<<<BlocksFor(warps * 32), threads, 0, stream>>>(w, begin, count, scales, inverse, formatOf(format), format.group,
+    Launch(kernel, BlocksFor(warps * 32), threads, 0, stream, w, begin, count, scales, inverse, formatOf(format), format.group,
                                                           static_cast<__nv_bfloat16 *>(out));
   });
 }
@@ -164,8 +163,7 @@ void DifferenceRows(cudaStream_t stream, const Matrix &changed, const Matrix &w,
                     int64_t *bad) {
   int64_t octets = count * ((w.columns + 7) / 8);
   auto launch = [&](auto loader, auto original) {
-    DifferenceKernel<decltype(loader), decltype(original)><<<BlocksFor(octets), threads, 0, stream>>>(
-        changed, w, begin, count, static_cast<__nv_bfloat16 *>(out), bad);
+    Launch(DifferenceKernel<decltype(loader), decltype(original)>, BlocksFor(octets), threads, 0, stream, changed, w, begin, count, static_cast<__nv_bfloat16 *>(out), bad);
   };
   WithLoader(changed, [&](auto loader) {
     if (w.dtype == DType::F16)
@@ -181,10 +179,10 @@ void SumOfProducts(cudaStream_t stream, const void *a, const void *b, int64_t ro
                    double *sum) {
   auto x = static_cast<const __nv_bfloat16 *>(a), y = static_cast<const __nv_bfloat16 *>(b);
   if (columns % 8 == 0)
-    RowSumsKernel<8><<<unsigned(rows), threads, 0, stream>>>(x, y, columns, perRow);
+    Launch(RowSumsKernel<8>, unsigned(rows), threads, 0, stream, x, y, columns, perRow);
   else
-    RowSumsKernel<1><<<unsigned(rows), threads, 0, stream>>>(x, y, columns, perRow);
-  TotalKernel<<<1, threads, 0, stream>>>(perRow, rows, sum);
+    Launch(RowSumsKernel<1>, unsigned(rows), threads, 0, stream, x, y, columns, perRow);
+  Launch(TotalKernel, 1, threads, 0, stream, perRow, rows, sum);
 }
 
 } // namespace compressc::cuda

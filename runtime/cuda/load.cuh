@@ -1,7 +1,7 @@
 // Weights of every type as fp32, eight columns of a row at a time: what all kernels over weights read with.
 #pragma once
 
-#include "launch.h"
+#include "kernels.h"
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
 

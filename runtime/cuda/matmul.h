@@ -2,7 +2,7 @@
 #pragma once
 
 #include "compressc/runtime/status.h"
-#include "launch.h"
+#include "kernels.h"
 #include <memory>
 
 namespace compressc::cuda {

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "../cpu/gemm.h"
-#include "launch.h"
+#include "kernels.h"
 
 namespace compressc::cuda {
 

@@ -107,7 +107,7 @@ __global__ void __launch_bounds__(transposeThreads) TransposeKernel(const T *in,
 template <typename T> void transpose(cudaStream_t stream, const void *in, int64_t rows, int64_t columns, void *out) {
   constexpr int tile = transposeTile;
   dim3 grid(unsigned((columns + tile - 1) / tile), unsigned((rows + tile - 1) / tile));
-  TransposeKernel<T><<<grid, transposeThreads, 0, stream>>>(static_cast<const T *>(in), rows, columns, static_cast<T *>(out));
+  Launch(TransposeKernel<T>, grid, transposeThreads, 0, stream, static_cast<const T *>(in), rows, columns, static_cast<T *>(out));
 }
 
 } // namespace
@@ -117,19 +117,19 @@ void Quantize(cudaStream_t stream, const Matrix &w, const PackedOut &out, float 
   int64_t group = out.format.group, groups = w.columns / group, bits = format.bits;
   auto *quantizers = reinterpret_cast<float2 *>(scratch);
   WithVector(w, group, [&](auto vector) {
-    QuantizersKernel<vector.value><<<BlocksFor(w.rows * groups * 32), threads, 0, stream>>>(w, format, group, out.scales,
+    Launch(QuantizersKernel<vector.value>, BlocksFor(w.rows * groups * 32), threads, 0, stream, w, format, group, out.scales,
                                                                                           quantizers, bad);
   });
-  CodesKernel<<<BlocksFor(w.rows * ((w.columns * bits + 31) / 32)), threads, 0, stream>>>(w, format, group, quantizers, out.codes);
+  Launch(CodesKernel, BlocksFor(w.rows * ((w.columns * bits + 31) / 32)), threads, 0, stream, w, format, group, quantizers, out.codes);
   if (out.zeros)
-    ZerosKernel<<<BlocksFor((w.rows * bits + 31) / 32 * groups), threads, 0, stream>>>(w.rows, groups, int(bits), quantizers,
+    Launch(ZerosKernel, BlocksFor((w.rows * bits + 31) / 32 * groups), threads, 0, stream, w.rows, groups, int(bits), quantizers,
                                                                                      out.zeros);
 }
 
 void ConvertMatrix(cudaStream_t stream, const Matrix &w, void *out, DType type, int64_t *bad) {
   int64_t octets = w.rows * ((w.columns + 7) / 8);
   WithLoader(w, [&](auto loader) {
-    ConvertKernel<decltype(loader)><<<BlocksFor(octets), threads, 0, stream>>>(w, out, type, bad);
+    Launch(ConvertKernel<decltype(loader)>, BlocksFor(octets), threads, 0, stream, w, out, type, bad);
   });
 }
 

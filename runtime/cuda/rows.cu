@@ -1,9 +1,10 @@
 // Row-wise kernels: norms, elementwise arithmetic, rotary embedding. All arithmetic is fp32.
 #include "activate.cuh"
-#include "chain.cuh"
 #include "for_each.cuh"
 #include "fours.cuh"
-#include "launch.h"
+#include "kernels.h"
+#include "launch.cuh"
+#include "ptx.cuh"
 
 namespace compressc::cuda {
 namespace {
@@ -67,9 +68,9 @@ void rmsNorm(cudaStream_t stream, const float *x, int64_t runs, const float *wei
   if (runs == 0)
     return;
   if (run <= 256)
-    RmsNormKernel<32, Out><<<unsigned(runs), 32, 0, stream>>>(x, weight, run, epsilon, out);
+    Launch(RmsNormKernel<32, Out>, unsigned(runs), 32, 0, stream, x, weight, run, epsilon, out);
   else
-    RmsNormKernel<threads, Out><<<unsigned(runs), threads, 0, stream>>>(x, weight, run, epsilon, out);
+    Launch(RmsNormKernel<threads, Out>, unsigned(runs), threads, 0, stream, x, weight, run, epsilon, out);
 }
 
 __global__ void __launch_bounds__(threads) LayerNormKernel(const float *x, const float *weight, const float *bias,
@@ -143,7 +144,7 @@ void convert(cudaStream_t stream, const From *x, int64_t count, To *out) {
 
 /// A block for each row and some of its heads: the angles once, then a warp for each head.
 __global__ void __launch_bounds__(threads) RotaryKernel(const float *x, int64_t width, Rotary rotary, float *out) {
-  extern __shared__ float angles[]; // cosines, then sines
+  auto *angles = DynamicShared<float>(); // cosines, then sines
   LetTheNextBegin();
   int half = int(rotary.dim / 2), lane = threadIdx.x % 32, heads = int(width / rotary.dim);
   float position = float(rotary.positions[blockIdx.x]);
@@ -229,7 +230,7 @@ __global__ void __launch_bounds__(scoreThreads) ScoreRowsKernel(const float *log
 void ScoreRows(cudaStream_t stream, const float *logits, int64_t width, const int32_t *rows, int64_t count,
                const int32_t *columns, int64_t perRow, RowScore *scores, float *out) {
   if (count > 0)
-    ScoreRowsKernel<<<unsigned(count), scoreThreads, 0, stream>>>(logits, width, rows, columns, perRow, scores, out);
+    Launch(ScoreRowsKernel, unsigned(count), scoreThreads, 0, stream, logits, width, rows, columns, perRow, scores, out);
 }
 
 void SelectRows(cudaStream_t stream, const float *x, int64_t width, const int32_t *rows, int64_t count, float *out) {
@@ -244,7 +245,7 @@ void RmsNorm(cudaStream_t stream, const float *x, int64_t rows, int64_t width, c
 void LayerNorm(cudaStream_t stream, const float *x, int64_t rows, int64_t width, const float *weight,
                const float *bias, float epsilon, float *out) {
   if (rows > 0)
-    LayerNormKernel<<<unsigned(rows), threads, 0, stream>>>(x, weight, bias, width, epsilon, out);
+    Launch(LayerNormKernel, unsigned(rows), threads, 0, stream, x, weight, bias, width, epsilon, out);
 }
 
 void Convert(cudaStream_t stream, const void *x, DType from, int64_t count, void *out, DType to) {

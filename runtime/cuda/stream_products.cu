@@ -6,10 +6,10 @@
 // always has the next few on their way. Within a chunk the order of the columns is free, as long as weights and x
 // agree: every lane takes neighbouring ones, so that it reads 16 bytes at once.
 #include "activate.cuh"
-#include "chain.cuh"
 #include "fours.cuh"
+#include "launch.cuh"
 #include "load.cuh"
-#include "mma.cuh"
+#include "ptx.cuh"
 #include <algorithm>
 
 namespace compressc::cuda {
@@ -23,19 +23,6 @@ __device__ __forceinline__ uint32_t subtract(uint32_t a, uint32_t b) {
   return *reinterpret_cast<uint32_t *>(&difference);
 }
 #endif
-
-/// Neighbouring words of memory that is read once.
-template <int words> __device__ __forceinline__ void loadOnce(uint32_t (&to)[words], const void *from) {
-  if constexpr (words == 4) {
-    asm volatile("ld.global.nc.L1::no_allocate.v4.u32 {%0,%1,%2,%3}, [%4];"
-                 : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3])
-                 : "l"(from));
-  } else if constexpr (words == 2) {
-    asm volatile("ld.global.nc.L1::no_allocate.v2.u32 {%0,%1}, [%2];" : "=r"(to[0]), "=r"(to[1]) : "l"(from));
-  } else {
-    asm volatile("ld.global.nc.L1::no_allocate.u32 %0, [%1];" : "=r"(to[0]) : "l"(from));
-  }
-}
 
 /// Where a lane finds the two rows of a weight that it has in a tile: lane / 4 and 8 more.
 ///
@@ -68,8 +55,8 @@ template <int words_, typename Scale> struct FourBits {
     Scale lowScale, highScale;
   };
   __device__ __forceinline__ void load(Chunk &chunk, int index) const {
-    loadOnce(chunk.low, low + index * (columns / 2));
-    loadOnce(chunk.high, high + index * (columns / 2));
+    LoadOnce(chunk.low, low + index * (columns / 2));
+    LoadOnce(chunk.high, high + index * (columns / 2));
     int group = chunksPerGroup == 1 ? index : index / chunksPerGroup;
     chunk.lowScale = lowScales[group];
     chunk.highScale = highScales[group];
@@ -126,8 +113,8 @@ struct Plain {
     uint32_t low[4], high[4];
   };
   __device__ __forceinline__ void load(Chunk &chunk, int index) const {
-    loadOnce(chunk.low, low + index * (columns * 2));
-    loadOnce(chunk.high, high + index * (columns * 2));
+    LoadOnce(chunk.low, low + index * (columns * 2));
+    LoadOnce(chunk.high, high + index * (columns * 2));
   }
 #if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
   template <int tiles>
@@ -237,7 +224,7 @@ template <typename Format, int tiles, bool gated>
 __global__ void __launch_bounds__(warps * 32, tiles == 1 ? Format::blocks : 2) StreamKernel(StreamedRows source, const __nv_bfloat16 *prepared, Products products) {
 #if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
   constexpr int parts = gated ? 2 : 1, perLane = Format::columns / 4; // matrices of a tile; columns of x
-  extern __shared__ __align__(16) __nv_bfloat16 own[];
+  auto *own = DynamicShared<__nv_bfloat16>();
   __shared__ float sums[2][parts][warps][tiles * 8][tileRows + 1]; // of two tiles in turn
   LetTheNextBegin();
   int lane = threadIdx.x % 32, warp = threadIdx.x / 32, g = lane / 4, rows = source.rows;
@@ -352,7 +339,7 @@ void launch(cudaStream_t stream, const StreamedRows &x, const Products &products
   size_t mostShared = std::min<size_t>(28 << 10, (47 << 10) - sums);
   bool prepares = !Format::stays || shared > mostShared;
   if (prepares) {
-    PrepareKernel<Format::paired><<<unsigned(x.rows), warps * 32, 0, stream>>>(x, depth, scratch);
+    Launch(PrepareKernel<Format::paired>, unsigned(x.rows), warps * 32, 0, stream, x, depth, scratch);
     shared = 0;
   }
   auto *kernel = x.rows <= 8 ? StreamKernel<Format, 1, gated> : StreamKernel<Format, 2, gated>;

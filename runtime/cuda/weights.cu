@@ -1,5 +1,6 @@
 // Kernels over weights: rows gathered, whole matrices expanded for cuBLASLt, and products of few rows, which
 // read the weight once as it lies in the checkpoint.
+#include "launch.cuh"
 #include "load.cuh"
 
 namespace compressc::cuda {
@@ -43,7 +44,7 @@ void expand(cudaStream_t stream, const Matrix &w, const int32_t *rowIndex, int64
   if (rows == 0)
     return;
   dim3 blocks(unsigned(rows), unsigned((w.columns + threads * 8 - 1) / (threads * 8)));
-  WithLoader(w, [&](auto loader) { ExpandKernel<decltype(loader), Out><<<blocks, threads, 0, stream>>>(w, rowIndex, out); });
+  WithLoader(w, [&](auto loader) { Launch(ExpandKernel<decltype(loader), Out>, blocks, threads, 0, stream, w, rowIndex, out); });
 }
 
 /// A warp computes `perWarp` columns of the output for `rows` rows of x.
@@ -109,8 +110,7 @@ template <int perWarp, int rows>
 void multiply(cudaStream_t stream, const float *x, const SmallProduct &product) {
   int64_t perBlock = threads / 32 * perWarp;
   WithLoader(product.w, [&](auto loader) {
-    FewRowsKernel<decltype(loader), perWarp, rows>
-        <<<unsigned((product.count + perBlock - 1) / perBlock), threads, 0, stream>>>(x, product);
+    Launch(FewRowsKernel<decltype(loader), perWarp, rows>, unsigned((product.count + perBlock - 1) / perBlock), threads, 0, stream, x, product);
   });
 }
 

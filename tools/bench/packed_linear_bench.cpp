@@ -1,7 +1,7 @@
 // Products of few rows by 4-bit weights, as generation runs them: 36 layers of distinct weights in one CUDA graph, so
 // that none is in the cache when its turn comes. Prints a JSON line for each shape and number of rows: microseconds
 // for a product, and the part of the bandwidth of a copy, measured here, that its weights are read at.
-#include "../../runtime/cuda/launch.h"
+#include "../../runtime/cuda/kernels.h"
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>

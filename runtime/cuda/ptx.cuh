@@ -1,0 +1,79 @@
+// Instructions that have no name in CUDA C++. Fragments of tensor core products are laid out as PTX describes
+// mma.m16n8k16: lane / 4 names a row, lane % 4 a pair of columns.
+#pragma once
+
+#include <cstdint>
+#include <cuda_bf16.h>
+
+#ifndef COMPRESSC_CUDA_EMULATED // its forms of them are force-included
+
+namespace compressc::cuda {
+
+/// The shared memory that a launch asks for.
+template <typename T> __device__ __forceinline__ T *DynamicShared() {
+  extern __shared__ __align__(128) uint8_t dynamicShared[];
+  return reinterpret_cast<T *>(dynamicShared);
+}
+
+/// As instructions name it.
+__device__ __forceinline__ uint32_t SharedAddress(const void *shared) { return uint32_t(__cvta_generic_to_shared(shared)); }
+
+/// Neighbouring words of memory that is read once.
+template <int words> __device__ __forceinline__ void LoadOnce(uint32_t (&to)[words], const void *from) {
+  static_assert(words == 1 || words == 2 || words == 4);
+  if constexpr (words == 4) {
+    asm volatile("ld.global.nc.L1::no_allocate.v4.u32 {%0,%1,%2,%3}, [%4];"
+                 : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3])
+                 : "l"(from));
+  } else if constexpr (words == 2) {
+    asm volatile("ld.global.nc.L1::no_allocate.v2.u32 {%0,%1}, [%2];" : "=r"(to[0]), "=r"(to[1]) : "l"(from));
+  } else {
+    asm volatile("ld.global.nc.L1::no_allocate.u32 %0, [%1];" : "=r"(to[0]) : "l"(from));
+  }
+}
+
+#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
+/// 16 bytes to shared memory, there once WaitForCopies has waited for their group; zeros unless it `exists`.
+__device__ __forceinline__ void CopyAsync(uint32_t shared, const void *global, bool exists) {
+  int bytes = exists ? 16 : 0;
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared), "l"(global), "r"(bytes));
+}
+__device__ __forceinline__ void EndGroupOfCopies() { asm volatile("cp.async.commit_group;"); }
+/// All but the newest `open` groups of this thread are there.
+template <int open> __device__ __forceinline__ void WaitForCopies() { asm volatile("cp.async.wait_group %0;" ::"n"(open)); }
+#endif
+
+/// Four 8x8 matrices of 16 bits, whose rows' addresses the lanes have.
+__device__ __forceinline__ void LoadMatrices(uint32_t (&r)[4], uint32_t shared) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
+               : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
+               : "r"(shared));
+}
+__device__ __forceinline__ void LoadTransposed(uint32_t (&r)[4], uint32_t shared) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
+               : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
+               : "r"(shared));
+}
+
+#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
+/// c[16, 8] += a[16, 16] * b[16, 8], bf16 with fp32 sums.
+__device__ __forceinline__ void MultiplyTiles(float (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
+  asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+               : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+#endif
+
+} // namespace compressc::cuda
+
+#endif
+
+namespace compressc::cuda {
+
+/// Two neighbours of a fragment.
+__device__ __forceinline__ uint32_t Pack(float low, float high) {
+  __nv_bfloat162 pair = __floats2bfloat162_rn(low, high);
+  return *reinterpret_cast<uint32_t *>(&pair);
+}
+
+} // namespace compressc::cuda

@@ -1,0 +1,133 @@
+// CUDA kernels on the CPU, for tests on machines without a GPU: this is included before every CUDA source, which is
+// then compiled as C++. A thread of a block is a fiber; threads of a warp meet at shuffles and tensor core products,
+// those of a block at __syncthreads. What hardware leaves to chance is fixed: blocks run one after the other, and
+// instructions of several threads in the order of the threads. So wrong results show, races need not.
+#pragma once
+
+#define COMPRESSC_CUDA_EMULATED
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+#include <cuda_runtime.h>
+#include <functional>
+#include <type_traits>
+#include <utility>
+
+// What cuda_runtime.h has made of them is the host compiler's.
+#undef __launch_bounds__
+#define __launch_bounds__(...)
+#undef __shared__
+#define __shared__ static // one block runs at a time
+#undef __constant__
+#define __constant__ static const
+#undef __forceinline__
+#define __forceinline__ inline
+
+namespace compressc::cuda::emulated {
+
+extern uint3 threadIndex, blockIndex;
+extern dim3 blockSize, gridSize;
+char *DynamicSharedMemory();
+
+void SyncThreads();
+void SyncWarp(unsigned mask);
+/// Publishes `bytes` for the lanes of this warp that are in `mask`, waits for theirs, and returns those of each lane.
+struct Exchanged {
+  const char *lanes[32];
+};
+Exchanged Exchange(unsigned mask, const void *data, size_t bytes);
+void CopyLater(uint32_t shared, const void *global, bool exists);
+void EndGroup();
+void WaitForGroups(int open);
+
+/// Runs a kernel, or adds it to what the stream records.
+void Start(const cudaLaunchConfig_t &config, const char *name, std::function<void()> thread);
+
+template <typename... Parameters>
+void Launch(void (*kernel)(Parameters...), const cudaLaunchConfig_t &config, Parameters... arguments) {
+  Start(config, __PRETTY_FUNCTION__, [=] { kernel(arguments...); });
+}
+
+template <typename T> T ShuffleFrom(unsigned mask, T value, int lane) {
+  Exchanged all = Exchange(mask, &value, sizeof value);
+  T result;
+  std::memcpy(&result, all.lanes[lane & 31], sizeof result);
+  return result;
+}
+
+inline int Lane() { return int(threadIndex.x % 32); }
+
+} // namespace compressc::cuda::emulated
+
+inline const uint3 &threadIdx = compressc::cuda::emulated::threadIndex, &blockIdx = compressc::cuda::emulated::blockIndex;
+inline const dim3 &blockDim = compressc::cuda::emulated::blockSize, &gridDim = compressc::cuda::emulated::gridSize;
+
+template <typename Kernel> cudaError_t cudaFuncSetAttribute(Kernel *kernel, cudaFuncAttribute attribute, int value) {
+  return cudaFuncSetAttribute(reinterpret_cast<const void *>(kernel), attribute, value);
+}
+template <typename Kernel>
+cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int *blocks, Kernel *kernel, int size, size_t shared) {
+  return cudaOccupancyMaxActiveBlocksPerMultiprocessor(blocks, reinterpret_cast<const void *>(kernel), size, shared);
+}
+
+inline void __syncthreads() { compressc::cuda::emulated::SyncThreads(); }
+inline void __syncwarp(unsigned mask = ~0u) { compressc::cuda::emulated::SyncWarp(mask); }
+inline void __threadfence() {}
+template <typename T> T __shfl_xor_sync(unsigned mask, T value, int bits) {
+  using namespace compressc::cuda::emulated;
+  return ShuffleFrom(mask, value, Lane() ^ bits);
+}
+template <typename T> T __shfl_sync(unsigned mask, T value, int lane) {
+  return compressc::cuda::emulated::ShuffleFrom(mask, value, lane);
+}
+template <typename T> T __shfl_down_sync(unsigned mask, T value, int delta) {
+  using namespace compressc::cuda::emulated;
+  return ShuffleFrom(mask, value, Lane() + delta < 32 ? Lane() + delta : Lane());
+}
+
+using std::isfinite;
+
+inline float __expf(float x) { return std::exp(x); }
+inline float __logf(float x) { return std::log(x); }
+inline float __fmul_rn(float a, float b) { return a * b; }
+inline float __fadd_rn(float a, float b) { return a + b; }
+inline float __fsub_rn(float a, float b) { return a - b; }
+inline float __fdiv_rn(float a, float b) { return a / b; }
+inline float __uint_as_float(uint32_t bits) { return std::bit_cast<float>(bits); }
+inline uint32_t __float_as_uint(float value) { return std::bit_cast<uint32_t>(value); }
+inline float __int_as_float(int bits) { return std::bit_cast<float>(bits); }
+template <typename T> T __ldcg(const T *at) { return *at; }
+template <typename T> T __ldg(const T *at) { return *at; }
+
+template <typename T> T atomicAdd(T *at, T value) { return std::exchange(*at, *at + value); }
+template <typename T> T atomicMin(T *at, T value) { return std::exchange(*at, std::min(*at, value)); }
+template <typename T> T atomicMax(T *at, T value) { return std::exchange(*at, std::max(*at, value)); }
+
+template <typename A, typename B> constexpr std::common_type_t<A, B> min(A a, B b) {
+  using T = std::common_type_t<A, B>;
+  return T(b) < T(a) ? T(b) : T(a);
+}
+template <typename A, typename B> constexpr std::common_type_t<A, B> max(A a, B b) {
+  using T = std::common_type_t<A, B>;
+  return T(a) < T(b) ? T(b) : T(a);
+}
+
+namespace compressc::cuda {
+
+template <typename T> T *DynamicShared() { return reinterpret_cast<T *>(emulated::DynamicSharedMemory()); }
+inline uint32_t SharedAddress(const void *shared) {
+  return uint32_t(static_cast<const char *>(shared) - emulated::DynamicSharedMemory());
+}
+template <int words> void LoadOnce(uint32_t (&to)[words], const void *from) { std::memcpy(to, from, sizeof to); }
+inline void CopyAsync(uint32_t shared, const void *global, bool exists) { emulated::CopyLater(shared, global, exists); }
+inline void EndGroupOfCopies() { emulated::EndGroup(); }
+template <int open> void WaitForCopies() { emulated::WaitForGroups(open); }
+void LoadMatrices(uint32_t (&r)[4], uint32_t shared);
+void LoadTransposed(uint32_t (&r)[4], uint32_t shared);
+void MultiplyTiles(float (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1);
+
+} // namespace compressc::cuda

@@ -1,0 +1,288 @@
+// Blocks of threads as fibers of one thread of the CPU.
+#include "emulation.h"
+#include "stream.h"
+#include <boost/context/fiber.hpp>
+#include <boost/context/preallocated.hpp>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <sys/mman.h>
+#include <vector>
+
+namespace compressc::cuda::emulated {
+
+namespace context = boost::context;
+
+namespace {
+
+constexpr size_t stackBytes = 256 << 10, sharedBytes = 228 << 10, exchangeBytes = 64;
+
+struct Copy {
+  uint32_t shared;
+  const void *global;
+  bool exists;
+};
+
+enum class State : uint8_t { Ready, AtWarp, AtBlock, Done };
+
+} // namespace
+
+struct Thread {
+  context::fiber self, scheduler;
+  uint3 index{};
+  State state = State::Done;
+  unsigned mask = 0; // of lanes that it waits for
+  unsigned turn = 0; // of the two places below
+  alignas(16) char published[2][exchangeBytes];
+  std::vector<std::vector<Copy>> copies; // groups, the last one open
+};
+
+uint3 threadIndex{}, blockIndex{};
+dim3 blockSize, gridSize;
+
+namespace {
+
+Thread *current = nullptr;
+std::vector<std::unique_ptr<Thread>> threads;
+std::vector<char *> stacks;
+std::string kernelName;
+
+char *sharedMemory() {
+  static char *memory = static_cast<char *>(std::aligned_alloc(1024, sharedBytes));
+  return memory;
+}
+
+[[noreturn]] void fail(const std::string &what) {
+  std::fprintf(stderr, "CUDA emulation: %s, in block (%u, %u, %u), thread %u of %s\n", what.c_str(), blockIndex.x, blockIndex.y, blockIndex.z,
+               current ? current->index.x : 0, kernelName.c_str());
+  std::abort();
+}
+
+/// Fibers' stacks are kept for the threads to come.
+struct KeptStack {
+  void deallocate(context::stack_context &) {}
+};
+
+void yield(State state) {
+  current->state = state;
+  Thread *self = current;
+  self->scheduler = std::move(self->scheduler).resume();
+}
+
+void prepare(size_t count, const std::function<void()> &body) {
+  while (threads.size() < count) {
+    threads.push_back(std::make_unique<Thread>());
+    void *stack = mmap(nullptr, stackBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (stack == MAP_FAILED)
+      fail("no memory for stacks");
+    stacks.push_back(static_cast<char *>(stack));
+  }
+  for (size_t i = 0; i < count; ++i) {
+    Thread &thread = *threads[i];
+    thread.index = {unsigned(i), 0, 0};
+    thread.state = State::Ready;
+    thread.turn = 0;
+    thread.copies.assign(1, {});
+    context::stack_context stack;
+    stack.size = stackBytes;
+    stack.sp = stacks[i] + stackBytes;
+    thread.self = context::fiber(std::allocator_arg, context::preallocated(stack.sp, stack.size, stack), KeptStack{},
+                                 [&thread, &body](context::fiber &&scheduler) {
+                                   thread.scheduler = std::move(scheduler);
+                                   body();
+                                   if (thread.copies.size() > 1 || !thread.copies[0].empty())
+                                     fail("a thread ends while copies are under way");
+                                   thread.state = State::Done;
+                                   return std::move(thread.scheduler);
+                                 });
+  }
+}
+
+void resume(Thread &thread) {
+  current = &thread;
+  threadIndex = thread.index;
+  thread.self = std::move(thread.self).resume();
+  current = nullptr;
+}
+
+/// Runs a warp until all its threads have ended or wait for the block.
+void runWarp(size_t begin, size_t end) {
+  while (true) {
+    bool ran = false, waiting = false;
+    for (size_t i = begin; i < end; ++i)
+      if (threads[i]->state == State::Ready) {
+        resume(*threads[i]);
+        ran = true;
+      }
+    // Lanes go on when every lane that they wait for is there too, or has ended.
+    for (size_t i = begin; i < end; ++i) {
+      Thread &thread = *threads[i];
+      if (thread.state != State::AtWarp)
+        continue;
+      waiting = true;
+      bool all = true;
+      for (size_t j = begin; j < end; ++j)
+        all &= !(thread.mask >> (j - begin) & 1) || threads[j]->state == State::Done ||
+               (threads[j]->state == State::AtWarp && threads[j]->mask == thread.mask);
+      if (!all)
+        continue;
+      for (size_t j = begin; j < end; ++j)
+        if (threads[j]->state == State::AtWarp && thread.mask >> (j - begin) & 1)
+          threads[j]->state = State::Ready;
+      ran = true;
+    }
+    if (!ran) {
+      if (waiting) {
+        current = threads[begin].get();
+        fail("lanes of a warp wait for lanes that are elsewhere");
+      }
+      return;
+    }
+  }
+}
+
+void runBlock(size_t count, size_t shared, const std::function<void()> &body) {
+  std::memset(sharedMemory(), 0xff, shared); // NaN
+  prepare(count, body);
+  while (true) {
+    bool waiting = false;
+    for (size_t begin = 0; begin < count; begin += 32)
+      runWarp(begin, std::min(begin + 32, count));
+    for (size_t i = 0; i < count; ++i)
+      if (threads[i]->state == State::AtBlock) {
+        threads[i]->state = State::Ready;
+        waiting = true;
+      }
+    if (!waiting)
+      return;
+  }
+}
+
+} // namespace
+
+char *DynamicSharedMemory() { return sharedMemory(); }
+
+void SyncThreads() { yield(State::AtBlock); }
+
+void SyncWarp(unsigned mask) {
+  current->mask = mask;
+  yield(State::AtWarp);
+}
+
+Exchanged Exchange(unsigned mask, const void *data, size_t bytes) {
+  if (bytes > exchangeBytes)
+    fail("too much is exchanged");
+  // Two places in turn: a lane may publish again before the others have read.
+  unsigned turn = current->turn++ % 2;
+  std::memcpy(current->published[turn], data, bytes);
+  size_t begin = current->index.x / 32 * 32;
+  SyncWarp(mask);
+  Exchanged all{};
+  for (size_t lane = 0; lane < 32; ++lane)
+    all.lanes[lane] = threads[std::min(begin + lane, threads.size() - 1)]->published[turn];
+  return all;
+}
+
+void CopyLater(uint32_t shared, const void *global, bool exists) { current->copies.back().push_back({shared, global, exists}); }
+void EndGroup() { current->copies.emplace_back(); }
+
+void WaitForGroups(int open) {
+  auto &groups = current->copies;
+  while (groups.size() > size_t(open) + 1) {
+    for (const Copy &copy : groups.front()) {
+      if (copy.shared % 16 || reinterpret_cast<uintptr_t>(copy.global) % 16)
+        fail("a copy to shared memory is not aligned");
+      char *to = sharedMemory() + copy.shared;
+      if (copy.exists)
+        std::memcpy(to, copy.global, 16);
+      else
+        std::memset(to, 0, 16);
+    }
+    groups.erase(groups.begin());
+  }
+}
+
+void Start(const cudaLaunchConfig_t &config, const char *name, std::function<void()> thread) {
+  dim3 grid = config.gridDim, size = config.blockDim;
+  size_t count = size_t(size.x) * size.y * size.z;
+  if (count == 0 || count > 1024 || grid.x == 0 || grid.y == 0 || grid.z == 0 || grid.y > 65535 || grid.z > 65535 ||
+      config.dynamicSmemBytes > sharedBytes)
+    return SetLastError(cudaErrorInvalidConfiguration);
+  Enqueue(config.stream, [=, shared = config.dynamicSmemBytes, kernel = std::string(name)] {
+    static std::mutex oneAtATime;
+    std::lock_guard lock(oneAtATime);
+    kernelName = kernel;
+    blockSize = size, gridSize = grid;
+    for (blockIndex.z = 0; blockIndex.z < grid.z; ++blockIndex.z)
+      for (blockIndex.y = 0; blockIndex.y < grid.y; ++blockIndex.y)
+        for (blockIndex.x = 0; blockIndex.x < grid.x; ++blockIndex.x)
+          runBlock(count, shared, thread);
+  });
+}
+
+} // namespace compressc::cuda::emulated
+
+namespace compressc::cuda {
+namespace {
+
+float value(uint32_t pair, int which) { return __uint_as_float(which ? pair & 0xffff0000u : pair << 16); }
+
+template <typename T> T part(const char *lane, size_t offset) {
+  T value;
+  std::memcpy(&value, lane + offset, sizeof value);
+  return value;
+}
+
+/// 16 bits of matrix m.
+uint16_t element(const emulated::Exchanged &rows, int m, int row, int column) {
+  auto address = part<uint32_t>(rows.lanes[m * 8 + row], 0);
+  uint16_t bits;
+  std::memcpy(&bits, emulated::DynamicSharedMemory() + address + column * 2, sizeof bits);
+  return bits;
+}
+
+} // namespace
+
+void LoadMatrices(uint32_t (&r)[4], uint32_t shared) {
+  emulated::Exchanged rows = emulated::Exchange(~0u, &shared, sizeof shared);
+  int lane = emulated::Lane();
+  for (int m = 0; m < 4; ++m)
+    r[m] = element(rows, m, lane / 4, lane % 4 * 2) | uint32_t(element(rows, m, lane / 4, lane % 4 * 2 + 1)) << 16;
+}
+
+void LoadTransposed(uint32_t (&r)[4], uint32_t shared) {
+  emulated::Exchanged rows = emulated::Exchange(~0u, &shared, sizeof shared);
+  int lane = emulated::Lane();
+  for (int m = 0; m < 4; ++m)
+    r[m] = element(rows, m, lane % 4 * 2, lane / 4) | uint32_t(element(rows, m, lane % 4 * 2 + 1, lane / 4)) << 16;
+}
+
+void MultiplyTiles(float (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
+  // Row r of a lies in lanes r % 8 * 4 …, column n of b in lanes n * 4 …; each lane has columns (rows of b) 2t, 2t + 1
+  // and 8 more of them.
+  struct {
+    float a[2][4]; // of row g and of row g + 8
+    float b[4];
+  } mine, row, column;
+  uint32_t b[2] = {b0, b1};
+  for (int i = 0; i < 4; ++i) {
+    for (int r = 0; r < 2; ++r)
+      mine.a[r][i] = value(a[r + i / 2 * 2], i % 2);
+    mine.b[i] = value(b[i / 2], i % 2);
+  }
+  emulated::Exchanged all = emulated::Exchange(~0u, &mine, sizeof mine);
+  int lane = emulated::Lane(), g = lane / 4, t = lane % 4;
+  for (int part = 0; part < 4; ++part) {
+    std::memcpy(&row, all.lanes[g * 4 + part], sizeof row);
+    for (int n = 0; n < 2; ++n) {
+      std::memcpy(&column, all.lanes[(t * 2 + n) * 4 + part], sizeof column);
+      for (int r = 0; r < 2; ++r)
+        for (int i = 0; i < 4; ++i)
+          c[r * 2 + n] += row.a[r][i] * column.b[i];
+    }
+  }
+}
+
+} // namespace compressc::cuda

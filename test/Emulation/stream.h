@@ -1,0 +1,12 @@
+// The work of emulated streams: it is done at once, or recorded.
+#pragma once
+
+#include <cuda_runtime_api.h>
+#include <functional>
+
+namespace compressc::cuda::emulated {
+
+void Enqueue(cudaStream_t stream, std::function<void()> work);
+void SetLastError(cudaError_t error);
+
+} // namespace compressc::cuda::emulated
