@@ -33,11 +33,14 @@ extern uint3 threadIndex, blockIndex;
 extern dim3 blockSize, gridSize;
 char *DynamicSharedMemory();
 
+constexpr int exchangeBytes = 64, exchangeStride = 2 * exchangeBytes;
+
 void SyncThreads();
 void SyncWarp(unsigned mask);
 /// Publishes `bytes` for the lanes of this warp that are in `mask`, waits for theirs, and returns those of each lane.
 struct Exchanged {
-  const char *lanes[32];
+  const char *first; // of lane 0
+  const char *operator[](int lane) const { return first + lane * exchangeStride; }
 };
 Exchanged Exchange(unsigned mask, const void *data, size_t bytes);
 void CopyLater(uint32_t shared, const void *global, bool exists);
@@ -55,7 +58,7 @@ void Launch(void (*kernel)(Parameters...), const cudaLaunchConfig_t &config, Par
 template <typename T> T ShuffleFrom(unsigned mask, T value, int lane) {
   Exchanged all = Exchange(mask, &value, sizeof value);
   T result;
-  std::memcpy(&result, all.lanes[lane & 31], sizeof result);
+  std::memcpy(&result, all[lane & 31], sizeof result);
   return result;
 }
 

@@ -17,7 +17,7 @@ namespace context = boost::context;
 
 namespace {
 
-constexpr size_t stackBytes = 256 << 10, sharedBytes = 228 << 10, exchangeBytes = 64;
+constexpr size_t stackBytes = 256 << 10, sharedBytes = 228 << 10;
 
 struct Copy {
   uint32_t shared;
@@ -34,8 +34,7 @@ struct Thread {
   uint3 index{};
   State state = State::Done;
   unsigned mask = 0; // of lanes that it waits for
-  unsigned turn = 0; // of the two places below
-  alignas(16) char published[2][exchangeBytes];
+  unsigned turn = 0; // exchanges so far
   std::vector<std::vector<Copy>> copies; // groups, the last one open
 };
 
@@ -45,6 +44,7 @@ dim3 blockSize, gridSize;
 namespace {
 
 Thread *current = nullptr;
+alignas(64) char published[1024 * exchangeStride]; // two places for each thread, used in turn
 std::vector<std::unique_ptr<Thread>> threads;
 std::vector<char *> stacks;
 std::string kernelName;
@@ -175,14 +175,10 @@ Exchanged Exchange(unsigned mask, const void *data, size_t bytes) {
   if (bytes > exchangeBytes)
     fail("too much is exchanged");
   // Two places in turn: a lane may publish again before the others have read.
-  unsigned turn = current->turn++ % 2;
-  std::memcpy(current->published[turn], data, bytes);
-  size_t begin = current->index.x / 32 * 32;
+  size_t lane = current->index.x, place = current->turn++ % 2 * exchangeBytes;
+  std::memcpy(published + lane * exchangeStride + place, data, bytes);
   SyncWarp(mask);
-  Exchanged all{};
-  for (size_t lane = 0; lane < 32; ++lane)
-    all.lanes[lane] = threads[std::min(begin + lane, threads.size() - 1)]->published[turn];
-  return all;
+  return {published + lane / 32 * 32 * exchangeStride + place};
 }
 
 void CopyLater(uint32_t shared, const void *global, bool exists) { current->copies.back().push_back({shared, global, exists}); }
@@ -237,7 +233,7 @@ template <typename T> T part(const char *lane, size_t offset) {
 
 /// 16 bits of matrix m.
 uint16_t element(const emulated::Exchanged &rows, int m, int row, int column) {
-  auto address = part<uint32_t>(rows.lanes[m * 8 + row], 0);
+  auto address = part<uint32_t>(rows[m * 8 + row], 0);
   uint16_t bits;
   std::memcpy(&bits, emulated::DynamicSharedMemory() + address + column * 2, sizeof bits);
   return bits;
@@ -275,9 +271,9 @@ void MultiplyTiles(float (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t 
   emulated::Exchanged all = emulated::Exchange(~0u, &mine, sizeof mine);
   int lane = emulated::Lane(), g = lane / 4, t = lane % 4;
   for (int part = 0; part < 4; ++part) {
-    std::memcpy(&row, all.lanes[g * 4 + part], sizeof row);
+    std::memcpy(&row, all[g * 4 + part], sizeof row);
     for (int n = 0; n < 2; ++n) {
-      std::memcpy(&column, all.lanes[(t * 2 + n) * 4 + part], sizeof column);
+      std::memcpy(&column, all[(t * 2 + n) * 4 + part], sizeof column);
       for (int r = 0; r < 2; ++r)
         for (int i = 0; i < 4; ++i)
           c[r * 2 + n] += row.a[r][i] * column.b[i];
