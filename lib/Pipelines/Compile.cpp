@@ -13,6 +13,7 @@
 #include "compressc/Materialize/Resolve.h"
 #include "compressc/Pipelines/Pipelines.h"
 #include "compressc/Target/EmitCpp.h"
+#include "compressc/Target/EmitCuda.h"
 #include "compressc/Transforms/Dataflow.h"
 #include "compressc/runtime/device.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -85,12 +86,12 @@ public:
       : context(context), options(options), out(out) {}
 
   Status run() {
-    static constexpr llvm::StringLiteral stages[] = {"lm", "compress", "exec", "cpp", "bin", "so"};
+    static constexpr llvm::StringLiteral stages[] = {"lm", "compress", "exec", "cpp", "cuda", "bin", "so"};
     if (!options.emit.empty() && !llvm::is_contained(stages, options.emit))
       return Invalid("--emit=", options.emit, ": ", llvm::join(ArrayRef(stages), ", "));
     bool prints = !options.emit.empty() && options.emit != "bin" && options.emit != "so";
     if (!prints && options.output.empty() && !options.dryRun)
-      return Invalid("give an output directory with -o OUT, or --emit=lm|compress|exec|cpp to print the program");
+      return Invalid("give an output directory with -o OUT, or --emit=lm|compress|exec|cpp|cuda to print the program");
     if (!options.remarkFile.empty() && (prints || options.dryRun))
       return Invalid("--remarks=", options.remarkFile, ": decisions are taken by a run with -o OUT, not by ",
                      options.dryRun ? "--dry-run" : "--emit=" + options.emit);
@@ -101,6 +102,8 @@ public:
       return Invalid("--target=", options.target, ": cpu or cuda");
     if (options.target == "cuda" && options.activations == "int8")
       return Invalid("--activations=int8: the CPU's; with --target=cuda leave it out");
+    if (!options.architectures.empty())
+      COMPRESSC_RETURN_IF_ERROR(CudaArchitectures(options.architectures).status());
     if (options.compute != "f32" && options.compute != "bf16")
       return Invalid("--compute=", options.compute, ": f32 or bf16");
     if (options.activations != "f32" && options.activations != "int8")
@@ -120,7 +123,7 @@ public:
       COMPRESSC_RETURN_IF_ERROR(runPipeline(module, options.passes));
     if (options.emit == "compress")
       return print(module);
-    if (options.emit == "exec" || options.emit == "cpp") {
+    if (options.emit == "exec" || options.emit == "cpp" || options.emit == "cuda") {
       if (std::string pass = OpenChoice(module); !pass.empty())
         return Invalid("--emit=", options.emit, ": ", pass, " chooses by calibration data, so the schedule is still open; compile ",
                        "with -o OUT and --calibration FILE, or print --emit=compress");
@@ -129,7 +132,9 @@ public:
         return Invalid("the pipeline's result can't be stored");
       BindWeights(module, *weights);
       COMPRESSC_RETURN_IF_ERROR(lowerModule(module, options));
-      return options.emit == "cpp" ? EmitCpp(programOf(module), title(), out) : print(module);
+      if (options.emit == "exec")
+        return print(module);
+      return (options.emit == "cpp" ? EmitCpp : EmitCuda)(programOf(module), title(), out);
     }
     return options.dryRun ? printPlan(module) : deploy(module);
   }
@@ -237,7 +242,7 @@ private:
     info.device = options.target;
 
     COMPRESSC_RETURN_IF_ERROR(lowerModule(module, options));
-    COMPRESSC_ASSIGN_OR_RETURN(double compileSeconds,
+    COMPRESSC_ASSIGN_OR_RETURN(CompileSeconds compileSeconds,
                                DeployProgram(programOf(module), info, title(), options, toolchain, staging->path()));
 
     ReportInputs inputs;
@@ -269,7 +274,12 @@ private:
       llvm::errs() << "run walks its schedule (" << toolchain.note << ")\n";
     else if (!options.quiet)
       llvm::errs() << toolchain.productName() << " is program.cpp compiled by " << toolchain.compiler << " in "
-                   << llvm::format("%.1f s\n", compileSeconds);
+                   << llvm::format("%.1f s\n", compileSeconds.host);
+    if (!options.quiet && !toolchain.nvcc.empty())
+      llvm::errs() << "with program.cu compiled by " << toolchain.nvcc << " for " << llvm::join(toolchain.architectures, ", ")
+                   << llvm::format(" in %.1f s\n", compileSeconds.cuda);
+    else if (!options.quiet && !toolchain.cudaNote.empty())
+      llvm::errs() << "GPUs run its schedule by prebuilt kernels (" << toolchain.cudaNote << ")\n";
     return absl::OkStatus();
   }
 

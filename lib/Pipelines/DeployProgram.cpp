@@ -1,7 +1,7 @@
 #include "DeployProgram.h"
 #include "compressc/Conversion/ToSchedule.h"
 #include "compressc/Target/EmitCpp.h"
-#include "llvm/ADT/ScopeExit.h"
+#include "compressc/Target/EmitCuda.h"
 #include "llvm/Support/FileSystem.h"
 #include <chrono>
 #include <filesystem>
@@ -20,16 +20,59 @@ StatusOr<std::string> findRuntime(const std::string &given) {
   return path.string();
 }
 
-/// Emits the source to `directory`, compiles and links it.
-Status compile(exec::ProgramOp program, const std::string &title, const Toolchain &toolchain,
-               const std::string &directory, const std::string &output) {
+/// A name for the compiler's output that goes with its file. Not in the staging directory: a compiler that outlives us
+/// when we are killed would keep that alive.
+class TemporaryFile {
+public:
+  ~TemporaryFile() {
+    if (!path.empty())
+      llvm::sys::fs::remove(path);
+  }
+  StatusOr<std::string> create(StringRef suffix) {
+    if (std::error_code error = llvm::sys::fs::createTemporaryFile("compressc", suffix, path))
+      return IOError("no temporary file for the compiler: ", error.message());
+    return std::string(path);
+  }
+
+private:
+  llvm::SmallString<128> path;
+};
+
+using Emitter = Status(exec::ProgramOp, StringRef, raw_ostream &);
+
+Status emit(Emitter *emitter, exec::ProgramOp program, const std::string &title, const std::string &path) {
   std::string source;
   llvm::raw_string_ostream stream(source);
-  COMPRESSC_RETURN_IF_ERROR(EmitCpp(program, title, stream));
-  std::string path = directory + "/program.cpp";
-  COMPRESSC_RETURN_IF_ERROR(WriteFileAtomically(path, source));
-  return CompileProgram(toolchain.compiler, toolchain.files,
-                        toolchain.library ? Product::SharedLibrary : Product::Executable, path, output);
+  COMPRESSC_RETURN_IF_ERROR(emitter(program, title, stream));
+  return WriteFileAtomically(path, source);
+}
+
+/// Emits the sources to `directory`, compiles and links them.
+StatusOr<CompileSeconds> compile(exec::ProgramOp program, const std::string &title, const Toolchain &toolchain,
+                                 const std::string &directory, const std::string &output) {
+  CompileSeconds seconds;
+  auto timed = [](double &seconds, auto work) {
+    auto before = std::chrono::steady_clock::now();
+    Status status = work();
+    seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - before).count();
+    return status;
+  };
+  std::vector<std::string> sources{directory + "/program.cpp"};
+  COMPRESSC_RETURN_IF_ERROR(emit(EmitCpp, program, title, sources[0]));
+  TemporaryFile object;
+  if (!toolchain.nvcc.empty()) {
+    std::string source = directory + "/program.cu";
+    COMPRESSC_RETURN_IF_ERROR(emit(EmitCuda, program, title, source));
+    COMPRESSC_ASSIGN_OR_RETURN(sources.emplace_back(), object.create("o"));
+    COMPRESSC_RETURN_IF_ERROR(timed(seconds.cuda, [&] {
+      return CompileCuda(toolchain.nvcc, toolchain.files, toolchain.architectures, source, sources[1]);
+    }));
+  }
+  COMPRESSC_RETURN_IF_ERROR(timed(seconds.host, [&] {
+    return CompileProgram(toolchain.compiler, toolchain.files,
+                          toolchain.library ? Product::SharedLibrary : Product::Executable, sources, output);
+  }));
+  return seconds;
 }
 
 } // namespace
@@ -56,29 +99,30 @@ StatusOr<Toolchain> Toolchain::Find(const CompileOptions &options) {
   COMPRESSC_RETURN_IF_ERROR(files.status());
   toolchain.compiler = *compiler;
   toolchain.files = *files;
+  if (options.target != "cuda" || toolchain.library)
+    return toolchain;
+  auto nvcc = FindCudaCompiler(options.nvcc);
+  if (absl::IsNotFound(nvcc.status())) {
+    toolchain.cudaNote = std::string(nvcc.status().message());
+    return toolchain;
+  }
+  COMPRESSC_RETURN_IF_ERROR(nvcc.status());
+  toolchain.nvcc = *nvcc;
+  COMPRESSC_ASSIGN_OR_RETURN(toolchain.architectures, CudaArchitectures(options.architectures));
   return toolchain;
 }
 
-StatusOr<double> DeployProgram(exec::ProgramOp program, const ModelInfo &info, const std::string &title,
+StatusOr<CompileSeconds> DeployProgram(exec::ProgramOp program, const ModelInfo &info, const std::string &title,
                                const CompileOptions &options, const Toolchain &toolchain,
                                const std::string &directory) {
   std::string payload = absl::StrCat("{\"model\":", SerializeModelInfo(info), ",\n\"schedule\":",
                                      SerializeSchedule(ToSchedule(program)), "}\n");
   std::string runtime = toolchain.runtime;
-  double seconds = 0;
-  llvm::SmallString<128> compiled;
-  llvm::scope_exit removeCompiled([&] {
-    if (!compiled.empty())
-      llvm::sys::fs::remove(compiled);
-  });
+  CompileSeconds seconds;
+  TemporaryFile compiled;
   if (!toolchain.compiler.empty()) {
-    auto before = std::chrono::steady_clock::now();
-    // Not in the staging directory: a compiler that outlives us when we are killed would keep that alive.
-    if (std::error_code error = llvm::sys::fs::createTemporaryFile("compressc", "run", compiled))
-      return IOError("no temporary file for the compiler: ", error.message());
-    runtime = std::string(compiled);
-    COMPRESSC_RETURN_IF_ERROR(compile(program, title, toolchain, directory, runtime));
-    seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - before).count();
+    COMPRESSC_ASSIGN_OR_RETURN(runtime, compiled.create("run"));
+    COMPRESSC_ASSIGN_OR_RETURN(seconds, compile(program, title, toolchain, directory, runtime));
   }
   std::vector<EmbeddedFile> embedded;
   std::string modelDirectory = directory + "/model";

@@ -1,5 +1,6 @@
 // Find and run the compiler of this machine.
 #include "compressc/Target/HostCompiler.h"
+#include "RunCompiler.h"
 #include "llvm/ADT/ScopeExit.h"
 #include "llvm/ADT/StringRef.h"
 #include "llvm/Support/FileSystem.h"
@@ -41,7 +42,7 @@ StatusOr<RuntimeFiles> RuntimeFiles::Find(const std::string &directory) {
   return files;
 }
 
-static Status runCompiler(const std::vector<std::string> &arguments) {
+Status RunCompiler(const std::vector<std::string> &arguments, const std::string &without) {
   llvm::SmallString<128> log;
   if (std::error_code error = llvm::sys::fs::createTemporaryFile("compressc", "log", log))
     return IOError("no temporary file: ", error.message());
@@ -63,21 +64,22 @@ static Status runCompiler(const std::vector<std::string> &arguments) {
       first = line;
       break;
     }
-  return Invalid(arguments[0], " failed: ", first.str(), "; --host-compiler=none does without it");
+  return Invalid(arguments[0], " failed: ", first.str(), "; ", without, " does without it");
 }
 
 Status CompileProgram(const std::string &compiler, const RuntimeFiles &runtime, Product product,
-                      const std::string &source, const std::string &output) {
+                      const std::vector<std::string> &sources, const std::string &output) {
   // The runtime's flags: the results must not depend on how expressions are contracted.
   std::vector<std::string> arguments{compiler, "-std=c++20", "-O2", "-fPIC", "-ffp-contract=off", "-fno-exceptions",
-                                     "-I", runtime.includes, "-o", output, source};
+                                     "-I", runtime.includes, "-o", output};
+  arguments.insert(arguments.end(), sources.begin(), sources.end());
   if (product == Product::SharedLibrary)
     arguments.insert(arguments.end(), {"-shared", "-Wl,--version-script=" + runtime.includes + "/compressc/exports.map",
                                        runtime.library, "@" + runtime.libraries});
   else
     arguments.push_back(runtime.object);
   arguments.insert(arguments.end(), {"-static-libstdc++", "-static-libgcc", "-pthread", "-Wl,--gc-sections", "-s"});
-  return runCompiler(arguments);
+  return RunCompiler(arguments, "--host-compiler=none");
 }
 
 } // namespace compressc

@@ -150,6 +150,7 @@ struct Session::Impl {
   std::vector<CacheView> caches;
   std::vector<PreparedEntry> entries; // as schedule.entries
   std::vector<ProgramWeight> programWeights;
+  std::unique_ptr<DeviceProgram> deviceProgram; // null: none was compiled
 };
 
 Status Session::Impl::bindWeights(const WeightResolver &resolver, UploadedWeights &onDevice) {
@@ -363,6 +364,9 @@ Status Session::Impl::bindProgram(const program::Program &program) {
     COMPRESSC_ASSIGN_OR_RETURN(programWeights.emplace_back(),
                                ProgramWeight::Create(weights[i], schedule.weights[i].key));
   }
+  if (device) {
+    COMPRESSC_ASSIGN_OR_RETURN(deviceProgram, device->bindProgram(program.schedule, programWeights, caches, arena));
+  }
   return absl::OkStatus();
 }
 
@@ -465,6 +469,8 @@ Status Session::run(const EntryPoint &entry, const Batch *batch, absl::Span<cons
   }
   if (replayed) {
     // finishBatch runs what was recorded.
+  } else if (impl->deviceProgram && !impl->checking && impl->deviceProgram->start(known.name)) {
+    // finishBatch tells.
   } else if (prepared->compiled && !impl->checking) {
     program::Run run{{impl->pool, impl->scratch, batch, impl->device},
                      impl->arena,

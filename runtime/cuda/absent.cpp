@@ -7,4 +7,6 @@ StatusOr<std::unique_ptr<Device>> OpenCudaDevice() {
   return absl::UnimplementedError("this program was built without CUDA (no nvcc was found); use --device=cpu");
 }
 
+std::optional<int> CudaCapability() { return std::nullopt; }
+
 } // namespace compressc

@@ -13,6 +13,14 @@ StatusOr<std::unique_ptr<Device>> OpenCudaDevice() {
   return std::unique_ptr<Device>(std::move(device));
 }
 
+std::optional<int> CudaCapability() {
+  cudaDeviceProp properties;
+  int count = 0;
+  if (cudaGetDeviceCount(&count) != cudaSuccess || count == 0 || cudaGetDeviceProperties(&properties, 0) != cudaSuccess)
+    return std::nullopt;
+  return properties.major * 10 + properties.minor;
+}
+
 namespace cuda {
 namespace {
 

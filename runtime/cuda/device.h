@@ -31,6 +31,8 @@ public:
   Status download(void *to, const void *from, int64_t bytes) override;
   bool beginBatch(const Batch &batch, const void *program) override;
   Status finishBatch() override;
+  StatusOr<std::unique_ptr<DeviceProgram>> bindProgram(const std::string &schedule, absl::Span<const ProgramWeight> weights,
+                                                       absl::Span<const CacheView> caches, uint8_t *arena) override;
   StatusOr<int> scoreRows(const float *logits, int64_t width, absl::Span<const int32_t> rows,
                           absl::Span<const int32_t> columns, bool normalise) override;
   StatusOr<DeviceScores> awaitScores(int ticket) override;
@@ -63,6 +65,7 @@ public:
   Status transpose(const Tensor &in, const Tensor &out) override;
 
 private:
+  friend class BoundProgram;
   friend class CudaGramErrors;
   /// Results of scoreRows: RowScore [rows], then float [rows, columns].
   struct Scores {
@@ -91,6 +94,8 @@ private:
   Status outOfMemory(int64_t bytes, std::string_view what) const;
   Status check(cudaError_t error, std::string_view what) const;
   void note(const Status &status);
+  /// A copy on the device; null, and noted, when there is no room.
+  const float *sentFrequencies(absl::Span<const float> host);
   void product(const LinearOperands &operands, const GemmProduct &product, const void *x, DType type);
   void expandedProduct(const WeightMatrix &w, int64_t rows, const void *x, DType type, void *out, DType outType,
                        bool accumulate);

@@ -155,18 +155,26 @@ void CudaDevice::linear(const LinearOperands &operands, const GemmProduct *produ
   }
 }
 
-void CudaDevice::rotaryEmbedding(const float *x, int64_t count, int64_t width, const Rotation &rotation, float *out) {
-  std::vector<float> host(rotation.frequencies, rotation.frequencies + rotation.dim / 2);
-  std::shared_ptr<void> &sent = frequencies[host];
+const float *CudaDevice::sentFrequencies(absl::Span<const float> host) {
+  std::shared_ptr<void> &sent = frequencies[{host.begin(), host.end()}];
   if (!sent) {
-    StatusOr<std::shared_ptr<void>> allocated = allocate(rotation.dim / 2 * 4, "frequencies");
-    if (!allocated.ok())
-      return note(allocated.status());
+    StatusOr<std::shared_ptr<void>> allocated = allocate(int64_t(host.size() * sizeof(float)), "frequencies");
+    if (!allocated.ok()) {
+      note(allocated.status());
+      return nullptr;
+    }
     sent = *std::move(allocated);
     note(send(sent.get(), host.data(), int64_t(host.size() * sizeof(float))));
   }
+  return static_cast<const float *>(sent.get());
+}
+
+void CudaDevice::rotaryEmbedding(const float *x, int64_t count, int64_t width, const Rotation &rotation, float *out) {
+  const float *sent = sentFrequencies({rotation.frequencies, size_t(rotation.dim / 2)});
+  if (!sent)
+    return;
   RotaryEmbedding(stream, x, count, width,
-                  {rotation.dim, static_cast<const float *>(sent.get()), rotation.factor, rotation.selected ? selectedPositions : positions, rotation.norm,
+                  {rotation.dim, sent, rotation.factor, rotation.selected ? selectedPositions : positions, rotation.norm,
                    rotation.epsilon},
                   out);
 }

@@ -52,7 +52,8 @@ options
   --memory-limit MB      refuse before any work what would hold more anonymous memory (files that are mapped
                          are not counted)
   --emit=STAGE           print the program instead: lm (imported), compress (after the passes),
-                         exec (the schedule), cpp (the source of its program); with -o OUT: bin
+                         exec (the schedule), cpp (the source of its program), cuda (its source for
+                         GPUs); with -o OUT: bin
                          (OUT/run compiled, an error without a compiler), so (OUT/libmodel.so with
                          the C interface of OUT/compressc.h)
   --ir FILE              the program, as --emit=lm prints it and you edited it; MODEL gives the weights
@@ -75,6 +76,10 @@ options
   --single-file          weights and tokenizer inside OUT/run; no OUT/model
   --host-compiler=CXX    compiles the emitted program ($CXX, c++, clang++ or g++; none: OUT/run walks
                          its schedule, with the same results)
+  --nvcc=NVCC            with --target=cuda compiles the emitted CUDA source ($CUDACXX, nvcc; none: GPUs run the
+                         schedule by prebuilt kernels, with the same results)
+  --arch=LIST            GPUs that it is compiled for, as nvcc numbers them: 75,80,89,90a,100a,120a (the GPU of
+                         this machine, or without one all of these)
   --runtime-dir DIR      headers and object that emitted programs need (../lib/compressc)
   --runtime FILE         the prebuilt runtime to put into OUT (beside this program)
   --mlir-print-ir-after-all, --mlir-print-ir-tree-dir=DIR, --mlir-pass-pipeline-crash-reproducer=FILE,
@@ -118,6 +123,8 @@ struct Options {
   cl::opt<std::string> runtimeDirectory{"runtime-dir"};
   cl::opt<bool> singleFile{"single-file"};
   cl::opt<std::string> hostCompiler{"host-compiler"};
+  cl::opt<std::string> nvcc{"nvcc"};
+  cl::opt<std::string> architectures{"arch"};
   cl::opt<bool> helpPasses{"help-passes"};
 };
 
@@ -178,11 +185,11 @@ int main(int argc, char **argv) {
   options.calibration = flags.calibration;
   options.samples = flags.samples;
   options.sequenceLength = flags.sequenceLength;
-  options.maxTokens = flags.maxTokens;
-  if (flags.target == "cuda" && flags.maxTokens.getNumOccurrences() == 0)
-    options.maxTokens = 4096;
   options.without = flags.without;
-  options.target = flags.target;
+  options.target = flags.target.getNumOccurrences() == 0 && flags.emit == "cuda" ? "cuda" : flags.target.getValue();
+  options.maxTokens = flags.maxTokens;
+  if (options.target == "cuda" && flags.maxTokens.getNumOccurrences() == 0)
+    options.maxTokens = 4096;
   options.compute = flags.compute;
   if (options.compute.empty())
     options.compute = options.target == "cuda" ? "bf16" : "f32";
@@ -196,6 +203,8 @@ int main(int argc, char **argv) {
   options.runtimeDirectory = flags.runtimeDirectory;
   options.singleFile = flags.singleFile;
   options.hostCompiler = flags.hostCompiler;
+  options.nvcc = flags.nvcc;
+  options.architectures = flags.architectures;
   options.remarks = flags.remarks.getNumOccurrences() > 0 && flags.remarks.empty();
   options.remarkFile = flags.remarks;
   options.quiet = flags.quiet;

@@ -14,7 +14,7 @@ struct CompileOptions {
   std::string model;              // Hugging Face directory or .gguf file
   std::string output;             // OUT; unused when `emit` is set
   std::string passes;             // textual pipeline
-  std::string emit;               // "", lm, compress, exec, cpp, bin or so
+  std::string emit;               // "", lm, compress, exec, cpp, cuda, bin or so
   std::string ir;                 // lm IR to take in place of what the configuration says
   std::string dtype = "auto";     // of the checkpoint: auto, f16, bf16, f32
   bool splat = false;             // no weights: config.json alone
@@ -35,6 +35,8 @@ struct CompileOptions {
   std::string runtimeDirectory;   // headers and object that emitted programs need; "": ../lib/compressc
   bool singleFile = false;        // weights and tokenizer inside OUT/run, no OUT/model
   std::string hostCompiler;       // what compiles emitted programs; "": the first found, none: nothing
+  std::string nvcc;               // with the target cuda, likewise
+  std::string architectures;      // of GPUs, "75,90a"; "": this machine's, or all
   bool remarks = false;           // print every decision
   std::string remarkFile;         // write every decision there, as YAML; "": nowhere
   bool quiet = false;

@@ -23,8 +23,9 @@ struct RuntimeFiles {
 
 enum class Product { Executable, SharedLibrary };
 
-/// Compiles `source` and links it with the runtime to `output`. An error holds the compiler's first message.
+/// Compiles `sources`, which may be objects, and links them with the runtime to `output`. An error holds the
+/// compiler's first message.
 Status CompileProgram(const std::string &compiler, const RuntimeFiles &runtime, Product product,
-                      const std::string &source, const std::string &output);
+                      const std::vector<std::string> &sources, const std::string &output);
 
 } // namespace compressc

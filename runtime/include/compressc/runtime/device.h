@@ -10,6 +10,7 @@
 #include "compressc/runtime/thread_pool.h"
 #include "absl/types/span.h"
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace compressc {
@@ -20,6 +21,7 @@ struct ClipSums;
 struct GemmProduct;
 class GramErrors;
 struct LinearOperands;
+struct ProgramWeight;
 struct Rotation;
 struct WeightMatrix;
 
@@ -27,6 +29,14 @@ struct WeightMatrix;
 struct DeviceScores {
   const RowScore *rows;
   const float *logits; // [rows, columns]
+};
+
+/// A program that was compiled for a device, on a session's weights and memory.
+class DeviceProgram {
+public:
+  virtual ~DeviceProgram() = default;
+  /// Starts the kernels of an entry point, on the batch of beginBatch. False when it has none of this name.
+  virtual bool start(std::string_view entry) = 0;
 };
 
 class Device {
@@ -64,6 +74,11 @@ public:
   /// the device recorded them the result is true, and finishBatch runs them with no kernel called again.
   virtual bool beginBatch(const Batch &batch, const void *program) = 0;
   virtual Status finishBatch() = 0;
+  /// The program that was compiled for this kind of device from the schedule of this digest; null when none is linked
+  /// in. Weights, caches and arena stay where they are.
+  virtual StatusOr<std::unique_ptr<DeviceProgram>> bindProgram(const std::string &schedule,
+                                                               absl::Span<const ProgramWeight> weights,
+                                                               absl::Span<const CacheView> caches, uint8_t *arena) = 0;
 
   /// Of some rows of logits [_, width]: the normaliser, unless not wanted, and the logits in as many columns for
   /// each row. `rows` and `columns` are host memory. Returns a ticket; two can be open at a time.
@@ -120,5 +135,7 @@ public:
 
 /// The first GPU of the machine. Says what is missing: a build with CUDA, the driver, a GPU, cuBLASLt.
 StatusOr<std::unique_ptr<Device>> OpenCudaDevice();
+/// Its compute capability, 90 for 9.0; none without a GPU or a driver.
+std::optional<int> CudaCapability();
 
 } // namespace compressc

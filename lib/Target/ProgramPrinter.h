@@ -1,0 +1,93 @@
+// What emitters of source share: names of values, weights and layers, tables of layers, entry points.
+#pragma once
+
+#include "compressc/runtime/status.h"
+#include "dialects/Exec/Exec.h"
+#include "llvm/ADT/MapVector.h"
+#include "llvm/ADT/SetVector.h"
+#include "llvm/ADT/SmallVector.h"
+#include "llvm/ADT/StringSet.h"
+#include "llvm/Support/raw_ostream.h"
+#include <string>
+
+namespace compressc {
+
+/// A number that reads back as itself.
+std::string SourceNumber(double value);
+
+/// The constants of a call.
+struct CallConstants {
+  mlir::DictionaryAttr attributes;
+
+  int64_t integer(llvm::StringRef name, int64_t fallback = 0) const;
+  double real(llvm::StringRef name, double fallback) const;
+  llvm::StringRef text(llvm::StringRef name) const;
+  mlir::ArrayAttr list(llvm::StringRef name) const { return attributes.getAs<mlir::ArrayAttr>(name); }
+};
+
+/// What the operands of a call of `linear` are.
+struct LinearParts {
+  mlir::Attribute x, norm, added; // norm and added: null where there is none
+  llvm::SmallVector<mlir::Attribute> weights;
+  llvm::SmallVector<mlir::Attribute> biases; // as the weights, null where one has none; empty: no biases
+  llvm::StringRef gate;                      // "silu" ...; empty: none
+  llvm::StringRef compute;
+  double epsilon = 0;
+  bool answers = false;
+
+  explicit LinearParts(exec::CallOp call);
+};
+
+/// Walks a program and prints what does not depend on the language of the kernels' calls.
+class ProgramPrinter {
+public:
+  ProgramPrinter(exec::ProgramOp program, llvm::raw_ostream &out) : program(program), out(out) {}
+  virtual ~ProgramPrinter() = default;
+
+  Status run(llvm::StringRef title);
+
+protected:
+  /// A comment on what it is, and includes.
+  virtual void printHeader(llvm::StringRef title) = 0;
+  /// `Weight` or the like, of a weight of this type.
+  virtual std::string weightType(mlir::Type type) const = 0;
+  /// The constant's initialiser.
+  virtual std::string weightPlace(int64_t place) const = 0;
+  virtual void printValue(exec::BufferOp buffer, llvm::StringRef name) = 0;
+  /// Types that calls need.
+  virtual void printDefinitions() {}
+  virtual Status printCall(exec::CallOp call, llvm::StringRef indent) = 0;
+  /// The definition that the runtime looks for.
+  virtual llvm::StringRef definition() const = 0;
+
+  /// As C++ takes it: "self_attn.q_proj.weight" -> "self_attn_q_proj".
+  static std::string identifier(llvm::StringRef name);
+  std::string unique(std::string name);
+  std::string operand(mlir::Attribute attribute) const;
+  std::string operands(llvm::ArrayRef<mlir::Attribute> attributes) const;
+  /// What a weight or a layer's parameter is; null for a cache.
+  mlir::Type typeOf(mlir::Attribute attribute) const;
+  exec::BufferOp bufferOf(mlir::Attribute attribute) const;
+  std::string activation(llvm::StringRef kind) const;
+
+  exec::ProgramOp program;
+  llvm::raw_ostream &out;
+  llvm::MapVector<mlir::Attribute, std::string> frequencies;
+
+private:
+  void collect();
+  void printWeights();
+  void printValues();
+  void printFrequencies();
+  Status printFunction(exec::FunctionOp function);
+  Status printEntry(exec::EntryOp entry);
+
+  int64_t weights = 0, caches = 0;
+  llvm::DenseMap<mlir::StringAttr, int64_t> places;
+  llvm::DenseMap<mlir::StringAttr, std::string> identifiers;
+  llvm::DenseMap<mlir::StringAttr, mlir::Type> types;
+  llvm::SetVector<mlir::StringAttr> named;
+  llvm::StringSet<> taken;
+};
+
+} // namespace compressc

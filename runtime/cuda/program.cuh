@@ -1,0 +1,194 @@
+// What emitted CUDA programs are made of. `compressc --emit=cuda` prints a model's schedule as calls of these
+// functions; shapes, offsets and formats of weights are template arguments, so that every kernel is compiled for the
+// model. They run the arithmetic of the interpreter's kernels: the results have the same bits.
+#pragma once
+
+#include "activate.cuh"
+#include "program_run.h"
+
+namespace compressc::cuda::program {
+
+/// Intermediate values of the device's 16-bit type.
+struct Half {};
+
+/// [rows of the batch, columns], beginning at this byte of the arena.
+template <int columns_, typename Element, bool selected_> struct Value {
+  static constexpr int columns = columns_;
+  static constexpr bool selected = selected_;
+  static constexpr DType type = std::is_same_v<Element, Half> ? DType::BF16 : DType::F32;
+  int64_t offset;
+
+  void *in(const Run &run) const { return run.arena + offset; }
+  float *floats(const Run &run) const {
+    static_assert(type == DType::F32);
+    return static_cast<float *>(in(run));
+  }
+  static int64_t rows(const Run &run) { return selected ? run.selected : run.tokens; }
+};
+/// A row for each token, or for each row whose logits are asked for.
+template <int columns, typename Element = float> using Tokens = Value<columns, Element, false>;
+template <int columns, typename Element = float> using Selected = Value<columns, Element, true>;
+
+/// Formats of weights: the type of elements (or of GGUF blocks), or codes with scales for each group of columns.
+template <DType type> struct Plain {};
+template <int bits, int group, DType scales, bool zeros> struct Packed {};
+
+/// Places in the schedule's lists of weights and caches.
+template <int rows_, int columns_, typename Format> struct Weight {
+  static constexpr int rows = rows_, columns = columns_;
+  int place;
+};
+template <int size> struct Vector {
+  int place;
+  const float *in(const Run &run) const { return run.vectors[place]; }
+};
+struct Cache {
+  int place;
+};
+
+/// x after rms_norm, computed inside the products that read it.
+template <typename X> struct Normed {
+  static constexpr bool normed = true;
+  X x;
+  Vector<X::columns> weight;
+  float epsilon;
+};
+template <typename X> constexpr Normed<X> normed(X x, Vector<X::columns> weight, float epsilon) { return {x, weight, epsilon}; }
+
+/// What is added to a product.
+struct Nothing {};
+template <int columns> struct Bias {
+  Vector<columns> weight;
+};
+template <typename Out> struct Residual {
+  Out value;
+};
+template <int columns, typename Out> struct BiasAndResidual {
+  Vector<columns> weight;
+  Out value;
+};
+
+/// out = x w^T + what is added.
+template <typename Out, typename W, typename Added> struct Product {
+  Out out;
+  W w;
+  Added added;
+};
+template <typename Out, typename W> constexpr Product<Out, W, Nothing> into(Out out, W w) { return {out, w, {}}; }
+template <typename Out, typename W, typename Added> constexpr Product<Out, W, Added> into(Out out, W w, Added added) {
+  return {out, w, added};
+}
+template <int columns> constexpr Bias<columns> plus(Vector<columns> bias) { return {bias}; }
+template <int columns, typename E, bool s> constexpr Residual<Value<columns, E, s>> plus(Value<columns, E, s> value) { return {value}; }
+template <int columns, typename E, bool s>
+constexpr BiasAndResidual<columns, Value<columns, E, s>> plus(Vector<columns> bias, Value<columns, E, s> value) {
+  return {bias, value};
+}
+
+/// out = activation(x gate^T + its bias) * (x w^T + its bias); the functor says how.
+template <typename Functor, typename Out, typename Gate, typename W, typename GateBias, typename WBias> struct GatedProduct {
+  Out out;
+  Gate gate;
+  W w;
+  GateBias gateBias;
+  WBias bias;
+};
+template <typename Functor, typename Out, typename Gate, typename W, typename GateBias = Nothing, typename WBias = Nothing>
+constexpr GatedProduct<Functor, Out, Gate, W, GateBias, WBias> gated(Out out, Gate gate, W w, GateBias gateBias = {}, WBias bias = {}) {
+  return {out, gate, w, gateBias, bias};
+}
+
+namespace detail {
+
+inline const float *biasOf(const Run &, Nothing) { return nullptr; }
+template <int n> const float *biasOf(const Run &run, Bias<n> bias) { return bias.weight.in(run); }
+template <typename V> const float *biasOf(const Run &, Residual<V>) { return nullptr; }
+template <int n, typename V> const float *biasOf(const Run &run, BiasAndResidual<n, V> added) { return added.weight.in(run); }
+inline const float *residualOf(const Run &, Nothing) { return nullptr; }
+template <int n> const float *residualOf(const Run &, Bias<n>) { return nullptr; }
+template <typename V> const float *residualOf(const Run &run, Residual<V> added) { return added.value.floats(run); }
+template <int n, typename V> const float *residualOf(const Run &run, BiasAndResidual<n, V> added) { return added.value.floats(run); }
+
+template <typename Out, typename W, typename Added> LinearCall::Product productOf(const Run &run, const Product<Out, W, Added> &p) {
+  return {p.w.place, -1, biasOf(run, p.added), nullptr, residualOf(run, p.added), Activation::Silu, p.out.in(run), Out::type};
+}
+template <typename Functor, typename Out, typename Gate, typename W, typename GateBias, typename WBias>
+LinearCall::Product productOf(const Run &run, const GatedProduct<Functor, Out, Gate, W, GateBias, WBias> &p) {
+  return {p.w.place, p.gate.place, biasOf(run, p.bias), biasOf(run, p.gateBias), nullptr, Functor::kind, p.out.in(run), Out::type};
+}
+
+template <typename X> struct Source {
+  using Rows = X;
+  static const X &rows(const X &x) { return x; }
+  static void norm(const Run &, const X &, LinearCall &) {}
+};
+template <typename X> struct Source<Normed<X>> {
+  using Rows = X;
+  static const X &rows(const Normed<X> &x) { return x.x; }
+  static void norm(const Run &run, const Normed<X> &x, LinearCall &call) { call.norm = x.weight.in(run), call.epsilon = x.epsilon; }
+};
+
+} // namespace detail
+
+template <int rows, int columns, typename Format, typename Out> void embedding(Run &run, Weight<rows, columns, Format> table, Out out) {
+  static_assert(columns == Out::columns);
+  if (run.tokens > 0)
+    run.device.embedding(table.place, out.floats(run));
+}
+
+template <typename X, typename Out> void selectRows(Run &run, X x, Out out) {
+  static_assert(X::columns == Out::columns && Out::selected);
+  SelectRows(run.stream, x.floats(run), X::columns, run.selectedRows, run.selected, out.floats(run));
+}
+
+template <typename A, typename B, typename Out> void add(Run &run, A a, B b, Out out) {
+  Add(run.stream, a.floats(run), b.floats(run), Out::rows(run) * Out::columns, out.floats(run));
+}
+template <typename A, typename B, typename Out> void mul(Run &run, A a, B b, Out out) {
+  Mul(run.stream, a.floats(run), b.floats(run), Out::rows(run) * Out::columns, out.floats(run));
+}
+
+template <Activation kind, typename A, typename B, typename Out> void gatedActivation(Run &run, A gate, B up, Out out) {
+  GatedActivation(run.stream, kind, gate.floats(run), up.floats(run), DType::F32, nullptr, nullptr, 1,
+                  Out::rows(run) * Out::columns, out.floats(run), DType::F32);
+}
+
+/// Each run of as many columns as the weight has by itself.
+template <typename X, int size, typename Out> void rmsNorm(Run &run, X x, Vector<size> weight, float epsilon, Out out) {
+  RmsNorm(run.stream, x.floats(run), X::rows(run), X::columns, weight.in(run), size, epsilon, out.floats(run), DType::F32);
+}
+template <typename X, typename Out>
+void layerNorm(Run &run, X x, Vector<X::columns> weight, const float *bias, float epsilon, Out out) {
+  LayerNorm(run.stream, x.floats(run), X::rows(run), X::columns, weight.in(run), bias, epsilon, out.floats(run));
+}
+
+template <Compute compute, bool answers = false, typename X, typename... Products> void linear(Run &run, X x, Products... products) {
+  using Rows = typename detail::Source<X>::Rows;
+  static_assert(sizeof...(products) <= LinearCall::most);
+  if (Rows::rows(run) == 0)
+    return;
+  LinearCall call{detail::Source<X>::rows(x).in(run), Rows::type, Rows::rows(run), Rows::columns, nullptr, 0, compute, answers,
+                  {detail::productOf(run, products)...}, int(sizeof...(products))};
+  detail::Source<X>::norm(run, x, call);
+  run.device.linear(call);
+}
+
+/// Half-split pairs, heads of `dim` columns; with a norm each head is normalised first (rms_norm).
+template <int dim, typename X, typename Out>
+void rotaryEmbedding(Run &run, X x, Out out, const float (&frequencies)[dim / 2], float factor, const float *norm = nullptr,
+                     float epsilon = 0) {
+  RotaryEmbedding(run.stream, x.floats(run), X::rows(run), X::columns,
+                  {dim, run.device.frequencies(frequencies, dim / 2), factor, X::selected ? run.selectedPositions : run.positions,
+                   norm, epsilon},
+                  out.floats(run));
+}
+
+/// Causal attention; keys and values of all rows go to the cache. `window`: 0 for none.
+template <int heads, int groups, int window = 0, typename Q, typename K, typename V, typename Out>
+void attention(Run &run, Q query, K key, V value, Cache cache, Out out, float scale) {
+  static_assert(Q::columns % heads == 0 && heads % groups == 0);
+  run.device.attention({query.floats(run), key.floats(run), value.floats(run), out.in(run), Out::type, cache.place, heads, groups,
+                        Q::columns / heads, window, scale, Q::selected});
+}
+
+} // namespace compressc::cuda::program
