@@ -119,7 +119,10 @@ private:
           stored.save(index, results);
         return absl::OkStatus();
       }));
-      stored.saveStates(index);
+      if (stored.shouldSaveStates(index)) {
+        COMPRESSC_RETURN_IF_ERROR(background.wait());
+        stored.saveStates(index);
+      }
       report.fileSeconds += secondsSince(start);
       progress.advance(1, note);
     }

@@ -102,6 +102,8 @@ Status StoredSteps::open(ModuleOp module) {
     for (const Step::Result &result : step.results)
       appendSizes(*ToStorageType(result.type), sizes);
     entries[index] = store.load()->find(BlockStore::Kind::Results, results, sizes);
+    if (!step.states.empty() && store.load()->contains(BlockStore::Kind::States, states))
+      keptStates.push_back(states);
   }
   auto waits = [&](size_t index) { return steps[index].observes && !has(index); };
   size_t firstObserver = 0;
@@ -116,7 +118,7 @@ Status StoredSteps::open(ModuleOp module) {
       firstAdvanced = index + 1;
       break;
     }
-  savedAt = std::chrono::steady_clock::now();
+  savedAt = Clock::now();
   if (!options.quiet && count() > 0)
     llvm::errs() << "store " << store.load()->path() << ": " << count() << " of " << steps.size() << " steps are there\n";
   return absl::OkStatus();
@@ -163,20 +165,22 @@ bool StoredSteps::loadStates(size_t step) {
       tensors.push_back(tensorFrom(storageOf(state, batch), *entry, part));
     evaluator.setStates(state, std::move(tensors));
   }
-  keptStates = stateKeys[step];
   return true;
 }
 
-void StoredSteps::saveStates(size_t step) {
-  using Clock = std::chrono::steady_clock;
-  auto start = Clock::now();
-  BlockStore *store = this->store;
+bool StoredSteps::shouldSaveStates(size_t step) {
   if (!store || !needsStates(step) || steps[step].states.empty())
-    return;
+    return false;
   if (saveSeconds == 0)
     for (int64_t bytes : stateSizes(steps[step]))
       saveSeconds += double(bytes) / assumedRate;
-  if (std::chrono::duration<double>(start - savedAt).count() < worthSaving * saveSeconds)
+  return std::chrono::duration<double>(Clock::now() - savedAt).count() >= worthSaving * saveSeconds;
+}
+
+void StoredSteps::saveStates(size_t step) {
+  auto start = Clock::now();
+  BlockStore *store = this->store;
+  if (!store)
     return;
   BlockStore::Parts parts;
   std::vector<std::vector<OwnedTensor>> tensors; // that the parts point to
@@ -191,14 +195,16 @@ void StoredSteps::saveStates(size_t step) {
     return giveUp(status);
   savedAt = Clock::now();
   saveSeconds = std::chrono::duration<double>(savedAt - start).count();
-  if (keptStates && *keptStates != stateKeys[step])
-    store->remove(BlockStore::Kind::States, *keptStates);
-  keptStates = stateKeys[step];
+  for (const Digest &key : keptStates)
+    if (key != stateKeys[step])
+      store->remove(BlockStore::Kind::States, key);
+  keptStates = {stateKeys[step]};
 }
 
 void StoredSteps::close() {
-  if (BlockStore *store = this->store; store && keptStates)
-    store->remove(BlockStore::Kind::States, *keptStates);
+  if (BlockStore *store = this->store)
+    for (const Digest &key : keptStates)
+      store->remove(BlockStore::Kind::States, key);
 }
 
 void StoredSteps::giveUp(const Status &status) {

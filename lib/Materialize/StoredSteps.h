@@ -29,8 +29,11 @@ public:
 
   /// Keeps a step's results, on any thread. A store that can't be written is given up with a warning.
   void save(size_t step, llvm::ArrayRef<OwnedTensor> results);
-  /// Call behind each step: keeps the hidden states there, unless writing them costs more than computing
+  /// Whether the hidden states behind a step are to be kept: unless writing them costs more than computing
   /// them again would.
+  bool shouldSaveStates(size_t step);
+  /// Keeps them in place of older ones. The results up to there must be saved: only with those can a run go
+  /// on from them.
   void saveStates(size_t step);
   /// After the last step: hidden states are of no use any more.
   void close();
@@ -39,6 +42,7 @@ public:
   std::vector<int64_t> stateSizes(const Step &step) const;
 
 private:
+  using Clock = std::chrono::steady_clock;
   bool loadStates(size_t step);
   void giveUp(const Status &status);
 
@@ -49,8 +53,10 @@ private:
   std::vector<Digest> resultKeys, stateKeys;
   std::vector<std::optional<BlockStore::Entry>> entries;
   size_t firstAdvanced = 0, lastObserver = 0;
-  std::optional<Digest> keptStates; // in the store, by this run or found by it
-  std::chrono::steady_clock::time_point savedAt;
+  // In the store, by this run or found by it; all of them, as a killed run may have left some that nothing
+  // is computed from any more.
+  llvm::SmallVector<Digest> keptStates;
+  Clock::time_point savedAt;
   double saveSeconds = 0; // that the last save of hidden states took
 };
 

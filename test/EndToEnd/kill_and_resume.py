@@ -1,15 +1,19 @@
 """Kills a compilation again and again, and compares what the runs after it write with an undisturbed one's.
 
-usage: kill_and_resume.py UNDISTURBED OUT STORE KILLS COMMAND ...
+usage: kill_and_resume.py UNDISTURBED OUT STORE WHEN COMMAND ...
 
-Half of the kills hit runs with OUT's own store, half runs with --store STORE, which is emptied between them.
-Each starts from an empty store, is killed with SIGKILL after a random delay up to the time of a whole run, and
-is run again to the end. Prints how many of those wrote the same bytes, and how many finished steps they computed
-again.
+WHEN is a number of kills, each after a random delay up to the time of a whole run; or libcompressc-fault.so, with
+which a run is killed before its first rename, then before its second, until one comes to its end, and the same with
+the files that it removes. Kills hit runs with OUT's own store and runs with --store STORE. Each run starts without a
+store, is killed with SIGKILL, and is run again to the end: that must write UNDISTURBED's bytes, compute no finished
+step again, and leave nothing behind but STORE's finished steps. Prints how many kills there were, and each problem.
 """
+import itertools
+import os
 import random
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -21,46 +25,84 @@ def same(a, b):
     return files(a) == files(b) and all((a / name).read_bytes() == (b / name).read_bytes() for name in files(a))
 
 
-def run_and_kill(command, delay):
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    try:
-        process.wait(delay)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+def run(command, **environment):
+    return subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace",
+                          env={**os.environ, **environment})
+
+
+class Compilation:
+    def __init__(self, undisturbed, out, named, command):
+        self.undisturbed, self.out, self.named = undisturbed, out, named
+        self.own = command + ["-o", str(out)]
+        self.kills, self.problems = 0, []
+
+    def command(self, own):
+        return self.own if own else self.own + ["--store", str(self.named)]
+
+    def clear(self):
+        for path in (self.out, self.named, *self.out.parent.glob(f"{self.out.name}.*")):
+            shutil.rmtree(path, ignore_errors=True)
+
+    def resume(self, own, when):
+        """Runs to the end what was killed."""
+        self.kills += 1
+        store = Path(f"{self.out}.store") if own else self.named
+        found = sorted(path.name for path in store.glob("*"))
+        finished = sum(name.endswith(".results") for name in found)  # none when it removed its own store at its end
+        result = run(self.command(own))
+        there = re.search(r"(\d+) of \d+ steps are there", result.stderr)
+        again = finished - (int(there[1]) if there else 0)
+        left = [path.name for path in self.out.parent.glob(f"{self.out.name}.*")]
+        left += [path.name for path in self.named.glob("*") if path.suffix != ".results" and path.name != "lock"]
+        problems = []
+        if result.returncode:
+            problems.append(f"status {result.returncode}: {result.stderr.strip()!r}")
+        elif not same(self.undisturbed, self.out):
+            problems.append("other bytes")
+        if again:
+            problems.append(f"{again} finished steps computed again")
+        if left:
+            problems.append(f"left behind: {left}")
+        place = f"killed {when}, {'own' if own else 'named'} store with {found}"
+        self.problems += [f"{place}: {problem}" for problem in problems]
+
+    def kill_at_random(self, kills):
+        self.clear()
+        start = time.perf_counter()
+        result = run(self.own + ["--no-store"])
+        whole = time.perf_counter() - start
+        if result.returncode:
+            self.problems.append(f"without a kill: status {result.returncode}: {result.stderr.strip()!r}")
+            return
+        for kill in range(kills):
+            self.clear()
+            delay, own = random.uniform(0, whole), kill % 2 == 0
+            try:
+                subprocess.run(self.command(own), stderr=subprocess.DEVNULL, timeout=delay)
+            except subprocess.TimeoutExpired:
+                pass
+            self.resume(own, f"after {delay:.4f} s of {whole:.4f} s")
+
+    def kill_before_each(self, operation, own, library):
+        for number in itertools.count(1):
+            self.clear()
+            if run(self.command(own), LD_PRELOAD=library, FAULT_KIND=operation, FAULT_NUMBER=str(number),
+                   FAULT_SIGNAL=str(int(signal.SIGKILL))).returncode != -signal.SIGKILL:
+                break
+            self.resume(own, f"before {operation} {number}")
 
 
 def main():
-    undisturbed, out, named = (Path(argument) for argument in sys.argv[1:4])
-    kills, command = int(sys.argv[4]), sys.argv[5:] + ["-o", str(out)]
-    start = time.perf_counter()
-    subprocess.run(command + ["--no-store"], check=True, stderr=subprocess.DEVNULL)
-    whole = time.perf_counter() - start
-    seed = random.randrange(1 << 32)
-    chance = random.Random(seed)
-    equal = again = 0
-    for kill in range(kills):
-        own = kill % 2 == 0
-        store = Path(f"{out}.store") if own else named
-        arguments = command + ([] if own else ["--store", str(named)])
-        shutil.rmtree(out, ignore_errors=True)
-        shutil.rmtree(store, ignore_errors=True)
-        delay = chance.uniform(0, whole)
-        run_and_kill(arguments, delay)
-        finished = len(list(store.glob("*.results")))  # none when it came to its end and removed its own store
-        result = subprocess.run(arguments, check=True, stderr=subprocess.PIPE, text=True)
-        found = re.search(r"(\d+) of \d+ steps are there", result.stderr)
-        again += finished - (int(found[1]) if found else 0)
-        left = [path.name for path in out.parent.glob(f"{out.name}.*")]
-        left += [path.name for path in named.glob("*") if path.suffix != ".results" and path.name != "lock"]
-        if left:
-            sys.exit(f"killed after {delay} s (seed {seed}): {left} were left behind")
-        if same(undisturbed, out):
-            equal += 1
-        else:
-            print(f"killed after {delay} s (seed {seed}): other bytes")
-    print(f"{kills} kills, {equal} times the same bytes")
-    print(f"finished steps computed again: {again}")
+    when = sys.argv[4]
+    compilation = Compilation(*(Path(argument) for argument in sys.argv[1:4]), sys.argv[5:])
+    if when.isdigit():
+        compilation.kill_at_random(int(when))
+    else:
+        for operation, own in itertools.product(("rename", "remove"), (True, False)):
+            compilation.kill_before_each(operation, own, when)
+    # On standard output, which the test shows.
+    print(f"{compilation.kills} kills, {len(compilation.problems)} problems", *compilation.problems, sep="\n")
+    sys.exit(bool(compilation.problems))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,10 @@
-/* A preloaded library that makes the Nth file operation of a kind fail, to see what a program leaves behind.
+/* A preloaded library that makes the Nth file operation of a kind fail, or kills the program before it, to see what
+ * it leaves behind.
  *
- *   FAULT_KIND    write, fsync, rename, mmap, open (for writing) or truncate (ftruncate, fallocate)
+ *   FAULT_KIND    write, fsync, rename, remove, mmap, open (for writing) or truncate (ftruncate, fallocate)
  *   FAULT_NUMBER  which one, from 1 on
  *   FAULT_ERROR   the errno it fails with
+ *   FAULT_SIGNAL  the signal that the program sends itself instead
  *   FAULT_LOG     gets a line when it has happened
  *
  * Only regular files and directories count: messages on a terminal or a pipe go through. A write fails after half
@@ -12,6 +14,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -34,6 +37,9 @@ static int fails(const char *kind) {
     fprintf(log, "%s %s\n", kind, number);
     fclose(log);
   }
+  const char *signal = getenv("FAULT_SIGNAL");
+  if (signal)
+    raise(atoi(signal));
   errno = code ? atoi(code) : EIO;
   return 1;
 }
@@ -69,6 +75,7 @@ ssize_t pwrite(int file, const void *data, size_t size, off_t offset) {
 
 int fsync(int file) { return counts(file) && fails("fsync") ? -1 : REAL(fsync)(file); }
 int rename(const char *from, const char *to) { return fails("rename") ? -1 : REAL(rename)(from, to); }
+int remove(const char *path) { return fails("remove") ? -1 : REAL(remove)(path); }
 int ftruncate(int file, off_t size) { return fails("truncate") ? -1 : REAL(ftruncate)(file, size); }
 int posix_fallocate(int file, off_t offset, off_t size) {
   return fails("truncate") ? errno : REAL(posix_fallocate)(file, offset, size);
