@@ -28,7 +28,7 @@ public:
     if (!path.empty())
       llvm::sys::fs::remove(path);
   }
-  StatusOr<std::string> create(StringRef suffix) {
+  StatusOr<std::string> create(llvm::StringRef suffix) {
     if (std::error_code error = llvm::sys::fs::createTemporaryFile("compressc", suffix, path))
       return IOError("no temporary file for the compiler: ", error.message());
     return std::string(path);
@@ -38,7 +38,7 @@ private:
   llvm::SmallString<128> path;
 };
 
-using Emitter = Status(exec::ProgramOp, StringRef, raw_ostream &);
+using Emitter = Status(exec::ProgramOp, llvm::StringRef, llvm::raw_ostream &);
 
 Status emit(Emitter *emitter, exec::ProgramOp program, const std::string &title, const std::string &path) {
   std::string source;

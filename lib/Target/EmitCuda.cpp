@@ -5,6 +5,7 @@
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/StringSwitch.h"
 #include "llvm/ADT/TypeSwitch.h"
+#include <map>
 
 using namespace mlir;
 
@@ -192,7 +193,7 @@ private:
     return absl::OkStatus();
   }
 
-  llvm::MapVector<std::string, std::string> formats;
+  std::map<std::string, std::string> formats; // names of packed types
   llvm::SetVector<StringRef> activations; // of gated linears
 };
 

@@ -17,6 +17,7 @@ namespace compressc {
 
 enum class Activation : uint8_t;
 struct AttentionOperands;
+struct CacheView;
 struct ClipSums;
 struct GemmProduct;
 class GramErrors;
