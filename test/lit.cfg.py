@@ -24,3 +24,9 @@ faults = os.path.join(config.compressc_build, "lib", "libcompressc-fault.so")
 if os.path.exists(faults):
     config.available_features.add("faults")
     config.substitutions.append(("%faults", faults))
+
+# Built where there is nvcc.
+emulated = os.path.join(config.compressc_build, "lib", "compressc-emulated")
+if os.path.exists(os.path.join(emulated, "runtime.o")):
+    config.available_features.add("emulated-cuda")
+    config.substitutions.append(("%emulated", emulated))

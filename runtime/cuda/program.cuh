@@ -8,6 +8,8 @@
 
 namespace compressc::cuda::program {
 
+using cuda::Activate;
+
 /// Intermediate values of the device's 16-bit type.
 struct Half {};
 
