@@ -104,9 +104,11 @@ StatusOr<std::unique_ptr<Model>> Model::Open(std::string_view payload, const std
   if (target == "cuda") {
     if (!modelOptions.openCuda)
       return Invalid("this program runs on the CPU only; use --device=cpu");
-    COMPRESSC_ASSIGN_OR_RETURN(model->accelerator, modelOptions.openCuda());
+    COMPRESSC_ASSIGN_OR_RETURN(model->accelerator, modelOptions.openCuda(modelOptions.cuda));
   } else if (target != "cpu") {
     return Invalid("--device=", target, ": cpu or cuda");
+  } else if (modelOptions.cuda.half) {
+    return Invalid("--half is the GPU's; leave it out with --device=cpu");
   }
   SessionOptions options;
   options.device = model->accelerator.get();

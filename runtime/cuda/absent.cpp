@@ -3,7 +3,7 @@
 
 namespace compressc {
 
-StatusOr<std::unique_ptr<Device>> OpenCudaDevice() {
+StatusOr<std::unique_ptr<Device>> OpenCudaDevice(const DeviceOptions &) {
   return absl::UnimplementedError("this program was built without CUDA (no nvcc was found); use --device=cpu");
 }
 

@@ -17,7 +17,10 @@ template <int columns> struct Running {
   float best = nothing, total = 0, sum[columns] = {};
 };
 
-template <int dim, int heads> __global__ void __launch_bounds__(warps * 32) AttendStepKernel(Attention a, int splits) {
+template <typename Half, int dim, int heads>
+__global__ void __launch_bounds__(warps * 32) AttendStepKernel(Attention a, int splits) {
+  if (!IsForThisGpu<Half>())
+    return;
   constexpr int columns = dim / lanesPerKey; // of this lane
   LetTheNextBegin();
   WaitForTheOneBefore();
@@ -25,8 +28,8 @@ template <int dim, int heads> __global__ void __launch_bounds__(warps * 32) Atte
   QueryTile tile = a.tiles[tileIndex];
   int lane = threadIdx.x % lanesPerKey, keyLane = threadIdx.x / lanesPerKey;
   int64_t stride = int64_t(a.groups) * dim, head0 = int64_t(group) * heads;
-  const __nv_bfloat16 *keys = static_cast<const __nv_bfloat16 *>(a.keys) + int64_t(group) * dim + lane * columns;
-  const __nv_bfloat16 *values = static_cast<const __nv_bfloat16 *>(a.values) + int64_t(group) * dim + lane * columns;
+  const Half *keys = static_cast<const Half *>(a.keys) + int64_t(group) * dim + lane * columns;
+  const Half *values = static_cast<const Half *>(a.values) + int64_t(group) * dim + lane * columns;
   int first = a.window > 0 ? max(0, tile.position - a.window + 1) : 0, count = tile.position + 1 - first;
   // Short contexts are split in fewer parts than there are blocks.
   splits = max(1, min(splits, count / keysOfSplit));
@@ -60,7 +63,7 @@ template <int dim, int heads> __global__ void __launch_bounds__(warps * 32) Atte
     float k[columns], v[columns];
 #pragma unroll
     for (int i = 0; i < columns; i += 4) {
-      float4 kk = Fours(nextKey[i / 4]), vv = Fours(nextValue[i / 4]);
+      float4 kk = Fours<Half>(nextKey[i / 4]), vv = Fours<Half>(nextValue[i / 4]);
       k[i] = kk.x, k[i + 1] = kk.y, k[i + 2] = kk.z, k[i + 3] = kk.w;
       v[i] = vv.x, v[i + 1] = vv.y, v[i + 2] = vv.z, v[i + 3] = vv.w;
     }
@@ -133,7 +136,7 @@ template <int dim, int heads> __global__ void __launch_bounds__(warps * 32) Atte
       sum += sums[p][h][d] * weight;
     }
     if (splits == 1) {
-      StoreOut(a, (int64_t(tile.row) * a.heads + head0 + h) * dim + d, sum / total);
+      PutAt(a.out, a.outType, (int64_t(tile.row) * a.heads + head0 + h) * dim + d, sum / total);
       continue;
     }
     float *part = parts + (int64_t(h) * mostSplits + split) * (dim + 2);
@@ -168,40 +171,42 @@ template <int dim, int heads> __global__ void __launch_bounds__(warps * 32) Atte
       total += __ldcg(part + s * (dim + 2) + 1) * weight;
       sum += __ldcg(part + s * (dim + 2) + 2 + d) * weight;
     }
-    StoreOut(a, (int64_t(tile.row) * a.heads + head0 + h) * dim + d, sum / total);
+    PutAt(a.out, a.outType, (int64_t(tile.row) * a.heads + head0 + h) * dim + d, sum / total);
   }
 }
 
-template <int dim, int heads> void launch(cudaStream_t stream, const Attention &a) {
+template <typename Half, int dim, int heads> void launch(cudaStream_t stream, const Attention &a) {
   int blocks = a.tileCount * a.groups;
   int splits = max(1, min(mostSplits, 256 / blocks)); // about two for each multiprocessor
-  LaunchChained(AttendStepKernel<dim, heads>, dim3(unsigned(a.tileCount), unsigned(a.groups), unsigned(splits)), warps * 32, 0, stream, a, splits);
+  LaunchChained(AttendStepKernel<Half, dim, heads>, dim3(unsigned(a.tileCount), unsigned(a.groups), unsigned(splits)), warps * 32, 0, stream, a, splits);
 }
 
-template <int dim> void launch(cudaStream_t stream, const Attention &a) {
+template <typename Half, int dim> void launch(cudaStream_t stream, const Attention &a) {
   switch (a.heads / a.groups) {
-  case 1: return launch<dim, 1>(stream, a);
-  case 2: return launch<dim, 2>(stream, a);
-  case 3: return launch<dim, 3>(stream, a);
-  case 4: return launch<dim, 4>(stream, a);
-  case 5: return launch<dim, 5>(stream, a);
-  case 6: return launch<dim, 6>(stream, a);
-  case 7: return launch<dim, 7>(stream, a);
-  default: return launch<dim, 8>(stream, a);
+  case 1: return launch<Half, dim, 1>(stream, a);
+  case 2: return launch<Half, dim, 2>(stream, a);
+  case 3: return launch<Half, dim, 3>(stream, a);
+  case 4: return launch<Half, dim, 4>(stream, a);
+  case 5: return launch<Half, dim, 5>(stream, a);
+  case 6: return launch<Half, dim, 6>(stream, a);
+  case 7: return launch<Half, dim, 7>(stream, a);
+  default: return launch<Half, dim, 8>(stream, a);
   }
 }
 
 } // namespace
 
 bool CanAttendStep(const Attention &a) {
-  return a.type == DType::BF16 && (a.dim == 64 || a.dim == 128) && a.heads / a.groups <= 8 && a.rows == a.tileCount;
+  return a.type != DType::F32 && (a.dim == 64 || a.dim == 128) && a.heads / a.groups <= 8 && a.rows == a.tileCount;
 }
 
 void AttendStep(cudaStream_t stream, const Attention &a) {
-  if (a.dim == 64)
-    launch<64>(stream, a);
-  else
-    launch<128>(stream, a);
+  WithHalf(a.type, [&](auto type) {
+    if (a.dim == 64)
+      launch<decltype(type), 64>(stream, a);
+    else
+      launch<decltype(type), 128>(stream, a);
+  });
 }
 
 } // namespace compressc::cuda

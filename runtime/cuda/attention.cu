@@ -1,5 +1,5 @@
 // Causal attention over a cache whose slots a list names, position by position: a prefix that sequences share
-// is stored once, and read by each. Tiles of 64 queries on tensor cores (bf16), and one query at a time for
+// is stored once, and read by each. Tiles of 64 queries on tensor cores (16 bits), and one query at a time for
 // any type and head size.
 #include "attend_step.cuh"
 #include "fours.cuh"
@@ -9,11 +9,6 @@
 
 namespace compressc::cuda {
 namespace {
-
-__device__ __forceinline__ float get(const float *x) { return *x; }
-__device__ __forceinline__ float get(const __nv_bfloat16 *x) { return __bfloat162float(*x); }
-__device__ __forceinline__ void put(float *to, float v) { *to = v; }
-__device__ __forceinline__ void put(__nv_bfloat16 *to, float v) { *to = __float2bfloat16(v); }
 
 template <int perThread, typename T>
 __global__ void __launch_bounds__(256) WriteCacheKernel(const float *k, const float *v, int64_t count, int64_t width,
@@ -28,8 +23,8 @@ __global__ void __launch_bounds__(256) WriteCacheKernel(const float *k, const fl
     Put4(keys + to, Get4(k + i));
     Put4(values + to, Get4(v + i));
   } else {
-    put(keys + to, k[i]);
-    put(values + to, v[i]);
+    Put(keys + to, k[i]);
+    Put(values + to, v[i]);
   }
 }
 
@@ -80,7 +75,7 @@ __global__ void __launch_bounds__(rowWarps * 32) AttendRowsKernel(Attention a) {
 #pragma unroll
       for (int i = 0; i < perLane; ++i)
         if (lane + 32 * i < a.dim)
-          score[u] = fmaf(q[i], get(keys + slot[u] + lane + 32 * i), score[u]);
+          score[u] = fmaf(q[i], ToFloat(keys[slot[u] + lane + 32 * i]), score[u]);
 #pragma unroll
     for (int step = 16; step; step /= 2)
 #pragma unroll
@@ -106,7 +101,7 @@ __global__ void __launch_bounds__(rowWarps * 32) AttendRowsKernel(Attention a) {
 #pragma unroll
       for (int i = 0; i < perLane; ++i)
         if (lane + 32 * i < a.dim)
-          sum[i] = fmaf(p, get(values + slot[u] + lane + 32 * i), sum[i]);
+          sum[i] = fmaf(p, ToFloat(values[slot[u] + lane + 32 * i]), sum[i]);
     }
   }
 
@@ -126,7 +121,7 @@ __global__ void __launch_bounds__(rowWarps * 32) AttendRowsKernel(Attention a) {
     float v = 0;
     for (int w = 0; w < rowWarps; ++w)
       v += sums[w][d] * expf(bests[w] - highest);
-    StoreOut(a, at + d, v / whole);
+    PutAt(a.out, a.outType, at + d, v / whole);
   }
 }
 
@@ -144,21 +139,25 @@ template <typename T> void attendRows(cudaStream_t stream, const Attention &a) {
 
 // ---- tiles of queries on tensor cores ----
 
-constexpr int tileWarps = 4, keyTile = 64;
+constexpr int tileWarps = 4;
+/// Keys and values of two stages fit the 64 KiB that a block has on a T4, the GPU that fp16 is for.
+template <typename Half, int dim> constexpr int keyTileOf = std::is_same_v<Half, __half> && dim > 64 ? 32 : 64;
 static_assert(queryTileRows == tileWarps * 16);
 
 /// Warp w has the queries 16w … 16w+15; every lane two of them (lane/4 and 8 more) with two columns of each
 /// 8x8 tile. Two stages of keys and values are in shared memory, rows padded by 16 bytes.
-template <int dim> __global__ void __launch_bounds__(tileWarps * 32) AttendTilesKernel(Attention a) {
-#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
+template <typename Half, int dim> __global__ void __launch_bounds__(tileWarps * 32) AttendTilesKernel(Attention a) {
+  if (!IsForThisGpu<Half>())
+    return;
+  constexpr int keyTile = keyTileOf<Half, dim>;
   constexpr int rowBytes = (dim + 8) * 2, partBytes = keyTile * rowBytes, perRow = dim / 8;
   uint32_t base = SharedAddress(DynamicShared<uint8_t>());
   QueryTile tile = a.tiles[blockIdx.x];
   int head = int(blockIdx.y), lane = threadIdx.x % 32, warp = threadIdx.x / 32;
   int64_t width = int64_t(a.heads) * dim, stride = int64_t(a.groups) * dim;
   int64_t group = int64_t(head / (a.heads / a.groups)) * dim;
-  const __nv_bfloat16 *keys = static_cast<const __nv_bfloat16 *>(a.keys) + group;
-  const __nv_bfloat16 *values = static_cast<const __nv_bfloat16 *>(a.values) + group;
+  const Half *keys = static_cast<const Half *>(a.keys) + group;
+  const Half *values = static_cast<const Half *>(a.values) + group;
   const int32_t *slots = a.slots + tile.keys;
   int end = tile.position + tile.rows; // keys that any query sees
   int first = a.window > 0 ? max(0, tile.position - a.window + 1) / keyTile * keyTile : 0;
@@ -186,7 +185,7 @@ template <int dim> __global__ void __launch_bounds__(tileWarps * 32) AttendTiles
     for (int i = 0; i < 4; ++i) {
       int row = i % 2 ? high : low, column = k * 16 + i / 2 * 8 + t * 2;
       float2 pair = row < tile.rows ? *reinterpret_cast<const float2 *>(query + row * width + column) : float2{0, 0};
-      q[k][i] = Pack(pair.x, pair.y);
+      q[k][i] = Pack<Half>(pair.x, pair.y);
     }
 
   float out[dim / 8][4] = {};
@@ -210,8 +209,8 @@ template <int dim> __global__ void __launch_bounds__(tileWarps * 32) AttendTiles
       for (int n = 0; n < keyTile / 16; ++n) {
         uint32_t b[4];
         LoadMatrices(b, keyBase + uint32_t((n * 16 + lane % 8 + lane / 16 * 8) * rowBytes + k * 32 + lane / 8 % 2 * 16));
-        MultiplyTiles(score[2 * n], q[k], b[0], b[1]);
-        MultiplyTiles(score[2 * n + 1], q[k], b[2], b[3]);
+        MultiplyTiles<Half>(score[2 * n], q[k], b[0], b[1]);
+        MultiplyTiles<Half>(score[2 * n + 1], q[k], b[2], b[3]);
       }
 
     bool inside = begin + keyTile <= tile.position + 1 && a.window == 0; // every query sees every key
@@ -253,14 +252,16 @@ template <int dim> __global__ void __launch_bounds__(tileWarps * 32) AttendTiles
       }
 #pragma unroll
     for (int k = 0; k < keyTile / 16; ++k) {
-      uint32_t p[4] = {Pack(score[2 * k][0], score[2 * k][1]), Pack(score[2 * k][2], score[2 * k][3]),
-                       Pack(score[2 * k + 1][0], score[2 * k + 1][1]), Pack(score[2 * k + 1][2], score[2 * k + 1][3])};
+      uint32_t p[4];
+#pragma unroll
+      for (int i = 0; i < 4; ++i)
+        p[i] = Pack<Half>(score[2 * k + i / 2][i % 2 * 2], score[2 * k + i / 2][i % 2 * 2 + 1]);
 #pragma unroll
       for (int n = 0; n < dim / 16; ++n) {
         uint32_t b[4];
         LoadTransposed(b, valueBase + uint32_t((k * 16 + lane % 16) * rowBytes + n * 32 + lane / 16 * 16));
-        MultiplyTiles(out[2 * n], p, b[0], b[1]);
-        MultiplyTiles(out[2 * n + 1], p, b[2], b[3]);
+        MultiplyTiles<Half>(out[2 * n], p, b[0], b[1]);
+        MultiplyTiles<Half>(out[2 * n + 1], p, b[2], b[3]);
       }
     }
     __syncthreads(); // the next fetch overwrites this stage
@@ -278,47 +279,53 @@ template <int dim> __global__ void __launch_bounds__(tileWarps * 32) AttendTiles
 #pragma unroll
     for (int n = 0; n < dim / 8; ++n) {
       float low = out[n][2 * h] * inverse, high = out[n][2 * h + 1] * inverse;
-      if (a.outType == DType::BF16)
-        *reinterpret_cast<uint32_t *>(static_cast<__nv_bfloat16 *>(a.out) + at + n * 8) = Pack(low, high);
-      else
+      if (a.outType == DType::F32)
         *reinterpret_cast<float2 *>(static_cast<float *>(a.out) + at + n * 8) = {low, high};
+      else
+        *reinterpret_cast<uint32_t *>(static_cast<Half *>(a.out) + at + n * 8) = Pack<Half>(low, high);
     }
   }
-#endif
 }
 
-template <int dim> void attendTiles(cudaStream_t stream, const Attention &a) {
-  constexpr int bytes = 4 * keyTile * (dim + 8) * 2;
+template <typename Half, int dim> void attendTiles(cudaStream_t stream, const Attention &a) {
+  constexpr int bytes = 4 * keyTileOf<Half, dim> * (dim + 8) * 2;
   // Once: every layer of every batch comes here. A failure makes the launch fail, and that is reported.
   [[maybe_unused]] static const cudaError_t raised =
-      cudaFuncSetAttribute(AttendTilesKernel<dim>, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
-  Launch(AttendTilesKernel<dim>, dim3(unsigned(a.tileCount), unsigned(a.heads)), tileWarps * 32, bytes, stream, a);
+      cudaFuncSetAttribute(AttendTilesKernel<Half, dim>, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
+  Launch(AttendTilesKernel<Half, dim>, dim3(unsigned(a.tileCount), unsigned(a.heads)), tileWarps * 32, bytes, stream, a);
 }
 
 } // namespace
 
 void WriteCache(cudaStream_t stream, const float *k, const float *v, int64_t rows, int64_t width,
                 const int32_t *slots, void *keys, void *values, DType type) {
-  if (type == DType::BF16)
-    writeCache(stream, k, v, rows * width, width, slots, static_cast<__nv_bfloat16 *>(keys), static_cast<__nv_bfloat16 *>(values));
+  auto write = [&](auto element) {
+    using T = decltype(element);
+    writeCache(stream, k, v, rows * width, width, slots, static_cast<T *>(keys), static_cast<T *>(values));
+  };
+  if (type == DType::F32)
+    write(0.0f);
   else
-    writeCache(stream, k, v, rows * width, width, slots, static_cast<float *>(keys), static_cast<float *>(values));
+    WithHalf(type, write);
 }
 
 void Attend(cudaStream_t stream, const Attention &a) {
   if (a.tileCount == 0)
     return;
-  bool fewRows = a.rows < a.tileCount * 4;
   if (CanAttendStep(a))
-    AttendStep(stream, a);
-  else if (a.type == DType::F32)
-    attendRows<float>(stream, a);
-  else if (fewRows || (a.dim != 64 && a.dim != 128))
-    attendRows<__nv_bfloat16>(stream, a);
-  else if (a.dim == 64)
-    attendTiles<64>(stream, a);
-  else
-    attendTiles<128>(stream, a);
+    return AttendStep(stream, a);
+  if (a.type == DType::F32)
+    return attendRows<float>(stream, a);
+  bool fewRows = a.rows < a.tileCount * 4;
+  WithHalf(a.type, [&](auto type) {
+    using Half = decltype(type);
+    if (fewRows || (a.dim != 64 && a.dim != 128))
+      attendRows<Half>(stream, a);
+    else if (a.dim == 64)
+      attendTiles<Half, 64>(stream, a);
+    else
+      attendTiles<Half, 128>(stream, a);
+  });
 }
 
 } // namespace compressc::cuda

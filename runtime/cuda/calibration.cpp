@@ -37,16 +37,16 @@ StatusOr<int64_t> CudaDevice::observe(const float *x, int64_t tokens, int64_t wi
   COMPRESSC_ASSIGN_OR_RETURN(int64_t column, bad.get());
   if (column >= 0)
     return column;
-  // In bf16, like the linears that read x.
-  COMPRESSC_ASSIGN_OR_RETURN(auto rounded, scratch(tokens * width * 2, "activations in bf16"));
-  Convert(stream, x, DType::F32, tokens * width, rounded.get(), DType::BF16);
+  // In 16 bits, like the linears that read x.
+  COMPRESSC_ASSIGN_OR_RETURN(auto rounded, scratch(tokens * width * 2, "activations in 16 bits"));
+  Convert(stream, x, DType::F32, tokens * width, rounded.get(), half);
   for (int64_t begin = 0; begin < width; begin += gramPanel) {
     Product part{};
     part.m = std::min(gramPanel, width - begin), part.n = begin + part.m, part.k = tokens;
     part.x = static_cast<const char *>(rounded.get()) + begin * 2, part.ldx = width;
     part.w = rounded.get(), part.ldw = width;
     part.out = to.gram + begin * width, part.ldo = width;
-    part.type = DType::BF16, part.outType = DType::F32;
+    part.type = half, part.outType = DType::F32;
     part.accumulate = part.transposed = true;
     COMPRESSC_RETURN_IF_ERROR(matmul->run(stream, part));
   }
@@ -84,10 +84,10 @@ StatusOr<std::unique_ptr<GramErrors>> CudaDevice::gramErrors(absl::Span<const We
 
 StatusOr<ClipSums> CudaDevice::clip(const WeightMatrix &weight, const float *gram, const PackedFormat &format, float *out) {
   COMPRESSC_ASSIGN_OR_RETURN(FirstBad bad, FirstBad::Create(*this));
-  int64_t parts = 3 * ClipParts(weight.rows, weight.columns, format.group);
+  int64_t parts = 3 * ClipParts(weight.rows, weight.columns, format.group, errorType());
   COMPRESSC_ASSIGN_OR_RETURN(auto partial, scratch((parts + 3) * doubleBytes, "sums of errors"));
   auto *sums = static_cast<double *>(partial.get());
-  Clip(stream, matrixOf(weight), gram, format, out, sums, sums + parts, bad.data());
+  Clip(stream, matrixOf(weight), gram, format, errorType(), out, sums, sums + parts, bad.data());
   double totals[3];
   COMPRESSC_RETURN_IF_ERROR(download(totals, sums + parts, sizeof totals));
   ClipSums result{totals[0], totals[1], totals[2]};

@@ -26,25 +26,26 @@ void ScaleGram(cudaStream_t stream, const float *gram, const float *absSum, cons
                float *toGram, float *toAbsSum, int64_t *bad);
 
 // gram_errors.cu
-/// The blocks of G under the diagonal and half of those on it, in bf16; the rest is not written.
-void HalveGram(cudaStream_t stream, const float *gram, int64_t width, int64_t panel, void *half);
-/// Rows [begin, begin + count) of E in bf16: the weight's; Q(W·s)·(1/s) − W; V − W. `bad` counts from row `origin` of
-/// the whole.
-void WeightRows(cudaStream_t stream, const Matrix &w, int64_t begin, int64_t count, int64_t origin, void *out, int64_t *bad);
+/// The blocks of G under the diagonal and half of those on it, in this type, BF16 or F32; the rest is not written.
+void HalveGram(cudaStream_t stream, const float *gram, int64_t width, int64_t panel, void *half, DType type);
+/// Rows [begin, begin + count) of E in this type: the weight's; Q(W·s)·(1/s) − W; V − W. `bad` counts from row `origin`
+/// of the whole.
+void WeightRows(cudaStream_t stream, const Matrix &w, int64_t begin, int64_t count, int64_t origin, void *out, DType type,
+                int64_t *bad);
 void ScaledErrorRows(cudaStream_t stream, const Matrix &w, int64_t begin, int64_t count, const float *scales,
-                     const float *inverse, const PackedFormat &format, void *out);
+                     const float *inverse, const PackedFormat &format, void *out, DType type);
 void DifferenceRows(cudaStream_t stream, const Matrix &changed, const Matrix &w, int64_t begin, int64_t count, void *out,
-                    int64_t *bad);
-/// sum[0] = 2 Σ a·b over rows of bf16; `perRow` has room for one sum for each.
-void SumOfProducts(cudaStream_t stream, const void *a, const void *b, int64_t rows, int64_t columns, double *perRow,
-                   double *sum);
+                    DType type, int64_t *bad);
+/// sum[0] = 2 Σ a·b over rows of this type; `perRow` has room for one sum for each.
+void SumOfProducts(cudaStream_t stream, const void *a, const void *b, DType type, int64_t rows, int64_t columns,
+                   double *perRow, double *sum);
 
 // clip.cu
 /// out = the weight, each group clamped to its best range; sums = before, after, ratios (see ClipSums). `partial` has
-/// room for 3 * ClipParts(...) numbers.
-void Clip(cudaStream_t stream, const Matrix &w, const float *gram, const PackedFormat &format, float *out,
+/// room for 3 * ClipParts(...) numbers. Errors are products in this type, BF16 or F32.
+void Clip(cudaStream_t stream, const Matrix &w, const float *gram, const PackedFormat &format, DType type, float *out,
           double *partial, double *sums, int64_t *bad);
-int64_t ClipParts(int64_t rows, int64_t columns, int64_t group);
+int64_t ClipParts(int64_t rows, int64_t columns, int64_t group, DType type);
 
 // quantize.cu
 struct PackedOut {

@@ -1,6 +1,8 @@
 // The search for each group's range. Groups of up to 128 columns on tensor cores: the errors of 16 rows are the rows of
-// a product with the group's block of G, in bf16; larger groups one row at a time in fp32.
+// a product with the group's block of G, in bf16; larger groups, and all where there is no bf16, one row at a time in
+// fp32.
 #include "calibration.h"
+#include "half.cuh"
 #include "launch.cuh"
 #include "ptx.cuh"
 #include "quantizer.cuh"
@@ -77,6 +79,8 @@ __device__ __forceinline__ void storeSums(double before, double after, double ke
 template <int steps>
 __global__ void __launch_bounds__(warps * 32) ClipTilesKernel(Matrix w, const float *gram, int group, QuantizerFormat format,
                                                               float *out, double *partial, int64_t *bad) {
+  if (!IsForThisGpu<__nv_bfloat16>())
+    return;
   constexpr int width = steps * 16, stride = width + 8;
   __shared__ __nv_bfloat16 shared[width * stride];
   int64_t first = int64_t(blockIdx.y) * group;
@@ -131,8 +135,8 @@ __global__ void __launch_bounds__(warps * 32) ClipTilesKernel(Matrix w, const fl
       for (int s = 0; s < steps; ++s)
 #pragma unroll
         for (int i = 0; i < 4; ++i)
-          a[s][i] = Pack(delta(v[s][i][0], quantizers[i % 2], inverse[i % 2], maxCode),
-                         delta(v[s][i][1], quantizers[i % 2], inverse[i % 2], maxCode));
+          a[s][i] = Pack<__nv_bfloat16>(delta(v[s][i][0], quantizers[i % 2], inverse[i % 2], maxCode),
+                                        delta(v[s][i][1], quantizers[i % 2], inverse[i % 2], maxCode));
       found[0] = found[1] = 0;
       // G is symmetric: twice what lies beside the diagonal, once what lies on it.
 #pragma unroll
@@ -144,16 +148,16 @@ __global__ void __launch_bounds__(warps * 32) ClipTilesKernel(Matrix w, const fl
           float c[4] = {};
 #pragma unroll
           for (int s = 0; s < block; ++s)
-            MultiplyTiles(c, a[s], b(s, 0), b(s, 1));
+            MultiplyTiles<__nv_bfloat16>(c, a[s], b(s, 0), b(s, 1));
 #pragma unroll
           for (int i = 0; i < 4; ++i)
             c[i] *= 2;
-          MultiplyTiles(c, a[block], b(block, 0), b(block, 1));
+          MultiplyTiles<__nv_bfloat16>(c, a[block], b(block, 0), b(block, 1));
 #pragma unroll
           for (int r = 0; r < 2; ++r) {
-            uint32_t pair = a[block][half * 2 + r];
-            found[r] = fmaf(c[2 * r], __uint_as_float(pair << 16), found[r]);
-            found[r] = fmaf(c[2 * r + 1], __uint_as_float(pair & 0xffff0000u), found[r]);
+            float2 pair = Unpack<__nv_bfloat16>(a[block][half * 2 + r]);
+            found[r] = fmaf(c[2 * r], pair.x, found[r]);
+            found[r] = fmaf(c[2 * r + 1], pair.y, found[r]);
           }
         }
 #pragma unroll
@@ -243,39 +247,42 @@ __global__ void __launch_bounds__(256) TotalsKernel(const double *partial, int64
   }
 }
 
-dim3 gridFor(int64_t rows, int64_t columns, int64_t group) {
-  int64_t perBlock = group <= largestTile ? rowsPerBlock : warps;
+bool inTiles(int64_t group, DType type) { return group <= largestTile && type == DType::BF16; }
+
+dim3 gridFor(int64_t rows, int64_t columns, int64_t group, DType type) {
+  int64_t perBlock = inTiles(group, type) ? rowsPerBlock : warps;
   return dim3(unsigned((rows + perBlock - 1) / perBlock), unsigned(columns / group));
 }
 
 } // namespace
 
-int64_t ClipParts(int64_t rows, int64_t columns, int64_t group) {
-  dim3 grid = gridFor(rows, columns, group);
+int64_t ClipParts(int64_t rows, int64_t columns, int64_t group, DType type) {
+  dim3 grid = gridFor(rows, columns, group, type);
   return int64_t(grid.x) * grid.y;
 }
 
-void Clip(cudaStream_t stream, const Matrix &w, const float *gram, const PackedFormat &packed, float *out,
+void Clip(cudaStream_t stream, const Matrix &w, const float *gram, const PackedFormat &packed, DType type, float *out,
           double *partial, double *sums, int64_t *bad) {
   int64_t group = packed.group;
-  dim3 grid = gridFor(w.rows, w.columns, group);
+  dim3 grid = gridFor(w.rows, w.columns, group, type);
   QuantizerFormat format = formatOf(packed);
   auto tiles = [&](auto steps) {
     Launch(ClipTilesKernel<steps.value>, grid, warps * 32, 0, stream, w, gram, int(group), format, out, partial, bad);
   };
-  if (group <= 32) {
-    tiles(std::integral_constant<int, 2>{});
-  } else if (group <= 64) {
-    tiles(std::integral_constant<int, 4>{});
-  } else if (group <= largestTile) {
-    tiles(std::integral_constant<int, 8>{});
+  if (inTiles(group, type)) {
+    if (group <= 32)
+      tiles(std::integral_constant<int, 2>{});
+    else if (group <= 64)
+      tiles(std::integral_constant<int, 4>{});
+    else
+      tiles(std::integral_constant<int, 8>{});
   } else {
     int bytes = int(warps * group * int64_t(sizeof(float)));
     if (bytes > 48 << 10) // a failure makes the launch fail, and that is reported
       cudaFuncSetAttribute(ClipRowsKernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
     Launch(ClipRowsKernel, grid, warps * 32, size_t(bytes), stream, w, gram, group, format, out, partial, bad);
   }
-  Launch(TotalsKernel, 1, 256, 0, stream, partial, ClipParts(w.rows, w.columns, group), sums);
+  Launch(TotalsKernel, 1, 256, 0, stream, partial, ClipParts(w.rows, w.columns, group, type), sums);
 }
 
 } // namespace compressc::cuda

@@ -7,9 +7,9 @@
 
 namespace compressc {
 
-StatusOr<std::unique_ptr<Device>> OpenCudaDevice() {
+StatusOr<std::unique_ptr<Device>> OpenCudaDevice(const DeviceOptions &options) {
   auto device = std::make_unique<cuda::CudaDevice>();
-  COMPRESSC_RETURN_IF_ERROR(device->open());
+  COMPRESSC_RETURN_IF_ERROR(device->open(options));
   return std::unique_ptr<Device>(std::move(device));
 }
 
@@ -45,7 +45,7 @@ Status CudaDevice::check(cudaError_t error, std::string_view what) const {
 
 void CudaDevice::note(const Status &status) { failure.Update(status); }
 
-Status CudaDevice::open() {
+Status CudaDevice::open(const DeviceOptions &options) {
   int count = 0, driver = 0;
   cudaError_t error = cudaGetDeviceCount(&count);
   if (error == cudaErrorInsufficientDriver) {
@@ -59,9 +59,16 @@ Status CudaDevice::open() {
   if (error != cudaSuccess || count == 0)
     return absl::NotFoundError(absl::StrCat("no CUDA device (", cudaGetErrorString(error), "); use --device=cpu"));
   COMPRESSC_RETURN_IF_ERROR(check(cudaGetDeviceProperties(&properties, 0), "the device's properties"));
-  if (properties.major < 8)
+  auto lacks = [&](const char *remedy) {
     return absl::FailedPreconditionError(absl::StrCat(properties.name, " has compute capability ", properties.major, ".",
-                                                      properties.minor, "; 8.0 or newer is needed: use --device=cpu"));
+                                                      properties.minor, "; ", remedy));
+  };
+  if (properties.major * 10 + properties.minor < 75)
+    return lacks("7.5 or newer is needed: use --device=cpu");
+  bool hasBf16 = properties.major >= 8;
+  half = options.half.value_or(hasBf16 ? DType::BF16 : DType::F16);
+  if (half == DType::BF16 && !hasBf16)
+    return lacks("bf16 needs 8.0 or newer: use --half=f16");
   COMPRESSC_RETURN_IF_ERROR(check(cudaSetDevice(0), "the device is not to be had"));
   COMPRESSC_RETURN_IF_ERROR(check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "a stream"));
   COMPRESSC_RETURN_IF_ERROR(check(memory.open(stream), "a pool of memory"));

@@ -16,7 +16,7 @@ namespace compressc::cuda {
 
 class CudaDevice : public Device {
 public:
-  Status open();
+  Status open(const DeviceOptions &options);
   ~CudaDevice() override;
 
   std::string name() const override { return properties.name; }
@@ -96,11 +96,16 @@ private:
   void note(const Status &status);
   /// A copy on the device; null, and noted, when there is no room.
   const float *sentFrequencies(absl::Span<const float> host);
+  /// How the device has what schedules call bf16.
+  DType held(DType type) const { return type == DType::BF16 ? half : type; }
+  /// Of products with Gram matrices, whose range is not fp16's.
+  DType errorType() const { return half == DType::BF16 ? DType::BF16 : DType::F32; }
   void product(const LinearOperands &operands, const GemmProduct &product, const void *x, DType type);
   void expandedProduct(const WeightMatrix &w, int64_t rows, const void *x, DType type, void *out, DType outType,
                        bool accumulate);
 
   cudaDeviceProp properties{};
+  DType half = DType::BF16; // what products and KV caches of 16 bits are of: BF16, or F16
   cudaStream_t stream = nullptr;
   std::unique_ptr<Matmul> matmul;
   std::map<void *, GrowingMemory> reserved;

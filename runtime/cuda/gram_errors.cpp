@@ -22,20 +22,19 @@ StatusOr<std::unique_ptr<GramErrors>> CudaGramErrors::Create(CudaDevice &device,
   }
   int64_t width = errors->width = weights.front().columns, panel = errors->panel = panelOf(width);
   int64_t block = errors->block = std::min(errors->rows, blockRows);
-  constexpr int64_t size = 2; // of bf16
+  int64_t size = errors->size;
   constexpr std::string_view what = "the errors of weights";
   COMPRESSC_ASSIGN_OR_RETURN(errors->half, device.scratch(width * width * size, what));
   COMPRESSC_ASSIGN_OR_RETURN(errors->error, device.scratch(block * width * size, what));
   COMPRESSC_ASSIGN_OR_RETURN(errors->product, device.scratch(block * width * size, what));
   COMPRESSC_ASSIGN_OR_RETURN(errors->sums, device.scratch((block + 1) * int64_t(sizeof(double)), what));
   COMPRESSC_ASSIGN_OR_RETURN(errors->factors, device.scratch(2 * width * int64_t(sizeof(float)), what));
-  HalveGram(device.stream, gram, width, panel, errors->half.get());
+  HalveGram(device.stream, gram, width, panel, errors->half.get(), errors->type);
   return std::unique_ptr<GramErrors>(std::move(errors));
 }
 
 /// product = error T, T the blocks of G under the diagonal and half of those on it; so e·G·eᵀ = 2 e·T·eᵀ.
 Status CudaGramErrors::multiply(int64_t count) {
-  constexpr int64_t size = 2;
   for (int64_t begin = 0; begin < width; begin += panel) {
     int64_t n = std::min(panel, width - begin);
     Product part{};
@@ -43,7 +42,7 @@ Status CudaGramErrors::multiply(int64_t count) {
     part.x = error.get(), part.ldx = width;
     part.w = static_cast<const char *>(half.get()) + begin * width * size, part.ldw = width;
     part.out = static_cast<char *>(product.get()) + begin * size, part.ldo = width;
-    part.type = part.outType = DType::BF16;
+    part.type = part.outType = type;
     COMPRESSC_RETURN_IF_ERROR(device.matmul->run(device.stream, part));
   }
   return absl::OkStatus();
@@ -57,11 +56,11 @@ StatusOr<double> CudaGramErrors::trace(const MakeRows &makeRows, double limit) {
     for (size_t index = 0; index < weights.size(); ++index) {
       int64_t first = std::max(begin, origin), end = std::min(begin + count, origin + weights[index].rows);
       if (first < end)
-        makeRows(index, first - origin, end - first, first, static_cast<char *>(error.get()) + (first - begin) * width * 2);
+        makeRows(index, first - origin, end - first, first, static_cast<char *>(error.get()) + (first - begin) * width * size);
       origin += weights[index].rows;
     }
     COMPRESSC_RETURN_IF_ERROR(multiply(count));
-    SumOfProducts(device.stream, error.get(), product.get(), count, width, perRow, perRow + block);
+    SumOfProducts(device.stream, error.get(), product.get(), type, count, width, perRow, perRow + block);
     double sum = 0;
     COMPRESSC_RETURN_IF_ERROR(device.download(&sum, perRow + block, sizeof sum));
     total += sum;
@@ -100,7 +99,7 @@ StatusOr<GramTrace> CudaGramErrors::ofWeights() {
   COMPRESSC_ASSIGN_OR_RETURN(FirstBad bad, FirstBad::Create(device));
   GramTrace result;
   COMPRESSC_ASSIGN_OR_RETURN(result.value, trace([&](size_t index, int64_t begin, int64_t count, int64_t origin, void *out) {
-                               WeightRows(device.stream, weights[index], begin, count, origin, out, bad.data());
+                               WeightRows(device.stream, weights[index], begin, count, origin, out, type, bad.data());
                              }));
   COMPRESSC_ASSIGN_OR_RETURN(result.bad, bad.get());
   return result;
@@ -113,7 +112,7 @@ StatusOr<GramTrace> CudaGramErrors::ofScales(const std::vector<float> &scales, c
   COMPRESSC_RETURN_IF_ERROR(device.send(to + width, inverse.data(), width * int64_t(sizeof(float))));
   GramTrace result;
   COMPRESSC_ASSIGN_OR_RETURN(result.value, trace([&](size_t index, int64_t begin, int64_t count, int64_t, void *out) {
-                               ScaledErrorRows(device.stream, weights[index], begin, count, to, to + width, format, out);
+                               ScaledErrorRows(device.stream, weights[index], begin, count, to, to + width, format, out, type);
                              }, limit));
   return result;
 }
@@ -123,7 +122,7 @@ StatusOr<GramTrace> CudaGramErrors::ofChange(const WeightMatrix &changed) {
   Matrix to = matrixOf(changed);
   GramTrace result;
   COMPRESSC_ASSIGN_OR_RETURN(result.value, trace([&](size_t, int64_t begin, int64_t count, int64_t, void *out) {
-                               DifferenceRows(device.stream, to, weights[0], begin, count, out, bad.data());
+                               DifferenceRows(device.stream, to, weights[0], begin, count, out, type, bad.data());
                              }));
   COMPRESSC_ASSIGN_OR_RETURN(result.bad, bad.get());
   return result;

@@ -1,4 +1,5 @@
-// Errors of weights and what they cost: rows of E in bf16 for a product with the Gram matrix, and the sum over that.
+// Errors of weights and what they cost: rows of E in bf16 or fp32 for a product with the Gram matrix, and the sum over
+// that.
 #include "calibration.h"
 #include "for_each.cuh"
 #include "fours.cuh"
@@ -7,26 +8,27 @@
 namespace compressc::cuda {
 namespace {
 
-__global__ void __launch_bounds__(threads) HalveKernel(const float *gram, int64_t width, int64_t panel, __nv_bfloat16 *half) {
+__global__ void __launch_bounds__(threads) HalveKernel(const float *gram, int64_t width, int64_t panel, void *half, DType type) {
   int64_t column = int64_t(blockIdx.x) * threads + threadIdx.x, row = blockIdx.y;
   int64_t block = row / panel, columnBlock = column / panel;
   if (column >= width || columnBlock > block)
     return;
   float value = gram[row * width + column];
-  half[row * width + column] = __float2bfloat16_rn(columnBlock == block ? 0.5f * value : value);
+  PutAt(half, type, row * width + column, columnBlock == block ? 0.5f * value : value);
 }
 
-template <int vector> __device__ __forceinline__ void StoreBf16(__nv_bfloat16 *out, const float (&v)[vector]) {
-  if constexpr (vector == 4) {
-    Put4(out, {v[0], v[1], v[2], v[3]});
-  } else {
-    out[0] = __float2bfloat16_rn(v[0]);
-  }
+template <int vector> __device__ __forceinline__ void StoreErrors(void *out, DType type, int64_t at, const float (&v)[vector]) {
+  if constexpr (vector == 1)
+    PutAt(out, type, at, v[0]);
+  else if (type == DType::F32)
+    Put4(static_cast<float *>(out) + at, {v[0], v[1], v[2], v[3]});
+  else
+    Put4(static_cast<__nv_bfloat16 *>(out) + at, {v[0], v[1], v[2], v[3]});
 }
 
 template <int vector>
 __global__ void __launch_bounds__(threads) WeightRowsKernel(Matrix w, int64_t begin, int64_t count, int64_t origin,
-                                                            __nv_bfloat16 *out, int64_t *bad) {
+                                                            void *out, DType type, int64_t *bad) {
   int64_t at = (int64_t(blockIdx.x) * threads + threadIdx.x) * vector;
   if (at >= count * w.columns)
     return;
@@ -36,14 +38,14 @@ __global__ void __launch_bounds__(threads) WeightRowsKernel(Matrix w, int64_t be
   for (int i = 0; i < vector; ++i)
     if (!IsFinite(v[i]))
       NoteBad(bad, origin * w.columns + at + i);
-  StoreBf16<vector>(out + at, v);
+  StoreErrors<vector>(out, type, at, v);
 }
 
 /// A warp for each group. `once`: the group has as many columns as the warp reads at once, or fewer, and is kept.
 template <int vector, bool once>
 __global__ void __launch_bounds__(threads) ScaledErrorKernel(Matrix w, int64_t begin, int64_t count, const float *scales,
                                                              const float *inverse, QuantizerFormat format, int64_t group,
-                                                             __nv_bfloat16 *out) {
+                                                             void *out, DType type) {
   int64_t groups = w.columns / group, at = (int64_t(blockIdx.x) * threads + threadIdx.x) / 32;
   if (at >= count * groups)
     return;
@@ -76,7 +78,7 @@ __global__ void __launch_bounds__(threads) ScaledErrorKernel(Matrix w, int64_t b
 #pragma unroll
     for (int i = 0; i < vector; ++i)
       v[i] = fmaf(NearLevel(scaled[i], quantizer, inverseScale, maxCode) * quantizer.scale, back[i], -v[i]);
-    StoreBf16<vector>(out + row * w.columns + first + k, v);
+    StoreErrors<vector>(out, type, row * w.columns + first + k, v);
     if (once)
       break;
   }
@@ -84,7 +86,7 @@ __global__ void __launch_bounds__(threads) ScaledErrorKernel(Matrix w, int64_t b
 
 template <typename Loader, typename Original>
 __global__ void __launch_bounds__(threads) DifferenceKernel(Matrix changed, Matrix w, int64_t begin, int64_t count,
-                                                            __nv_bfloat16 *out, int64_t *bad) {
+                                                            void *out, DType type, int64_t *bad) {
   int64_t octets = (w.columns + 7) / 8, at = int64_t(blockIdx.x) * threads + threadIdx.x;
   if (at >= count * octets)
     return;
@@ -97,14 +99,13 @@ __global__ void __launch_bounds__(threads) DifferenceKernel(Matrix changed, Matr
     if (column + i < w.columns) {
       if (!IsFinite(to[i]))
         NoteBad(bad, (begin + row) * w.columns + column + i);
-      out[row * w.columns + column + i] = __float2bfloat16_rn(to[i] - from[i]);
+      PutAt(out, type, row * w.columns + column + i, to[i] - from[i]);
     }
 }
 
 /// A block for each row. Some products are added in fp32, sums of these in fp64.
-template <int vector>
-__global__ void __launch_bounds__(threads) RowSumsKernel(const __nv_bfloat16 *a, const __nv_bfloat16 *b, int64_t columns,
-                                                         double *sums) {
+template <int vector, typename T>
+__global__ void __launch_bounds__(threads) RowSumsKernel(const T *a, const T *b, int64_t columns, double *sums) {
   a += blockIdx.x * columns, b += blockIdx.x * columns;
   double sum = 0;
   for (int64_t k = threadIdx.x * vector; k < columns; k += threads * vector) {
@@ -114,12 +115,13 @@ __global__ void __launch_bounds__(threads) RowSumsKernel(const __nv_bfloat16 *a,
       float part = 0;
 #pragma unroll
       for (int i = 0; i < 4; ++i) {
-        part = fmaf(__uint_as_float(xs[i] << 16), __uint_as_float(ys[i] << 16), part);
-        part = fmaf(__uint_as_float(xs[i] & 0xffff0000u), __uint_as_float(ys[i] & 0xffff0000u), part);
+        float2 p = Unpack<T>(xs[i]), q = Unpack<T>(ys[i]);
+        part = fmaf(p.x, q.x, part);
+        part = fmaf(p.y, q.y, part);
       }
       sum += part;
     } else {
-      sum += __bfloat162float(a[k]) * __bfloat162float(b[k]);
+      sum += ToFloat(a[k]) * ToFloat(b[k]);
     }
   }
   sum = BlockSum<threads>(sum);
@@ -138,32 +140,32 @@ __global__ void __launch_bounds__(threads) TotalKernel(const double *sums, int64
 
 } // namespace
 
-void HalveGram(cudaStream_t stream, const float *gram, int64_t width, int64_t panel, void *half) {
-  Launch(HalveKernel, dim3(BlocksFor(width), unsigned(width)), threads, 0, stream, gram, width, panel,
-                                                                             static_cast<__nv_bfloat16 *>(half));
+void HalveGram(cudaStream_t stream, const float *gram, int64_t width, int64_t panel, void *half, DType type) {
+  Launch(HalveKernel, dim3(BlocksFor(width), unsigned(width)), threads, 0, stream, gram, width, panel, half, type);
 }
 
-void WeightRows(cudaStream_t stream, const Matrix &w, int64_t begin, int64_t count, int64_t origin, void *out, int64_t *bad) {
+void WeightRows(cudaStream_t stream, const Matrix &w, int64_t begin, int64_t count, int64_t origin, void *out, DType type,
+                int64_t *bad) {
   WithVector(w, w.columns, [&](auto vector) {
-    Launch(WeightRowsKernel<vector.value>, BlocksFor(count * w.columns / vector.value), threads, 0, stream, w, begin, count, origin, static_cast<__nv_bfloat16 *>(out), bad);
+    Launch(WeightRowsKernel<vector.value>, BlocksFor(count * w.columns / vector.value), threads, 0, stream, w, begin, count, origin, out, type, bad);
   });
 }
 
 void ScaledErrorRows(cudaStream_t stream, const Matrix &w, int64_t begin, int64_t count, const float *scales,
-                     const float *inverse, const PackedFormat &format, void *out) {
+                     const float *inverse, const PackedFormat &format, void *out, DType type) {
   int64_t warps = count * (w.columns / format.group);
   WithVector(w, format.group, [&](auto vector) {
     auto *kernel = format.group <= 32 * vector.value ? ScaledErrorKernel<vector.value, true> : ScaledErrorKernel<vector.value, false>;
     Launch(kernel, BlocksFor(warps * 32), threads, 0, stream, w, begin, count, scales, inverse, formatOf(format), format.group,
-                                                          static_cast<__nv_bfloat16 *>(out));
+                                                          out, type);
   });
 }
 
 void DifferenceRows(cudaStream_t stream, const Matrix &changed, const Matrix &w, int64_t begin, int64_t count, void *out,
-                    int64_t *bad) {
+                    DType type, int64_t *bad) {
   int64_t octets = count * ((w.columns + 7) / 8);
   auto launch = [&](auto loader, auto original) {
-    Launch(DifferenceKernel<decltype(loader), decltype(original)>, BlocksFor(octets), threads, 0, stream, changed, w, begin, count, static_cast<__nv_bfloat16 *>(out), bad);
+    Launch(DifferenceKernel<decltype(loader), decltype(original)>, BlocksFor(octets), threads, 0, stream, changed, w, begin, count, out, type, bad);
   };
   WithLoader(changed, [&](auto loader) {
     if (w.dtype == DType::F16)
@@ -175,13 +177,15 @@ void DifferenceRows(cudaStream_t stream, const Matrix &changed, const Matrix &w,
   });
 }
 
-void SumOfProducts(cudaStream_t stream, const void *a, const void *b, int64_t rows, int64_t columns, double *perRow,
+void SumOfProducts(cudaStream_t stream, const void *a, const void *b, DType type, int64_t rows, int64_t columns, double *perRow,
                    double *sum) {
-  auto x = static_cast<const __nv_bfloat16 *>(a), y = static_cast<const __nv_bfloat16 *>(b);
-  if (columns % 8 == 0)
-    Launch(RowSumsKernel<8>, unsigned(rows), threads, 0, stream, x, y, columns, perRow);
+  auto launch = [&](auto *kernel, auto *x) {
+    Launch(kernel, unsigned(rows), threads, 0, stream, x, static_cast<decltype(x)>(b), columns, perRow);
+  };
+  if (type == DType::F32)
+    launch(RowSumsKernel<1, float>, static_cast<const float *>(a));
   else
-    Launch(RowSumsKernel<1>, unsigned(rows), threads, 0, stream, x, y, columns, perRow);
+    launch(columns % 8 == 0 ? RowSumsKernel<8, __nv_bfloat16> : RowSumsKernel<1, __nv_bfloat16>, static_cast<const __nv_bfloat16 *>(a));
   Launch(TotalKernel, 1, threads, 0, stream, perRow, rows, sum);
 }
 

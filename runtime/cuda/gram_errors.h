@@ -1,4 +1,4 @@
-// tr(E·G·Eᵀ) on the GPU: E in bf16, some thousand rows at a time, times the half of G under its diagonal.
+// tr(E·G·Eᵀ) on the GPU: E in bf16 (fp32 where there is none), some thousand rows at a time, times the half of G under its diagonal.
 #pragma once
 
 #include "../cpu/gram_errors.h"
@@ -28,9 +28,11 @@ private:
   Status multiply(int64_t count);
 
   CudaDevice &device;
+  DType type = device.errorType();
+  int64_t size = int64_t(DTypeSize(type));
   std::vector<Matrix> weights;
   int64_t rows = 0, width = 0, block = 0, panel = 0;
-  std::shared_ptr<void> half, error, product; // bf16 [width, width], [block, width] twice
+  std::shared_ptr<void> half, error, product; // of `type`, [width, width], [block, width] twice
   std::shared_ptr<void> sums;                 // double [block + 1]
   std::shared_ptr<void> factors;              // scales and their inverse
 };

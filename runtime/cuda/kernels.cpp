@@ -12,12 +12,13 @@ constexpr int64_t fewRows = 16;
 constexpr int64_t maxHeadDim = 512; // of AttendRowsKernel
 
 /// The products in the form that reads weights at the memory's speed; none if one of them can't.
-std::vector<StreamedProduct> streamedProducts(absl::Span<const GemmProduct> products) {
+std::vector<StreamedProduct> streamedProducts(absl::Span<const GemmProduct> products, DType half) {
   std::vector<StreamedProduct> streamed;
   for (const GemmProduct &product : products) {
     streamed.push_back({matrixOf(*product.w), product.gate ? matrixOf(*product.gate) : Matrix{}, product.activation,
-                        product.epilogue.bias, product.gateBias, product.epilogue.residual, product.out, product.outType});
-    if (!CanStream(streamed.back()) || product.columns != product.w->rows)
+                        product.epilogue.bias, product.gateBias, product.epilogue.residual, product.out,
+                        product.outType == DType::F32 ? DType::F32 : half});
+    if (!CanStream(streamed.back(), half) || product.columns != product.w->rows)
       return {};
   }
   return streamed;
@@ -86,14 +87,15 @@ void CudaDevice::expandedProduct(const WeightMatrix &w, int64_t count, const voi
 void CudaDevice::product(const LinearOperands &operands, const GemmProduct &product, const void *x, DType type) {
   int64_t count = operands.rows, width = product.columns;
   if (product.gate) {
-    int64_t bytes = count * width * int64_t(DTypeSize(type));
+    DType between = type == DType::F16 ? DType::F32 : type; // cuBLASLt would give infinity for what fp16 can't hold
+    int64_t bytes = count * width * int64_t(DTypeSize(between));
     void *gated = grow(gate, bytes), *rest = grow(up, bytes);
     if (!gated || !rest)
       return;
-    expandedProduct(*product.gate, count, x, type, gated, type, false);
-    expandedProduct(*product.w, count, x, type, rest, type, false);
-    GatedActivation(stream, product.activation, gated, rest, type, product.gateBias, product.epilogue.bias, count, width,
-                    product.out, product.outType);
+    expandedProduct(*product.gate, count, x, type, gated, between, false);
+    expandedProduct(*product.w, count, x, type, rest, between, false);
+    GatedActivation(stream, product.activation, gated, rest, between, product.gateBias, product.epilogue.bias, count, width,
+                    product.out, held(product.outType));
     return;
   }
   const float *bias = product.epilogue.bias, *residual = product.epilogue.residual;
@@ -108,25 +110,26 @@ void CudaDevice::linear(const LinearOperands &operands, const GemmProduct *produ
   if (operands.inInt8)
     return note(Invalid("linear: compute = 'int8' is the CPU's; compile with --activations=f32"));
   int64_t m = operands.rows, depth = operands.depth;
+  DType xType = held(operands.x.type);
   std::vector<StreamedProduct> streamed;
   if (operands.inBf16 && m <= mostStreamedRows && operands.answers.empty())
-    streamed = streamedProducts({products, count});
+    streamed = streamedProducts({products, count}, half);
   if (!streamed.empty()) {
     if (void *scratch = grow(rows, m * depth * 2))
-      StreamProducts(stream, {operands.x.data, operands.x.type, int(m), operands.norm, operands.epsilon}, streamed.data(), int(count), scratch);
+      StreamProducts(stream, {operands.x.data, xType, int(m), operands.norm, operands.epsilon}, streamed.data(), int(count), half, scratch);
     return;
   }
   bool few = m <= fewRows || !operands.answers.empty();
-  DType type = operands.inBf16 && !few ? DType::BF16 : DType::F32;
+  DType type = operands.inBf16 && !few ? half : DType::F32;
   const void *x = operands.x.data;
-  if (operands.norm || operands.x.type != type) {
+  if (operands.norm || xType != type) {
     void *prepared = grow(rows, m * depth * int64_t(DTypeSize(type)));
     if (!prepared)
       return;
     if (operands.norm)
       RmsNorm(stream, operands.x.floats(), m, depth, operands.norm, depth, operands.epsilon, prepared, type);
     else
-      Convert(stream, operands.x.data, operands.x.type, m * depth, prepared, type);
+      Convert(stream, operands.x.data, xType, m * depth, prepared, type);
     x = prepared;
   }
   for (const GemmProduct *product = products; product != products + count; ++product) {
@@ -148,7 +151,7 @@ void CudaDevice::linear(const LinearOperands &operands, const GemmProduct *produ
       multiply(*product->gate, product->gateBias, nullptr, static_cast<float *>(gated));
       multiply(*product->w, product->epilogue.bias, nullptr, static_cast<float *>(rest));
       GatedActivation(stream, product->activation, gated, rest, DType::F32, nullptr, nullptr, m, product->columns, product->out,
-                      product->outType);
+                      held(product->outType));
     } else {
       multiply(*product->w, product->epilogue.bias, product->epilogue.residual, product->out);
     }
@@ -182,13 +185,13 @@ void CudaDevice::rotaryEmbedding(const float *x, int64_t count, int64_t width, c
 void CudaDevice::attention(const AttentionOperands &operands) {
   if (operands.dim > maxHeadDim)
     return note(Invalid("attention: heads of ", operands.dim, " are larger than ", maxHeadDim, "; use --device=cpu"));
-  DType type = operands.cache.dtype;
+  DType type = held(operands.cache.dtype);
   WriteCache(stream, operands.key, operands.value, batch->rows(), operands.groups * operands.dim,
              slots, operands.cache.keys, operands.cache.values, type);
   Attention attention;
   attention.query = operands.query;
   attention.out = operands.out.data;
-  attention.outType = operands.out.type;
+  attention.outType = held(operands.out.type);
   attention.keys = operands.cache.keys;
   attention.values = operands.cache.values;
   attention.type = type;

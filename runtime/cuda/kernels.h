@@ -1,5 +1,6 @@
 // What the CUDA sources offer to the device: every function enqueues kernels on a stream. Pointers are
-// device memory unless named otherwise; matrices are row-major. A `DType` of activations is F32 or BF16.
+// device memory unless named otherwise; matrices are row-major. A `DType` of activations is F32, or
+// the 16-bit type that the device computes in (`half`), BF16 or F16.
 #pragma once
 
 #include "../cpu/activation.h"
@@ -56,10 +57,11 @@ struct StreamedRows {
   const float *norm;
   float epsilon;
 };
-/// 4-bit weights in groups of a multiple of 32, and bf16.
-bool CanStream(const StreamedProduct &product);
-/// `scratch` has room for x in bf16.
-void StreamProducts(cudaStream_t stream, const StreamedRows &x, const StreamedProduct *products, int count, void *scratch);
+/// 4-bit weights in groups of a multiple of 32, bf16, and fp16 where `half` is.
+bool CanStream(const StreamedProduct &product, DType half);
+/// `scratch` has room for x in 16 bits.
+void StreamProducts(cudaStream_t stream, const StreamedRows &x, const StreamedProduct *products, int count, DType half,
+                    void *scratch);
 
 // rows.cu
 void SelectRows(cudaStream_t stream, const float *x, int64_t width, const int32_t *rows, int64_t count, float *out);
@@ -68,6 +70,7 @@ void RmsNorm(cudaStream_t stream, const float *x, int64_t rows, int64_t width, c
              float epsilon, void *out, DType type);
 void LayerNorm(cudaStream_t stream, const float *x, int64_t rows, int64_t width, const float *weight,
                const float *bias, float epsilon, float *out);
+/// From or to F32, or between equal types.
 void Convert(cudaStream_t stream, const void *x, DType from, int64_t count, void *out, DType to);
 void Add(cudaStream_t stream, const float *a, const float *b, int64_t count, float *out);
 void Mul(cudaStream_t stream, const float *a, const float *b, int64_t count, float *out);
@@ -120,7 +123,7 @@ struct Attention {
 constexpr int mostSplits = 32;
 inline int64_t SplitFloats(const Attention &a) { return int64_t(a.tileCount) * a.heads * mostSplits * (a.dim + 2); }
 inline int64_t SplitCounters(const Attention &a) { return int64_t(a.tileCount) * a.groups; }
-/// Causal attention. bf16 caches with heads of 64 or 128 run on tensor cores (sm_80 and later).
+/// Causal attention. Caches of 16 bits with heads of 64 or 128 run on tensor cores.
 void Attend(cudaStream_t stream, const Attention &attention);
 
 } // namespace compressc::cuda

@@ -25,7 +25,9 @@ struct Functions {
   decltype(&cublasLtMatmulAlgoGetHeuristic) heuristic;
 };
 
-cudaDataType_t dataType(DType type) { return type == DType::BF16 ? CUDA_R_16BF : CUDA_R_32F; }
+cudaDataType_t dataType(DType type) {
+  return type == DType::BF16 ? CUDA_R_16BF : type == DType::F16 ? CUDA_R_16F : CUDA_R_32F;
+}
 
 Status check(cublasStatus_t status, absl::string_view what) {
   if (status == CUBLAS_STATUS_SUCCESS)

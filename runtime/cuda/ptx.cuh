@@ -4,6 +4,8 @@
 
 #include <cstdint>
 #include <cuda_bf16.h>
+#include <cuda_fp16.h>
+#include <type_traits>
 
 #ifndef COMPRESSC_CUDA_EMULATED // its forms of them are force-included
 
@@ -32,16 +34,28 @@ template <int words> __device__ __forceinline__ void LoadOnce(uint32_t (&to)[wor
   }
 }
 
-#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
-/// 16 bytes to shared memory, there once WaitForCopies has waited for their group; zeros unless it `exists`.
+/// 16 bytes to shared memory, there once WaitForCopies has waited for their group; zeros unless it `exists`. The T4
+/// (sm_75) copies at once.
 __device__ __forceinline__ void CopyAsync(uint32_t shared, const void *global, bool exists) {
+#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
   int bytes = exists ? 16 : 0;
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared), "l"(global), "r"(bytes));
-}
-__device__ __forceinline__ void EndGroupOfCopies() { asm volatile("cp.async.commit_group;"); }
-/// All but the newest `open` groups of this thread are there.
-template <int open> __device__ __forceinline__ void WaitForCopies() { asm volatile("cp.async.wait_group %0;" ::"n"(open)); }
+#else
+  uint4 v = exists ? *static_cast<const uint4 *>(global) : uint4{0, 0, 0, 0};
+  asm volatile("st.shared.v4.u32 [%0], {%1,%2,%3,%4};" ::"r"(shared), "r"(v.x), "r"(v.y), "r"(v.z), "r"(v.w) : "memory");
 #endif
+}
+__device__ __forceinline__ void EndGroupOfCopies() {
+#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
+  asm volatile("cp.async.commit_group;");
+#endif
+}
+/// All but the newest `open` groups of this thread are there.
+template <int open> __device__ __forceinline__ void WaitForCopies() {
+#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
+  asm volatile("cp.async.wait_group %0;" ::"n"(open));
+#endif
+}
 
 /// Four 8x8 matrices of 16 bits, whose rows' addresses the lanes have.
 __device__ __forceinline__ void LoadMatrices(uint32_t (&r)[4], uint32_t shared) {
@@ -55,25 +69,32 @@ __device__ __forceinline__ void LoadTransposed(uint32_t (&r)[4], uint32_t shared
                : "r"(shared));
 }
 
-#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
-/// c[16, 8] += a[16, 16] * b[16, 8], bf16 with fp32 sums.
+/// c[16, 8] += a[16, 16] * b[16, 8], bf16 or fp16 with fp32 sums.
+template <typename Half>
 __device__ __forceinline__ void MultiplyTiles(float (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
-  asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
-               : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
-               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
-}
+#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
+  if constexpr (std::is_same_v<Half, __half>)
+    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+                 : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+  else
+    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+                 : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+#else
+  // In halves of the depth, and in fp16 only: kernels of bf16 are empty on sm_75.
+  if constexpr (std::is_same_v<Half, __half>) {
+    auto multiply = [&](uint32_t low, uint32_t high, uint32_t b) {
+      asm volatile("mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5}, {%6}, {%0,%1,%2,%3};"
+                   : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+                   : "r"(low), "r"(high), "r"(b));
+    };
+    multiply(a[0], a[1], b0);
+    multiply(a[2], a[3], b1);
+  }
 #endif
+}
 
 } // namespace compressc::cuda
 
 #endif
-
-namespace compressc::cuda {
-
-/// Two neighbours of a fragment.
-__device__ __forceinline__ uint32_t Pack(float low, float high) {
-  __nv_bfloat162 pair = __floats2bfloat162_rn(low, high);
-  return *reinterpret_cast<uint32_t *>(&pair);
-}
-
-} // namespace compressc::cuda

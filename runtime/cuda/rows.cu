@@ -9,11 +9,6 @@
 namespace compressc::cuda {
 namespace {
 
-__device__ __forceinline__ void put(float *out, int64_t i, float v) { out[i] = v; }
-__device__ __forceinline__ void put(__nv_bfloat16 *out, int64_t i, float v) { out[i] = __float2bfloat16(v); }
-__device__ __forceinline__ float get(const float *x, int64_t i) { return x[i]; }
-__device__ __forceinline__ float get(const __nv_bfloat16 *x, int64_t i) { return __bfloat162float(x[i]); }
-
 /// The sum over the block, in every thread. `shared` has a float for each warp.
 template <int size> __device__ float blockSum(float v, float *shared) {
 #pragma unroll
@@ -58,7 +53,7 @@ __global__ void __launch_bounds__(size) RmsNormKernel(const float *x, const floa
     }
   } else {
     for (int64_t i = threadIdx.x; i < run; i += size)
-      put(to, i, from[i] * factor * weight[i]);
+      Put(to + i, from[i] * factor * weight[i]);
   }
 }
 
@@ -100,12 +95,12 @@ void gated(cudaStream_t stream, const In *gate, const In *up, const float *gateB
                          Activate<kind>(g.w) * u.w});
     });
   ForEach(stream, rows * width, [=] __device__(int64_t i) {
-    float g = get(gate, i), u = get(up, i);
+    float g = ToFloat(gate[i]), u = ToFloat(up[i]);
     if (gateBias)
       g += gateBias[i % width];
     if (upBias)
       u += upBias[i % width];
-    put(out, i, Activate<kind>(g) * u);
+    Put(out + i, Activate<kind>(g) * u);
   });
 }
 
@@ -122,24 +117,26 @@ void gatedOf(cudaStream_t stream, Activation kind, const In *gate, const In *up,
 
 /// Calls f with the pointer as one of its type.
 template <typename F> void typed(const void *data, DType type, F f) {
-  if (type == DType::BF16)
-    f(static_cast<const __nv_bfloat16 *>(data));
-  else
+  if (type == DType::F32)
     f(static_cast<const float *>(data));
+  else
+    WithHalf(type, [&](auto half) { f(static_cast<const decltype(half) *>(data)); });
 }
 template <typename F> void typed(void *data, DType type, F f) {
-  if (type == DType::BF16)
-    f(static_cast<__nv_bfloat16 *>(data));
-  else
+  if (type == DType::F32)
     f(static_cast<float *>(data));
+  else
+    WithHalf(type, [&](auto half) { f(static_cast<decltype(half) *>(data)); });
 }
+/// bf16 and fp16 never meet.
+template <typename A, typename B> constexpr bool meet = std::is_same_v<A, B> || std::is_same_v<A, float> || std::is_same_v<B, float>;
 
 template <typename From, typename To>
 void convert(cudaStream_t stream, const From *x, int64_t count, To *out) {
   if (count % 4 == 0)
     ForEach(stream, count / 4, [=] __device__(int64_t i) { Put4(out + i * 4, Get4(x + i * 4)); });
   else
-    ForEach(stream, count, [=] __device__(int64_t i) { put(out, i, get(x, i)); });
+    ForEach(stream, count, [=] __device__(int64_t i) { Put(out + i, ToFloat(x[i])); });
 }
 
 /// A block for each row and some of its heads: the angles once, then a warp for each head.
@@ -249,7 +246,12 @@ void LayerNorm(cudaStream_t stream, const float *x, int64_t rows, int64_t width,
 }
 
 void Convert(cudaStream_t stream, const void *x, DType from, int64_t count, void *out, DType to) {
-  typed(x, from, [&](const auto *source) { typed(out, to, [&](auto *target) { convert(stream, source, count, target); }); });
+  typed(x, from, [&](const auto *source) {
+    typed(out, to, [&](auto *target) {
+      if constexpr (meet<std::decay_t<decltype(*source)>, std::decay_t<decltype(*target)>>)
+        convert(stream, source, count, target);
+    });
+  });
 }
 
 void Add(cudaStream_t stream, const float *a, const float *b, int64_t count, float *out) {
@@ -265,7 +267,8 @@ void GatedActivation(cudaStream_t stream, Activation kind, const void *gate, con
   typed(gate, type, [&](const auto *g) {
     using In = decltype(g);
     typed(out, outType, [&](auto *to) {
-      gatedOf(stream, kind, g, static_cast<In>(up), gateBias, upBias, rows, width, to);
+      if constexpr (meet<std::decay_t<decltype(*g)>, std::decay_t<decltype(*to)>>)
+        gatedOf(stream, kind, g, static_cast<In>(up), gateBias, upBias, rows, width, to);
     });
   });
 }

@@ -17,18 +17,21 @@ namespace {
 
 constexpr int warps = 8, tileRows = 16, mostMatrices = 4;
 
-#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
-__device__ __forceinline__ uint32_t subtract(uint32_t a, uint32_t b) {
-  __nv_bfloat162 difference = __hsub2(*reinterpret_cast<__nv_bfloat162 *>(&a), *reinterpret_cast<__nv_bfloat162 *>(&b));
+template <typename Half> using Two = std::conditional_t<std::is_same_v<Half, __half>, __half2, __nv_bfloat162>;
+/// A pair of the number whose last bits count ones: with a code in them it is 128 + code in bf16, 1024 + code in fp16.
+template <typename Half> constexpr uint32_t codesFrom = std::is_same_v<Half, __half> ? 0x64006400u : 0x43004300u;
+
+template <typename Half> __device__ __forceinline__ uint32_t subtract(uint32_t a, uint32_t b) {
+  Two<Half> difference = __hsub2(*reinterpret_cast<Two<Half> *>(&a), *reinterpret_cast<Two<Half> *>(&b));
   return *reinterpret_cast<uint32_t *>(&difference);
 }
-#endif
 
 /// Where a lane finds the two rows of a weight that it has in a tile: lane / 4 and 8 more.
 ///
 /// 4-bit codes: `words` of 8 in each chunk, which lies in one group. Half i of a word's bytes pairs the columns i and
 /// i + 4, in weights and in x alike.
-template <int words_, typename Scale> struct FourBits {
+template <typename Half_, int words_, typename Scale> struct FourBits {
+  using Half = Half_;
   static constexpr int words = words_, columns = words * 32, ahead = words == 4 ? 4 : 8, blocks = 2; // of a multiprocessor
   static constexpr bool paired = true, stays = true;
   const uint8_t *low, *high;
@@ -64,42 +67,36 @@ template <int words_, typename Scale> struct FourBits {
     chunk.highZero = lowZeros ? highZeros[group] : 0x88888888u;
   }
 
-#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
   /// sum += the chunk times x, of which `x` are the lane's columns.
   template <int tiles>
   static __device__ __forceinline__ void add(float (&sum)[tiles][4], const Chunk &chunk, const uint32_t (&x)[tiles][columns / 8], int lane) {
     int shift = lane / 4 * 4; // tiles begin at multiples of 8 rows, and so do the zeros' words
-    uint32_t lowZero = 0x43004300u | (chunk.lowZero >> shift & 15) * 0x10001u; // pairs of 128 + zero
-    uint32_t highZero = 0x43004300u | (chunk.highZero >> shift & 15) * 0x10001u;
+    constexpr uint32_t from = codesFrom<Half>;
+    uint32_t lowZero = from | (chunk.lowZero >> shift & 15) * 0x10001u, highZero = from | (chunk.highZero >> shift & 15) * 0x10001u;
     float part[tiles][4] = {};
 #pragma unroll
     for (int step = 0; step < words * 2; ++step) {
       uint32_t low = chunk.low[step / 2] >> (step % 2 * 8), high = chunk.high[step / 2] >> (step % 2 * 8);
-      // The codes minus their zeros, which bf16 holds exactly.
-      uint32_t a[4] = {subtract((low & 0x000f000fu) | 0x43004300u, lowZero), subtract((high & 0x000f000fu) | 0x43004300u, highZero),
-                       subtract((low >> 4 & 0x000f000fu) | 0x43004300u, lowZero),
-                       subtract((high >> 4 & 0x000f000fu) | 0x43004300u, highZero)};
+      // The codes minus their zeros, which either type holds exactly.
+      uint32_t a[4] = {subtract<Half>((low & 0x000f000fu) | from, lowZero), subtract<Half>((high & 0x000f000fu) | from, highZero),
+                       subtract<Half>((low >> 4 & 0x000f000fu) | from, lowZero),
+                       subtract<Half>((high >> 4 & 0x000f000fu) | from, highZero)};
 #pragma unroll
       for (int n = 0; n < tiles; ++n)
-        MultiplyTiles(part[n], a, x[n][step * 2], x[n][step * 2 + 1]);
+        MultiplyTiles<Half>(part[n], a, x[n][step * 2], x[n][step * 2 + 1]);
     }
-    float lowScale = asFloat(chunk.lowScale), highScale = asFloat(chunk.highScale);
+    float lowScale = ToFloat(chunk.lowScale), highScale = ToFloat(chunk.highScale);
 #pragma unroll
     for (int n = 0; n < tiles; ++n)
 #pragma unroll
       for (int i = 0; i < 4; ++i)
         sum[n][i] = fmaf(part[n][i], i < 2 ? lowScale : highScale, sum[n][i]);
   }
-#endif
-
-private:
-  static __device__ __forceinline__ float asFloat(float v) { return v; }
-  static __device__ __forceinline__ float asFloat(__half v) { return __half2float(v); }
-  static __device__ __forceinline__ float asFloat(__nv_bfloat16 v) { return __bfloat162float(v); }
 };
 
-/// bf16 weights: 8 neighbours in each chunk.
-struct Plain {
+/// Weights of 16 bits: 8 neighbours in each chunk. bf16 becomes fp16 where that is computed in.
+template <typename Half_, typename Weight> struct Plain {
+  using Half = Half_;
   static constexpr int columns = 32, ahead = 3, blocks = 4;
   static constexpr bool paired = false, stays = false; // its tiles are large: a block for each keeps the memory busy
   const uint8_t *low, *high;
@@ -116,18 +113,27 @@ struct Plain {
     LoadOnce(chunk.low, low + index * (columns * 2));
     LoadOnce(chunk.high, high + index * (columns * 2));
   }
-#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
   template <int tiles>
   static __device__ __forceinline__ void add(float (&sum)[tiles][4], const Chunk &chunk, const uint32_t (&x)[tiles][columns / 8], int) {
 #pragma unroll
     for (int step = 0; step < 2; ++step) {
-      uint32_t a[4] = {chunk.low[step * 2], chunk.high[step * 2], chunk.low[step * 2 + 1], chunk.high[step * 2 + 1]};
+      uint32_t a[4] = {operand(chunk.low[step * 2]), operand(chunk.high[step * 2]), operand(chunk.low[step * 2 + 1]),
+                       operand(chunk.high[step * 2 + 1])};
 #pragma unroll
       for (int n = 0; n < tiles; ++n)
-        MultiplyTiles(sum[n], a, x[n][step * 2], x[n][step * 2 + 1]);
+        MultiplyTiles<Half>(sum[n], a, x[n][step * 2], x[n][step * 2 + 1]);
     }
   }
-#endif
+
+private:
+  static __device__ __forceinline__ uint32_t operand(uint32_t pair) {
+    if constexpr (std::is_same_v<Half, Weight>) {
+      return pair;
+    } else {
+      float2 values = Unpack<Weight>(pair);
+      return Pack<Half>(values.x, values.y);
+    }
+  }
 };
 
 struct Products {
@@ -167,19 +173,16 @@ __device__ __forceinline__ void finishTile(const Products &products, int tile, i
     int64_t at = int64_t(m) * product.w.rows + row + n;
     if (product.residual)
       sum += product.residual[at];
-    if (product.outType == DType::BF16)
-      static_cast<__nv_bfloat16 *>(product.out)[at] = __float2bfloat16(sum);
-    else
-      static_cast<float *>(product.out)[at] = sum;
+    PutAt(product.out, product.outType, at, sum);
   }
 }
 
-/// Rows of x in bf16, normalised if there is a norm, eight columns in the order of `paired`: 0 4 1 5 2 6 3 7.
-template <bool paired>
-__device__ __forceinline__ void prepare(const StreamedRows &x, int row, int depth, __nv_bfloat16 *to) {
+/// Rows of x in 16 bits, normalised if there is a norm, eight columns in the order of `paired`: 0 4 1 5 2 6 3 7.
+template <bool paired, typename Half>
+__device__ __forceinline__ void prepare(const StreamedRows &x, int row, int depth, Half *to) {
   __shared__ float sums[warps];
   const float *wide = static_cast<const float *>(x.data) + int64_t(row) * depth;
-  const __nv_bfloat16 *narrow = static_cast<const __nv_bfloat16 *>(x.data) + int64_t(row) * depth;
+  const Half *narrow = static_cast<const Half *>(x.data) + int64_t(row) * depth;
   float factor = 1;
   if (x.norm) {
     float sum = 0;
@@ -215,16 +218,19 @@ __device__ __forceinline__ void prepare(const StreamedRows &x, int row, int dept
   }
 }
 
-template <bool paired> __global__ void __launch_bounds__(warps * 32) PrepareKernel(StreamedRows x, int depth, __nv_bfloat16 *to) {
+template <bool paired, typename Half> __global__ void __launch_bounds__(warps * 32) PrepareKernel(StreamedRows x, int depth, Half *to) {
   prepare<paired>(x, int(blockIdx.x), depth, to + int64_t(blockIdx.x) * depth);
 }
 
 /// With `prepared` x is what PrepareKernel made of it, else every block prepares it for itself.
 template <typename Format, int tiles, bool gated>
-__global__ void __launch_bounds__(warps * 32, tiles == 1 ? Format::blocks : 2) StreamKernel(StreamedRows source, const __nv_bfloat16 *prepared, Products products) {
-#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
+__global__ void __launch_bounds__(warps * 32, tiles == 1 ? Format::blocks : 2)
+StreamKernel(StreamedRows source, const typename Format::Half *prepared, Products products) {
+  using Half = typename Format::Half;
+  if (!IsForThisGpu<Half>())
+    return;
   constexpr int parts = gated ? 2 : 1, perLane = Format::columns / 4; // matrices of a tile; columns of x
-  auto *own = DynamicShared<__nv_bfloat16>();
+  auto *own = DynamicShared<Half>();
   __shared__ float sums[2][parts][warps][tiles * 8][tileRows + 1]; // of two tiles in turn
   LetTheNextBegin();
   int lane = threadIdx.x % 32, warp = threadIdx.x / 32, g = lane / 4, rows = source.rows;
@@ -266,7 +272,7 @@ __global__ void __launch_bounds__(warps * 32, tiles == 1 ? Format::blocks : 2) S
       fetch(chunk[u]);
   WaitForTheOneBefore();
 
-  const __nv_bfloat16 *x = prepared;
+  const Half *x = prepared;
   if (!prepared) {
     for (int row = 0; row < rows; ++row)
       prepare<Format::paired>(source, row, depth, own + row * depth);
@@ -285,7 +291,7 @@ __global__ void __launch_bounds__(warps * 32, tiles == 1 ? Format::blocks : 2) S
 #pragma unroll
       for (int n = 0; n < tiles; ++n)
         if (n * 8 + g < rows) {
-          const __nv_bfloat16 *from = x + (n * 8 + g) * depth + at * Format::columns + lane % 4 * perLane;
+          const Half *from = x + (n * 8 + g) * depth + at * Format::columns + lane % 4 * perLane;
 #pragma unroll
           for (int i = 0; i < perLane / 2; i += 4) {
             uint4 v = *reinterpret_cast<const uint4 *>(from + i * 2);
@@ -314,7 +320,6 @@ __global__ void __launch_bounds__(warps * 32, tiles == 1 ? Format::blocks : 2) S
       tile += int(gridDim.x);
       turn ^= 1;
     }
-#endif
 }
 
 /// How many blocks of a kernel the device holds at once.
@@ -331,43 +336,58 @@ template <typename Kernel> int residentBlocks(Kernel *kernel, size_t shared) {
 }
 
 template <typename Format, bool gated>
-void launch(cudaStream_t stream, const StreamedRows &x, const Products &products, __nv_bfloat16 *scratch) {
+void launch(cudaStream_t stream, const StreamedRows &x, const Products &products, void *scratch) {
+  using Half = typename Format::Half;
+  auto *prepared = static_cast<Half *>(scratch);
   int depth = int(products.each[0].w.columns);
-  size_t shared = size_t(x.rows) * size_t(depth) * sizeof(__nv_bfloat16);
+  size_t shared = size_t(x.rows) * size_t(depth) * sizeof(Half);
   // x lies beside the sums of two tiles in the 48 KiB that a block has without asking for more.
   size_t sums = sizeof(float) * 2 * (gated ? 2 : 1) * warps * (x.rows <= 8 ? 8 : 16) * (tileRows + 1);
   size_t mostShared = std::min<size_t>(28 << 10, (47 << 10) - sums);
   bool prepares = !Format::stays || shared > mostShared;
   if (prepares) {
-    Launch(PrepareKernel<Format::paired>, unsigned(x.rows), warps * 32, 0, stream, x, depth, scratch);
+    Launch(PrepareKernel<Format::paired, Half>, unsigned(x.rows), warps * 32, 0, stream, x, depth, prepared);
     shared = 0;
   }
   auto *kernel = x.rows <= 8 ? StreamKernel<Format, 1, gated> : StreamKernel<Format, 2, gated>;
   int tileCount = products.firstTile[products.count];
   unsigned blocks = unsigned(Format::stays ? std::min(tileCount, residentBlocks(kernel, shared)) : tileCount);
-  LaunchChained(kernel, dim3(blocks), warps * 32, shared, stream, x, prepares ? scratch : nullptr, products);
+  LaunchChained(kernel, dim3(blocks), warps * 32, shared, stream, x, prepares ? prepared : nullptr, products);
 }
 
 template <typename Format>
-void launch(cudaStream_t stream, const StreamedRows &x, const Products &products, bool gated, __nv_bfloat16 *scratch) {
+void launch(cudaStream_t stream, const StreamedRows &x, const Products &products, bool gated, void *scratch) {
   if (gated)
     launch<Format, true>(stream, x, products, scratch);
   else
     launch<Format, false>(stream, x, products, scratch);
 }
 
-template <int words>
-void launchPacked(cudaStream_t stream, const StreamedRows &x, const Products &products, bool gated, __nv_bfloat16 *scratch) {
+template <typename Half, int words>
+void launchPacked(cudaStream_t stream, const StreamedRows &x, const Products &products, bool gated, void *scratch) {
   switch (products.each[0].w.scaleType) {
-  case DType::F32: return launch<FourBits<words, float>>(stream, x, products, gated, scratch);
-  case DType::F16: return launch<FourBits<words, __half>>(stream, x, products, gated, scratch);
-  default: return launch<FourBits<words, __nv_bfloat16>>(stream, x, products, gated, scratch);
+  case DType::F32: return launch<FourBits<Half, words, float>>(stream, x, products, gated, scratch);
+  case DType::F16: return launch<FourBits<Half, words, __half>>(stream, x, products, gated, scratch);
+  default: return launch<FourBits<Half, words, __nv_bfloat16>>(stream, x, products, gated, scratch);
   }
 }
 
-/// Words of codes that a lane takes from a chunk; 0: another kernel's.
+template <typename Half>
+void launch(cudaStream_t stream, const StreamedRows &x, const Products &products, int words, bool gated, void *scratch) {
+  switch (words) {
+  case 1: return launchPacked<Half, 1>(stream, x, products, gated, scratch);
+  case 2: return launchPacked<Half, 2>(stream, x, products, gated, scratch);
+  case 4: return launchPacked<Half, 4>(stream, x, products, gated, scratch);
+  default:
+    if (std::is_same_v<Half, __half> && products.each[0].w.dtype == DType::F16)
+      return launch<Plain<Half, Half>>(stream, x, products, gated, scratch);
+    return launch<Plain<Half, __nv_bfloat16>>(stream, x, products, gated, scratch);
+  }
+}
+
+/// Words of codes that a lane takes from a chunk, 8 of plain weights; 0: another kernel's.
 int wordsOf(const Matrix &w) {
-  if (w.dtype == DType::BF16)
+  if (w.dtype == DType::BF16 || w.dtype == DType::F16)
     return w.columns % 32 == 0 && w.rowBytes % 16 == 0 ? 8 : 0;
   if (w.dtype != DType::Packed || w.bits != 4)
     return 0;
@@ -383,12 +403,13 @@ bool sameForm(const Matrix &a, const Matrix &b) {
 
 } // namespace
 
-bool CanStream(const StreamedProduct &product) {
+bool CanStream(const StreamedProduct &product, DType half) {
+  if (product.w.dtype == DType::F16 && half == DType::BF16)
+    return false; // bits would be lost
   return wordsOf(product.w) != 0 && (!product.gate.data || sameForm(product.w, product.gate));
 }
 
-void StreamProducts(cudaStream_t stream, const StreamedRows &x, const StreamedProduct *products, int count, void *scratch) {
-  auto *rows = static_cast<__nv_bfloat16 *>(scratch);
+void StreamProducts(cudaStream_t stream, const StreamedRows &x, const StreamedProduct *products, int count, DType half, void *scratch) {
   for (int begin = 0, end; begin < count; begin = end) {
     // Neighbours of one form go together.
     bool gated = products[begin].gate.data != nullptr;
@@ -398,12 +419,7 @@ void StreamProducts(cudaStream_t stream, const StreamedRows &x, const StreamedPr
       part.firstTile[part.count + 1] = part.firstTile[part.count] + int((products[end].w.rows + tileRows - 1) / tileRows);
       ++part.count;
     }
-    switch (wordsOf(products[begin].w)) {
-    case 1: launchPacked<1>(stream, x, part, gated, rows); break;
-    case 2: launchPacked<2>(stream, x, part, gated, rows); break;
-    case 4: launchPacked<4>(stream, x, part, gated, rows); break;
-    default: launch<Plain>(stream, x, part, gated, rows); break;
-    }
+    WithHalf(half, [&](auto type) { launch<decltype(type)>(stream, x, part, wordsOf(products[begin].w), gated, scratch); });
   }
 }
 

@@ -1,5 +1,6 @@
 // Kernels over weights: rows gathered, whole matrices expanded for cuBLASLt, and products of few rows, which
 // read the weight once as it lies in the checkpoint.
+#include "half.cuh"
 #include "launch.cuh"
 #include "load.cuh"
 
@@ -14,19 +15,15 @@ __device__ __forceinline__ void Store8(float *out, const float (&v)[8], int64_t 
     if (i < count)
       out[i] = v[i];
 }
-__device__ __forceinline__ void Store8(__nv_bfloat16 *out, const float (&v)[8], int64_t count) {
+template <typename Half> __device__ __forceinline__ void Store8(Half *out, const float (&v)[8], int64_t count) {
   if (count >= 8 && reinterpret_cast<uintptr_t>(out) % 16 == 0) {
-    __nv_bfloat162 pairs[4];
-#pragma unroll
-    for (int i = 0; i < 4; ++i)
-      pairs[i] = __floats2bfloat162_rn(v[2 * i], v[2 * i + 1]);
-    *reinterpret_cast<uint4 *>(out) = *reinterpret_cast<uint4 *>(pairs);
+    *reinterpret_cast<uint4 *>(out) = {Pack<Half>(v[0], v[1]), Pack<Half>(v[2], v[3]), Pack<Half>(v[4], v[5]), Pack<Half>(v[6], v[7])};
     return;
   }
 #pragma unroll
   for (int i = 0; i < 8; ++i)
     if (i < count)
-      out[i] = __float2bfloat16(v[i]);
+      Put(out + i, v[i]);
 }
 
 template <typename Loader, typename Out>
@@ -121,10 +118,10 @@ void GatherRows(cudaStream_t stream, const Matrix &w, const int32_t *rowIndex, i
 }
 
 void Expand(cudaStream_t stream, const Matrix &w, void *out, DType type) {
-  if (type == DType::BF16)
-    expand(stream, w, nullptr, w.rows, static_cast<__nv_bfloat16 *>(out));
-  else
+  if (type == DType::F32)
     expand(stream, w, nullptr, w.rows, static_cast<float *>(out));
+  else
+    WithHalf(type, [&](auto half) { expand(stream, w, nullptr, w.rows, static_cast<decltype(half) *>(out)); });
 }
 
 void MultiplyFewRows(cudaStream_t stream, const float *x, int64_t rows, const SmallProduct &product) {

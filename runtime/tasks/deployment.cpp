@@ -7,6 +7,7 @@ ABSL_FLAG(std::string, json, "", "result file");
 ABSL_FLAG(std::string, model, "", "folder that holds model/");
 ABSL_FLAG(int64_t, threads, 0, "worker threads");
 ABSL_FLAG(std::string, device, "", "cpu or cuda");
+ABSL_FLAG(std::string, half, "", "bf16 or f16");
 ABSL_FLAG(bool, interpret, false, "walk the schedule");
 ABSL_FLAG(bool, quiet, false, "no progress");
 ABSL_FLAG(uint64_t, seed, 1234, "seed of random choices");
@@ -26,6 +27,10 @@ FlagUse DeviceFlag() {
   return {"device", "cpu|cuda", "Where the model runs. Default: what it was compiled for (--target)."};
 }
 
+FlagUse HalfFlag() {
+  return {"half", "bf16|f16", "The GPU's 16-bit type, for programs that compute in bf16. Default: bf16 where the GPU has it."};
+}
+
 FlagUse InterpretFlag() {
   return {"interpret", "", "Walk the schedule instead of running the compiled program: the same results."};
 }
@@ -40,8 +45,20 @@ StatusOr<std::string> ExecutableDirectory() {
   return path.parent_path().string();
 }
 
+static StatusOr<DeviceOptions> cudaOptions() {
+  DeviceOptions options;
+  std::string half = absl::GetFlag(FLAGS_half);
+  if (half.empty())
+    return options;
+  options.half = DTypeFromName(half);
+  if (options.half != DType::BF16 && options.half != DType::F16)
+    return Invalid("--half=", half, ": bf16 or f16");
+  return options;
+}
+
 StatusOr<std::unique_ptr<Deployment>> OpenDeployment() {
   COMPRESSC_RETURN_IF_ERROR(CheckRange("threads", double(absl::GetFlag(FLAGS_threads)), 0, 4096));
+  COMPRESSC_ASSIGN_OR_RETURN(DeviceOptions cuda, cudaOptions());
   StatusOr<std::string> payload = ReadPayload("/proc/self/exe");
   if (absl::IsNotFound(payload.status()))
     return Invalid("this program carries no model: it is the bare runtime, which compressc copies "
@@ -56,7 +73,8 @@ StatusOr<std::unique_ptr<Deployment>> OpenDeployment() {
   COMPRESSC_ASSIGN_OR_RETURN(deployment->model, Model::Open(*payload, directory, deployment->pool,
                                          {.interpret = absl::GetFlag(FLAGS_interpret),
                                           .device = absl::GetFlag(FLAGS_device),
-                                          .openCuda = &OpenCudaDevice}));
+                                          .openCuda = &OpenCudaDevice,
+                                          .cuda = cuda}));
   return deployment;
 }
 

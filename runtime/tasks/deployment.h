@@ -34,6 +34,7 @@ StatusOr<std::unique_ptr<Deployment>> OpenDeployment();
 FlagUse ModelFlag();
 FlagUse ThreadsFlag();
 FlagUse DeviceFlag();
+FlagUse HalfFlag();
 FlagUse InterpretFlag();
 FlagUse QuietFlag();
 

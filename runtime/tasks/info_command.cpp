@@ -107,7 +107,7 @@ Command InfoCommand() {
           {{"json", "FILE", "Write it as JSON; - or nothing is standard output.", "-"},
            ModelFlag(),
            ThreadsFlag(),
-           DeviceFlag(), InterpretFlag()},
+           DeviceFlag(), HalfFlag(), InterpretFlag()},
           "info\ninfo --json",
           runInfo};
 }

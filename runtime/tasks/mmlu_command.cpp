@@ -270,7 +270,7 @@ Command MmluCommand() {
         "needed."},
        ModelFlag(),
        ThreadsFlag(),
-       DeviceFlag(), InterpretFlag(),
+       DeviceFlag(), HalfFlag(), InterpretFlag(),
        QuietFlag()},
       "mmlu --data ../shared/data --json mmlu.json\n"
       "mmlu --shots 0 --subjects anatomy,astronomy --csv mmlu.csv\n"

@@ -77,7 +77,7 @@ Command PerplexityCommand() {
            {"json", "FILE", "Write the result to a JSON file; - is standard output."},
            ModelFlag(),
            ThreadsFlag(),
-           DeviceFlag(), InterpretFlag(),
+           DeviceFlag(), HalfFlag(), InterpretFlag(),
            QuietFlag()},
           "perplexity --windows 16\n"
           "perplexity --data text.txt --context 2048 --json perplexity.json",

@@ -131,6 +131,6 @@ inline void EndGroupOfCopies() { emulated::EndGroup(); }
 template <int open> void WaitForCopies() { emulated::WaitForGroups(open); }
 void LoadMatrices(uint32_t (&r)[4], uint32_t shared);
 void LoadTransposed(uint32_t (&r)[4], uint32_t shared);
-void MultiplyTiles(float (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1);
+template <typename Half> void MultiplyTiles(float (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1);
 
 } // namespace compressc::cuda

@@ -1,5 +1,6 @@
 // Blocks of threads as fibers of one thread of the CPU.
 #include "emulation.h"
+#include "compressc/runtime/tensor.h"
 #include "stream.h"
 #include <boost/context/fiber.hpp>
 #include <boost/context/preallocated.hpp>
@@ -223,7 +224,10 @@ void Start(const cudaLaunchConfig_t &config, const char *name, std::function<voi
 namespace compressc::cuda {
 namespace {
 
-float value(uint32_t pair, int which) { return __uint_as_float(which ? pair & 0xffff0000u : pair << 16); }
+template <typename Half> float value(uint32_t pair, int which) {
+  auto bits = uint16_t(pair >> (16 * which));
+  return std::is_same_v<Half, __half> ? HalfToFloat(bits) : BFloat16ToFloat(bits);
+}
 
 template <typename T> T part(const char *lane, size_t offset) {
   T value;
@@ -255,7 +259,7 @@ void LoadTransposed(uint32_t (&r)[4], uint32_t shared) {
     r[m] = element(rows, m, lane % 4 * 2, lane / 4) | uint32_t(element(rows, m, lane % 4 * 2 + 1, lane / 4)) << 16;
 }
 
-void MultiplyTiles(float (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
+template <typename Half> void MultiplyTiles(float (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
   // Row r of a lies in lanes r % 8 * 4 …, column n of b in lanes n * 4 …; each lane has columns (rows of b) 2t, 2t + 1
   // and 8 more of them.
   struct {
@@ -265,8 +269,8 @@ void MultiplyTiles(float (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t 
   uint32_t b[2] = {b0, b1};
   for (int i = 0; i < 4; ++i) {
     for (int r = 0; r < 2; ++r)
-      mine.a[r][i] = value(a[r + i / 2 * 2], i % 2);
-    mine.b[i] = value(b[i / 2], i % 2);
+      mine.a[r][i] = value<Half>(a[r + i / 2 * 2], i % 2);
+    mine.b[i] = value<Half>(b[i / 2], i % 2);
   }
   emulated::Exchanged all = emulated::Exchange(~0u, &mine, sizeof mine);
   int lane = emulated::Lane(), g = lane / 4, t = lane % 4;
@@ -280,5 +284,7 @@ void MultiplyTiles(float (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t 
     }
   }
 }
+template void MultiplyTiles<__nv_bfloat16>(float (&)[4], const uint32_t (&)[4], uint32_t, uint32_t);
+template void MultiplyTiles<__half>(float (&)[4], const uint32_t (&)[4], uint32_t, uint32_t);
 
 } // namespace compressc::cuda

@@ -8,7 +8,10 @@ namespace compressc::cuda {
 namespace {
 
 float load(const void *data, int64_t i, DType type) {
-  return type == DType::BF16 ? BFloat16ToFloat(static_cast<const uint16_t *>(data)[i]) : static_cast<const float *>(data)[i];
+  if (type == DType::F32)
+    return static_cast<const float *>(data)[i];
+  uint16_t bits = static_cast<const uint16_t *>(data)[i];
+  return type == DType::F16 ? HalfToFloat(bits) : BFloat16ToFloat(bits);
 }
 
 /// [rows, k] in fp32.
@@ -44,10 +47,10 @@ public:
           int64_t at = row * product.ldo + column;
           if (product.accumulate)
             sum += load(product.out, at, product.outType);
-          if (product.outType == DType::BF16)
-            static_cast<uint16_t *>(product.out)[at] = FloatToBFloat16(sum);
-          else
+          if (product.outType == DType::F32)
             static_cast<float *>(product.out)[at] = sum;
+          else
+            static_cast<uint16_t *>(product.out)[at] = product.outType == DType::F16 ? FloatToHalf(sum) : FloatToBFloat16(sum);
         }
     });
     return absl::OkStatus();

@@ -1,5 +1,5 @@
 // The functions of the CUDA runtime and driver that the device uses, on the CPU. There is one device, of compute
-// capability 9.0; its memory lies before pages that no one may touch, so that what is written beyond an allocation's
+// capability 9.0 unless told otherwise; its memory lies before pages that no one may touch, so that what is written beyond an allocation's
 // end, or more than 255 bytes in front of it, stops the program.
 #include "stream.h"
 #include <algorithm>
@@ -36,6 +36,7 @@ namespace {
 
 constexpr size_t page = 4096, alignment = 256;
 constexpr size_t totalMemory = size_t(4) << 30;
+int major = 9, minor = 0;
 
 std::mutex mutex;
 thread_local cudaError_t lastError = cudaSuccess;
@@ -94,6 +95,7 @@ void Enqueue(cudaStream_t stream, std::function<void()> work) {
     work();
 }
 void SetLastError(cudaError_t error) { lastError = error; }
+void SetComputeCapability(int newMajor, int newMinor) { major = newMajor, minor = newMinor; }
 
 } // namespace compressc::cuda::emulated
 
@@ -106,13 +108,13 @@ cudaError_t cudaSetDevice(int device) { return device == 0 ? cudaSuccess : cudaE
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp *properties, int) {
   *properties = {};
   std::strcpy(properties->name, "emulated GPU");
-  properties->major = 9;
+  properties->major = major, properties->minor = minor;
   properties->multiProcessorCount = 4;
   properties->totalGlobalMem = totalMemory;
   return cudaSuccess;
 }
 cudaError_t cudaDeviceGetAttribute(int *value, cudaDeviceAttr attribute, int) {
-  *value = attribute == cudaDevAttrComputeCapabilityMajor ? 9 : attribute == cudaDevAttrMultiProcessorCount ? 4 : 0;
+  *value = attribute == cudaDevAttrComputeCapabilityMajor ? major : attribute == cudaDevAttrMultiProcessorCount ? 4 : 0;
   return cudaSuccess;
 }
 cudaError_t cudaMemGetInfo(size_t *free, size_t *total) {

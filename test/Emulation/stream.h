@@ -1,4 +1,4 @@
-// The work of emulated streams: it is done at once, or recorded.
+// The emulated device, and the work of its streams: it is done at once, or recorded.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -8,5 +8,7 @@ namespace compressc::cuda::emulated {
 
 void Enqueue(cudaStream_t stream, std::function<void()> work);
 void SetLastError(cudaError_t error);
+/// Of devices opened from now on.
+void SetComputeCapability(int major, int minor);
 
 } // namespace compressc::cuda::emulated

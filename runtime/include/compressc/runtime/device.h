@@ -134,8 +134,13 @@ public:
   virtual Status transpose(const Tensor &in, const Tensor &out) = 0;
 };
 
+struct DeviceOptions {
+  /// What the GPU computes and stores as what schedules call bf16: BF16 or F16. Default: BF16 where the GPU has it.
+  std::optional<DType> half;
+};
+
 /// The first GPU of the machine. Says what is missing: a build with CUDA, the driver, a GPU, cuBLASLt.
-StatusOr<std::unique_ptr<Device>> OpenCudaDevice();
+StatusOr<std::unique_ptr<Device>> OpenCudaDevice(const DeviceOptions &options = {});
 /// Its compute capability, 90 for 9.0; none without a GPU or a driver.
 std::optional<int> CudaCapability();
 

@@ -33,7 +33,8 @@ struct ModelOptions {
   /// "cpu" or "cuda"; "": what it was compiled for.
   std::string device = "";
   /// Opens the GPU when it is asked for; null: there is none.
-  StatusOr<std::unique_ptr<Device>> (*openCuda)() = nullptr;
+  StatusOr<std::unique_ptr<Device>> (*openCuda)(const DeviceOptions &) = nullptr;
+  DeviceOptions cuda = {};
 };
 
 /// The tokens whose log-probabilities are wanted.
