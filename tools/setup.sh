@@ -10,7 +10,7 @@ packages=(
   libzstd-dev zlib1g-dev libedit-dev
   libabsl-dev nlohmann-json3-dev libxxhash-dev libprotobuf-dev protobuf-compiler
   liblapack-dev libblas-dev
-  libgtest-dev
+  libgtest-dev libboost-context-dev
   python3 python3-venv python3-pip unzip
 )
 

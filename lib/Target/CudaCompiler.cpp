@@ -57,6 +57,8 @@ Status CompileCuda(const std::string &compiler, const RuntimeFiles &runtime, con
   // The runtime's flags, so that the kernels' arithmetic is the same.
   std::vector<std::string> arguments{compiler, "-std=c++20", "-O3", "--extended-lambda", "--threads=0", "-Xcompiler=-fPIC,-fno-exceptions",
                                      "-I", runtime.includes, "-c", "-o", output, source};
+  if (llvm::is_contained(architectures, "75")) // has fp16 only
+    arguments.push_back("-DCOMPRESSC_FP16");
   for (const std::string &architecture : architectures)
     arguments.push_back("-gencode=arch=compute_" + architecture + ",code=sm_" + architecture);
   return RunCompiler(arguments, "--nvcc=none");

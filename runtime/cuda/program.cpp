@@ -28,7 +28,8 @@ public:
                          device.batch->rows(), int64_t(device.batch->selectedRows.size()),
                          device.positions, device.selectedPositions,
                          device.selected,  matrices.data(),
-                         vectors.data(),   *this};
+                         vectors.data(),   device.half,
+                         *this};
         program.entries[i].run(run);
         return true;
       }

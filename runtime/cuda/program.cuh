@@ -3,8 +3,8 @@
 // model. They run the arithmetic of the interpreter's kernels: the results have the same bits.
 #pragma once
 
-#include "activate.cuh"
 #include "program_run.h"
+#include "stream_products.cuh"
 
 namespace compressc::cuda::program {
 
@@ -33,11 +33,14 @@ template <int columns, typename Element = float> using Selected = Value<columns,
 
 /// Formats of weights: the type of elements (or of GGUF blocks), or codes with scales for each group of columns.
 template <DType type> struct Plain {};
-template <int bits, int group, DType scales, bool zeros> struct Packed {};
+template <int bits, int group, DType scales, bool zeros> struct Packed {
+  static constexpr DType scaleType = scales;
+};
 
 /// Places in the schedule's lists of weights and caches.
-template <int rows_, int columns_, typename Format> struct Weight {
+template <int rows_, int columns_, typename Format_> struct Weight {
   static constexpr int rows = rows_, columns = columns_;
+  using Format = Format_;
   int place;
 };
 template <int size> struct Vector {
@@ -100,6 +103,15 @@ constexpr GatedProduct<Functor, Out, Gate, W, GateBias, WBias> gated(Out out, Ga
   return {out, gate, w, gateBias, bias};
 }
 
+/// Programs for GPUs that all have bf16 leave fp16 to the device.
+template <typename Half> constexpr bool IsCompiled() {
+#ifdef COMPRESSC_FP16
+  return true;
+#else
+  return std::is_same_v<Half, __nv_bfloat16>;
+#endif
+}
+
 namespace detail {
 
 inline const float *biasOf(const Run &, Nothing) { return nullptr; }
@@ -122,13 +134,103 @@ LinearCall::Product productOf(const Run &run, const GatedProduct<Functor, Out, G
 template <typename X> struct Source {
   using Rows = X;
   static const X &rows(const X &x) { return x; }
-  static void norm(const Run &, const X &, LinearCall &) {}
+  static const float *norm(const Run &, const X &) { return nullptr; }
+  static float epsilon(const X &) { return 0; }
 };
 template <typename X> struct Source<Normed<X>> {
   using Rows = X;
   static const X &rows(const Normed<X> &x) { return x.x; }
-  static void norm(const Run &run, const Normed<X> &x, LinearCall &call) { call.norm = x.weight.in(run), call.epsilon = x.epsilon; }
+  static const float *norm(const Run &run, const Normed<X> &x) { return x.weight.in(run); }
+  static float epsilon(const Normed<X> &x) { return x.epsilon; }
 };
+
+// ---- products of few rows, compiled for their shapes ----
+
+template <typename T> struct Scale;
+template <> struct Scale<std::integral_constant<DType, DType::F32>> { using type = float; };
+template <> struct Scale<std::integral_constant<DType, DType::F16>> { using type = __half; };
+template <> struct Scale<std::integral_constant<DType, DType::BF16>> { using type = __nv_bfloat16; };
+
+/// How the kernel reads weights of a format; void: it does not.
+template <typename Half, int columns, typename Format> struct Reader {
+  using type = void;
+};
+template <typename Half, int columns, int group, DType scales, bool zeros> struct Reader<Half, columns, Packed<4, group, scales, zeros>> {
+  static constexpr int words = group % 128 == 0 ? 4 : group % 64 == 0 ? 2 : 1;
+  using type = std::conditional_t<group % 32 == 0,
+                                  streamed::FourBits<Half, words, typename Scale<std::integral_constant<DType, scales>>::type, group>, void>;
+};
+template <typename Half, int columns> struct Reader<Half, columns, Plain<DType::BF16>> {
+  using type = std::conditional_t<columns % 32 == 0, streamed::Plain<Half, __nv_bfloat16>, void>;
+};
+template <int columns> struct Reader<__half, columns, Plain<DType::F16>> {
+  using type = std::conditional_t<columns % 32 == 0, streamed::Plain<__half, __half>, void>;
+};
+template <typename Half, typename W> using ReaderOf = typename Reader<Half, W::columns, typename W::Format>::type;
+
+/// What follows the sums: each part is compiled in, or is not there.
+template <bool bias, bool residual, typename Element> struct AddEpilogue {
+  template <bool>
+  static __device__ __forceinline__ void finish(const StreamedProduct &product, int64_t column, int64_t at, float sum, float) {
+    if (bias)
+      sum += product.bias[column];
+    if (residual)
+      sum += product.residual[at];
+    Put(static_cast<Element *>(product.out) + at, sum);
+  }
+};
+template <bool gateBias, bool bias, typename Functor, typename Element> struct GateEpilogue {
+  template <bool>
+  static __device__ __forceinline__ void finish(const StreamedProduct &product, int64_t column, int64_t at, float sum, float gate) {
+    if (bias)
+      sum += product.bias[column];
+    if (gateBias)
+      gate += product.gateBias[column];
+    Put(static_cast<Element *>(product.out) + at, Functor{}(gate, sum));
+  }
+};
+
+template <typename Added> constexpr bool hasBias = false;
+template <int n> constexpr bool hasBias<Bias<n>> = true;
+template <int n, typename V> constexpr bool hasBias<BiasAndResidual<n, V>> = true;
+template <typename Added> constexpr bool hasResidual = false;
+template <typename V> constexpr bool hasResidual<Residual<V>> = true;
+template <int n, typename V> constexpr bool hasResidual<BiasAndResidual<n, V>> = true;
+template <typename Half, typename Out> using ElementOf = std::conditional_t<Out::type == DType::F32, float, Half>;
+
+/// A product as the kernel is compiled for it; products of one launch share it.
+template <typename Half, typename P> struct Form;
+template <typename Half, typename Out, typename W, typename Added> struct Form<Half, Product<Out, W, Added>> {
+  static_assert(Out::columns == W::rows);
+  static constexpr bool gated = false;
+  using Format = ReaderOf<Half, W>;
+  using Epilogue = AddEpilogue<hasBias<Added>, hasResidual<Added>, ElementOf<Half, Out>>;
+};
+template <typename Half, typename Functor, typename Out, typename Gate, typename W, typename GateBias, typename WBias>
+struct Form<Half, GatedProduct<Functor, Out, Gate, W, GateBias, WBias>> {
+  static_assert(Out::columns == W::rows && W::rows == Gate::rows);
+  static constexpr bool gated = true;
+  using Format = std::conditional_t<std::is_same_v<ReaderOf<Half, W>, ReaderOf<Half, Gate>>, ReaderOf<Half, W>, void>;
+  using Epilogue = GateEpilogue<hasBias<GateBias>, hasBias<WBias>, Functor, ElementOf<Half, Out>>;
+};
+template <typename Half, typename First, typename... Rest> struct Forms {
+  using Of = Form<Half, First>;
+  static constexpr bool streams = !std::is_void_v<typename Of::Format> && sizeof...(Rest) < streamed::mostMatrices &&
+                                  ((!Of::gated && std::is_same_v<typename Of::Format, typename Form<Half, Rest>::Format> &&
+                                    std::is_same_v<typename Of::Epilogue, typename Form<Half, Rest>::Epilogue>)&&...);
+};
+
+template <int depth, typename Half, typename... Products> void stream(Run &run, const StreamedRows &x, const LinearCall &call) {
+  using Of = typename Forms<Half, Products...>::Of;
+  streamed::Products products{};
+  for (int i = 0; i < call.count; ++i) {
+    const LinearCall::Product &from = call.products[i];
+    streamed::Add(products, {run.matrices[from.weight], from.gate < 0 ? Matrix{} : run.matrices[from.gate], from.activation, from.bias,
+                             from.gateBias, from.residual, from.out, from.outType});
+  }
+  if (void *scratch = run.device.rowScratch(x.rows * int64_t(depth) * 2))
+    streamed::Launch<typename Of::Format, typename Of::Epilogue, depth, Of::gated>(run.stream, x, products, scratch);
+}
 
 } // namespace detail
 
@@ -164,14 +266,30 @@ void layerNorm(Run &run, X x, Vector<X::columns> weight, const float *bias, floa
   LayerNorm(run.stream, x.floats(run), X::rows(run), X::columns, weight.in(run), bias, epsilon, out.floats(run));
 }
 
+/// Few rows by weights that the kernel reads are a kernel of this program; the rest is the device's.
 template <Compute compute, bool answers = false, typename X, typename... Products> void linear(Run &run, X x, Products... products) {
-  using Rows = typename detail::Source<X>::Rows;
+  using Source = detail::Source<X>;
+  using Rows = typename Source::Rows;
   static_assert(sizeof...(products) <= LinearCall::most);
-  if (Rows::rows(run) == 0)
+  int64_t rows = Rows::rows(run);
+  if (rows == 0)
     return;
-  LinearCall call{detail::Source<X>::rows(x).in(run), Rows::type, Rows::rows(run), Rows::columns, nullptr, 0, compute, answers,
-                  {detail::productOf(run, products)...}, int(sizeof...(products))};
-  detail::Source<X>::norm(run, x, call);
+  LinearCall call{Source::rows(x).in(run), Rows::type, rows, Rows::columns, Source::norm(run, x), Source::epsilon(x), compute,
+                  answers, {detail::productOf(run, products)...}, int(sizeof...(products))};
+  if constexpr (compute == Compute::BF16 && !answers) {
+    bool streams = false;
+    if (rows <= mostStreamedRows)
+      WithHalf(run.half, [&](auto half) {
+        using Half = decltype(half);
+        if constexpr (detail::Forms<Half, Products...>::streams && IsCompiled<Half>()) {
+          DType type = Rows::type == DType::F32 ? DType::F32 : run.half;
+          detail::stream<Rows::columns, Half, Products...>(run, {call.x, type, int(rows), call.norm, call.epsilon}, call);
+          streams = true;
+        }
+      });
+    if (streams)
+      return;
+  }
   run.device.linear(call);
 }
 

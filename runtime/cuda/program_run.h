@@ -63,6 +63,7 @@ struct Run {
   const int32_t *positions, *selectedPositions, *selectedRows;
   const Matrix *matrices;       // as the schedule's weights, where they have two dimensions
   const float *const *vectors;  // where they have one
+  DType half;                   // what the device has as bf16
   Services &device;
 };
 
