@@ -106,7 +106,7 @@ int main() {
     for (int rows : {1, 4, 8, 16}) {
       double seconds = secondsOf(stream, [&] {
                          for (const StreamedProduct &product : products)
-                           StreamProducts(stream, {x, DType::BF16, rows, nullptr, 0}, &product, 1, scratch);
+                           StreamProducts(stream, {x, DType::BF16, rows, nullptr, 0}, &product, 1, DType::BF16, scratch);
                        }) / layers;
       std::printf("{\"shape\": \"%s\", \"rows\": %d, \"microseconds\": %.2f, \"bandwidth_part\": %.3f}\n", shape.name, rows, seconds * 1e6,
                   double(codes + scales + zeros) / seconds / bandwidth);

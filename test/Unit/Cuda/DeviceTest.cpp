@@ -4,8 +4,6 @@
 namespace compressc::test {
 namespace {
 
-constexpr std::string_view cacheTypes[] = {"f32", "bf16"};
-
 class CudaTest : public CudaFixture {
 protected:
   /// The kernel's outputs [rows, columns], from the CPU and from the device.
@@ -29,23 +27,55 @@ protected:
     }
     for (const Tensor &input : inputs)
       deviceInputs.push_back(input.dtype == DType::I32 ? input : upload(input));
+    std::vector<Tensor> cpuInputs = inputs;
+    Attributes cpuAttributes = attributes;
+    std::vector<float> x;
+    if (half == DType::F16) { // the CPU then computes in fp32: fp16 is nearer to it than to bf16
+      if (kernel == "linear")
+        cpuAttributes.set("compute", std::string("f32"));
+      for (Tensor &output : outputs)
+        output.dtype = DType::F32;
+      if (kernel == "linear" && inputs[0].dtype == DType::BF16) {
+        const uint16_t *bits = inputs[0].as<uint16_t>();
+        std::vector<uint16_t> narrow;
+        std::transform(bits, bits + inputs[0].elements(), std::back_inserter(x), BFloat16ToFloat);
+        std::transform(x.begin(), x.end(), std::back_inserter(narrow), FloatToHalf);
+        Tensor rows = inputs[0];
+        rows.data = narrow.data();
+        deviceInputs[0] = upload(rows);
+        cpuInputs[0] = floatTensor(x, inputs[0].shape);
+      }
+    }
     machine.context.device = nullptr;
-    ok(machine.run(kernel, inputs, outputs, attributes, batch, cpuCaches));
+    ok(machine.run(kernel, cpuInputs, outputs, cpuAttributes, batch, cpuCaches));
     machine.context.device = device.get();
     Batch none;
     device->beginBatch(batch ? *batch : none, nullptr);
     ok(machine.run(kernel, deviceInputs, deviceOutputs, attributes, batch, gpuCaches));
     ok(device->finishBatch());
     for (size_t i = 0; i < shapes.size(); ++i) {
-      ok(device->download(both.gpu[i].data(), deviceOutputs[i].data, outputs[i].bytes()));
-      if (outType == DType::BF16)
-        for (std::vector<float> *values : {&both.cpu[i], &both.gpu[i]}) {
-          std::vector<uint16_t> bits(values->size());
-          std::memcpy(bits.data(), values->data(), bits.size() * 2);
-          std::transform(bits.begin(), bits.end(), values->begin(), BFloat16ToFloat);
-        }
+      ok(device->download(both.gpu[i].data(), deviceOutputs[i].data, deviceOutputs[i].bytes()));
+      if (outType == DType::F32)
+        continue;
+      widen(both.gpu[i], half == DType::F16 ? HalfToFloat : BFloat16ToFloat);
+      if (half == DType::F16)
+        clamp(both.cpu[i]);
+      else
+        widen(both.cpu[i], BFloat16ToFloat);
     }
     return both;
+  }
+
+  /// To what fp16 holds.
+  static void clamp(std::vector<float> &values) {
+    for (float &value : values)
+      value = std::clamp(value, -65504.0f, 65504.0f);
+  }
+  /// Numbers of 16 bits lie in the first half.
+  static void widen(std::vector<float> &values, float (*toFloat)(uint16_t)) {
+    std::vector<uint16_t> bits(values.size());
+    std::memcpy(bits.data(), values.data(), bits.size() * 2);
+    std::transform(bits.begin(), bits.end(), values.begin(), toFloat);
   }
 
   void *allocate(int64_t bytes) { return kept.emplace_back(device->allocate(bytes, "a test").value()).get(); }
@@ -73,6 +103,9 @@ protected:
   std::vector<std::shared_ptr<void>> kept; // device memory of this test
 };
 
+using CudaHalfTest = InBothHalves<CudaTest>;
+INSTANTIATE_TEST_SUITE_P(, CudaHalfTest, ::testing::Values(DType::BF16, DType::F16), HalfName);
+
 Batch oneSequence(int32_t rows, int32_t context = 0) {
   Batch batch;
   batch.tokens.resize(size_t(rows));
@@ -97,11 +130,13 @@ TEST_F(CudaTest, EmbeddingReadsEveryType) {
   }
 }
 
-TEST_F(CudaTest, LinearOfEveryType) {
+TEST_P(CudaHalfTest, LinearOfEveryType) {
   for (int64_t columns : {256, 320, 35})
     for (const WeightKind &kind : weightKinds(columns))
       for (int64_t rows : {1, 3, 16, 17, 70})
         for (const char *compute : {"f32", "bf16"}) {
+          if (inF16() && compute[0] == 'f')
+            continue;
           SCOPED_TRACE(kind.name + " " + std::to_string(rows) + " x " + std::to_string(columns) + " " + compute);
           Weight w = kind.make(48, columns, 5);
           std::vector<float> x = randomFloats(rows * columns, 6);
@@ -109,16 +144,17 @@ TEST_F(CudaTest, LinearOfEveryType) {
           attributes.set("compute", std::string(compute));
           // Few rows are computed in fp32 on the GPU, whatever is asked.
           expectNear(run("linear", {floatTensor(x, {rows, columns}), w.tensor}, {{rows, 48}}, attributes),
-                     compute[0] == 'f' ? 2e-5 : 1e-2);
+                     compute[0] == 'f' ? 2e-5 : inF16() ? 1e-3 : 1e-2);
         }
 }
 
-/// Few rows in bf16: several products, a residual, a gate, rows of weights that fill no tile, and a depth of many chunks.
-TEST_F(CudaTest, StreamedProducts) {
+/// Few rows in 16 bits: several products, a residual, a gate, rows of weights that fill no tile, and a depth of many chunks.
+TEST_P(CudaHalfTest, StreamedProducts) {
   int64_t columns = 100;
+  double tolerance = inF16() ? 1e-3 : 5e-3;
   for (int64_t depth : {576, 2304}) { // x fits beside the sums in shared memory, or does not
     for (const WeightKind &kind : weightKinds(depth)) {
-      if (kind.name != "bf16" && kind.name.substr(0, 2) != "w4")
+      if (kind.name != "bf16" && !(inF16() && kind.name == "f16") && kind.name.substr(0, 2) != "w4")
         continue;
       Weight a = kind.make(columns, depth, 1), b = kind.make(columns, depth, 2), c = kind.make(40, depth, 3);
       Weight bias = vectorWeight(DType::F32, columns, 4);
@@ -131,15 +167,15 @@ TEST_F(CudaTest, StreamedProducts) {
           attributes->set("compute", std::string("bf16"));
         several.set("weights", int64_t(3));
         several.set("biases", int64_t(2));
-        expectNear(run("linear", {xs, a.tensor, b.tensor, c.tensor, bias.tensor}, {{rows, columns}, {rows, columns}, {rows, 40}}, several), 5e-3);
+        expectNear(run("linear", {xs, a.tensor, b.tensor, c.tensor, bias.tensor}, {{rows, columns}, {rows, columns}, {rows, 40}}, several), tolerance);
         added.set("epilogue", std::string("add"));
-        expectNear(run("linear", {xs, a.tensor, bias.tensor, floatTensor(residual, {rows, columns})}, {{rows, columns}}, added), 5e-3);
+        expectNear(run("linear", {xs, a.tensor, bias.tensor, floatTensor(residual, {rows, columns})}, {{rows, columns}}, added), tolerance);
         gated.set("weights", int64_t(2));
         gated.set("biases", int64_t(1));
         gated.set("epilogue", std::string("silu_mul"));
-        expectNear(run("linear", {xs, a.tensor, b.tensor, bias.tensor}, {{rows, columns}}, gated), 5e-3);
+        expectNear(run("linear", {xs, a.tensor, b.tensor, bias.tensor}, {{rows, columns}}, gated), tolerance);
         NarrowRows narrow(x, {rows, depth});
-        expectNear(run("linear", {narrow.tensor, a.tensor, b.tensor, bias.tensor}, {{rows, columns}}, gated, nullptr, DType::BF16), 1e-2);
+        expectNear(run("linear", {narrow.tensor, a.tensor, b.tensor, bias.tensor}, {{rows, columns}}, gated, nullptr, DType::BF16), 2 * tolerance);
       }
     }
   }
@@ -212,7 +248,7 @@ TEST_F(CudaTest, ScoresOfRows) {
   }
 }
 
-TEST_F(CudaTest, LinearFused) {
+TEST_P(CudaHalfTest, LinearFused) {
   int64_t depth = 128;
   Weight gate = weightKinds(depth)[5].make(96, depth, 1), up = weightKinds(depth)[2].make(96, depth, 2);
   Weight norm = vectorWeight(DType::BF16, depth, 3), bias = vectorWeight(DType::F16, 96, 4);
@@ -234,7 +270,7 @@ TEST_F(CudaTest, LinearFused) {
     narrow.set("epilogue", std::string("silu_mul"));
     narrow.set("compute", std::string("bf16"));
     NarrowRows narrowX(x, {rows, depth});
-    expectNear(run("linear", {narrowX.tensor, gate.tensor, up.tensor}, {{rows, 96}}, narrow, nullptr, DType::BF16), 1e-2);
+    expectNear(run("linear", {narrowX.tensor, gate.tensor, up.tensor}, {{rows, 96}}, narrow, nullptr, DType::BF16), inF16() ? 1e-3 : 1e-2);
     Attributes add;
     add.set("epilogue", std::string("add"));
     expectNear(run("linear", {xs, up.tensor, bias.tensor, added}, {{rows, 96}}, add), 2e-5);
@@ -319,19 +355,21 @@ std::vector<Batch> batches() {
   return {prefix, trie, step};
 }
 
-TEST_F(CudaTest, Attention) {
+TEST_P(CudaHalfTest, Attention) {
   struct Shape {
     int64_t heads, groups, dim, window;
   };
-  for (std::string_view type : cacheTypes)
+  for (DType type : {DType::F32, DType::BF16})
     for (Shape shape : {Shape{4, 2, 64, 0}, {8, 2, 128, 0}, {3, 3, 128, 40}, {4, 1, 64, 100}, {2, 1, 24, 0}, {2, 2, 256, 0}})
       for (bool selected : {false, true}) {
-        SCOPED_TRACE(std::string(type) + " " + std::to_string(shape.heads) + "/" + std::to_string(shape.groups) + " heads of " +
+        if (inF16() && (type == DType::F32 || shape.dim > 128))
+          continue;
+        SCOPED_TRACE(std::string(DTypeName(type)) + " " + std::to_string(shape.heads) + "/" + std::to_string(shape.groups) + " heads of " +
                      std::to_string(shape.dim) + ", window " + std::to_string(shape.window) + (selected ? ", selected rows" : ""));
         int64_t slots = 1000, width = shape.groups * shape.dim, queryWidth = shape.heads * shape.dim;
         std::vector<float> keys(size_t(slots * width)), values(keys.size());
         CacheView cpu{keys.data(), values.data(), slots, shape.groups, shape.dim}, gpu = cpu;
-        gpu.dtype = type == "f32" ? DType::F32 : DType::BF16;
+        gpu.dtype = type;
         int64_t bytes = slots * width * int64_t(DTypeSize(gpu.dtype));
         gpu.keys = static_cast<float *>(allocate(bytes));
         gpu.values = static_cast<float *>(allocate(bytes));
@@ -350,10 +388,74 @@ TEST_F(CudaTest, Attention) {
           attributes.set("selected", int64_t(selected));
           expectNear(run("attention", {floatTensor(q, {queries, queryWidth}), floatTensor(k, {rows, width}), floatTensor(v, {rows, width})},
                          {{queries, queryWidth}}, attributes, &batch, gpu.dtype),
-                     type == "f32" ? 2e-5 : 1.5e-2);
+                     type == DType::F32 ? 2e-5 : inF16() ? 2e-3 : 1.5e-2);
         }
         cpuCaches.clear(), gpuCaches.clear();
       }
+}
+
+class CudaF16Test : public CudaTest {
+protected:
+  void SetUp() override {
+    half = DType::F16;
+    CudaTest::SetUp();
+  }
+};
+
+/// What fp16 can't hold becomes the nearest that it can, in activations, weights, results and caches.
+TEST_F(CudaF16Test, Saturates) {
+  int64_t depth = 256, width = 48;
+  Weight weight = plainWeight(DType::BF16, width, depth, 1), up = plainWeight(DType::BF16, width, depth, 2);
+  std::vector<float> wide(size_t(width * depth));
+  auto *bits = static_cast<uint16_t *>(weight.tensor.data);
+  bits[5] = FloatToBFloat16(1e6f), bits[300] = FloatToBFloat16(-1e30f);
+  std::transform(bits, bits + wide.size(), wide.begin(), BFloat16ToFloat);
+  clamp(wide);
+  Attributes attributes, gated;
+  for (Attributes *each : {&attributes, &gated})
+    each->set("compute", std::string("bf16"));
+  gated.set("weights", int64_t(2));
+  gated.set("epilogue", std::string("silu_mul"));
+  for (int64_t rows : {3, 40}) {
+    SCOPED_TRACE(rows);
+    std::vector<float> x = randomFloats(rows * depth, 3);
+    for (size_t i = 0; i < x.size(); i += 7)
+      x[i] *= 1e6f;
+    std::vector<float> near = x;
+    clamp(near);
+    Both both = run("linear", {floatTensor(x, {rows, depth}), weight.tensor}, {{rows, width}}, attributes);
+    both.cpu = run("linear", {floatTensor(near, {rows, depth}), floatTensor(wide, {width, depth})}, {{rows, width}}, attributes).cpu;
+    expectNear(both, 1e-3);
+    std::vector<float> large = randomFloats(rows * depth, 4);
+    for (float &value : large)
+      value *= 3e4f;
+    NarrowRows narrow(large, {rows, depth});
+    both = run("linear", {narrow.tensor, up.tensor, up.tensor}, {{rows, width}}, gated, nullptr, DType::BF16);
+    EXPECT_EQ(*std::max_element(both.gpu[0].begin(), both.gpu[0].end()), 65504.0f);
+    expectNear(both, 1e-3);
+  }
+  CacheView cpu{nullptr, nullptr, 200, 2, 64}, gpu = cpu;
+  std::vector<float> keys(200 * 128), values(keys.size());
+  cpu.keys = keys.data(), cpu.values = values.data();
+  gpu.dtype = DType::BF16;
+  gpu.keys = static_cast<float *>(allocate(200 * 128 * 2)), gpu.values = static_cast<float *>(allocate(200 * 128 * 2));
+  cpuCaches = {cpu}, gpuCaches = {gpu};
+  std::vector<float> q = randomFloats(150 * 256, 5), k = randomFloats(150 * 128, 6), v = randomFloats(150 * 128, 7);
+  for (size_t i = 0; i < v.size(); i += 3)
+    v[i] *= 1e6f;
+  std::vector<float> near = v;
+  clamp(near);
+  attributes = {};
+  for (auto [name, value] : {std::pair("num_heads", 4), {"num_kv_heads", 2}, {"sliding_window", 0}, {"selected", 0}})
+    attributes.set(name, int64_t(value));
+  attributes.set("scale", 0.1);
+  Batch batch = oneSequence(150);
+  auto attend = [&](std::vector<float> &v) {
+    return run("attention", {floatTensor(q, {150, 256}), floatTensor(k, {150, 128}), floatTensor(v, {150, 128})}, {{150, 256}}, attributes, &batch, DType::BF16);
+  };
+  Both both = attend(v);
+  both.cpu = attend(near).cpu;
+  expectNear(both, 2e-3);
 }
 
 TEST_F(CudaTest, TooMuchMemoryIsAnError) {
