@@ -91,6 +91,8 @@ private:
   Status outOfMemory(int64_t bytes, std::string_view what) const;
   Status check(cudaError_t error, std::string_view what) const;
   void note(const Status &status);
+  bool takesFp8(const Fp8Rows &x, const GemmProduct *products, size_t count);
+  void multiplyInFp8(const WeightMatrix &w, const Fp8Rows &x, void *out, DType outType, bool accumulate);
   void product(const LinearOperands &operands, const GemmProduct &product, const void *x, DType type);
   void expandedProduct(const WeightMatrix &w, int64_t rows, const void *x, DType type, void *out, DType outType,
                        bool accumulate);
@@ -120,6 +122,7 @@ private:
   int nextScores = 0;
   DeviceBuffer rows, expanded, gate, up; // scratch of linears
   DeviceBuffer splits, splitCounters;    // of attentions of single queries
+  bool toldOfFp8 = false;                // that it is bf16
   std::map<std::vector<float>, std::shared_ptr<void>> frequencies;
 };
 
