@@ -326,8 +326,10 @@ private:
     if (epilogue.consume_back("_mul"))
       options.push_back(".gate = " + activation(epilogue));
     StringRef compute = constants.text("compute");
-    if (compute == "bf16" || compute == "int8")
-      options.push_back(compute == "bf16" ? ".compute = Compute::BF16" : ".compute = Compute::Int8");
+    if (compute == "bf16" || compute == "int8" || compute == "fp8")
+      options.push_back(compute == "bf16"   ? ".compute = Compute::BF16"
+                        : compute == "int8" ? ".compute = Compute::Int8"
+                                            : ".compute = Compute::Fp8");
     if (constants.integer("answers"))
       options.push_back(".answers = true");
     std::string line = "linear(run, " + operand(x) + ", {" + operands(weights) + "}, {" + operands(outputs) + "}";

@@ -1,5 +1,6 @@
 // Operands of products in e4m3: activations rounded to it, and packed weights, whose codes minus their zero it has
 // exactly.
+#include "fp8.h"
 #include "for_each.cuh"
 #include "fours.cuh"
 #include "load.cuh"
@@ -71,9 +72,10 @@ __global__ void __launch_bounds__(threads) RoundToFp8Kernel(const In *x, const f
 
 /// A thread for every 32 columns, which are as many words as a code has bits.
 template <int bits> void expand(cudaStream_t stream, const Matrix &w, const Fp8Rows &to) {
-  int64_t parts = w.columns / 32;
+  int parts = int(w.columns / 32), groups = int(w.columns / w.group);
   ForEach(stream, w.rows * parts, [=] __device__(int64_t i) {
-    int64_t row = i / parts, part = i % parts, groups = w.columns / w.group, group = part * 32 / w.group;
+    int64_t row = int(i) / parts; // in 32 bits, as load.cuh does
+    int part = int(i) % parts, group = part * 32 / w.group;
     float zero = ZeroAt(w, bits, row, group, groups);
     const uint32_t *from = reinterpret_cast<const uint32_t *>(w.data + row * w.rowBytes) + part * bits;
     uint32_t words[bits + 1] = {}, codes[8];

@@ -24,6 +24,26 @@ std::vector<StreamedProduct> streamedProducts(absl::Span<const GemmProduct> prod
   return streamed;
 }
 
+/// x w^T of all rows but the last rows % 4, of those if `last`.
+Product fp8Product(const Fp8Rows &x, const Fp8Rows &w, bool last, void *out, DType outType, bool accumulate) {
+  Product product{last ? 4 : x.whole(), w.rows, w.columns, x.codes, x.columns, w.codes, w.columns, DType::U8,
+                  out, w.rows, outType, accumulate};
+  product.xScales = x.scales, product.wScales = w.scales;
+  if (last) {
+    product.x = x.codes + x.whole() * x.columns;
+    product.xScales = x.scales + x.scaleAt(x.whole(), 0);
+  }
+  return product;
+}
+
+/// OK if a product with this weight has the form that Fp8Rows and Product tell of.
+Status fitsFp8(const WeightMatrix &w) {
+  if (w.dtype == DType::Packed && w.packed.bits <= 4 && w.packed.group % fp8Block == 0 && w.rows % 8 == 0)
+    return absl::OkStatus();
+  return Invalid("a weight [", w.rows, ", ", w.columns, "] is not packed in at most 4 bits, groups of a multiple of ", fp8Block,
+                 " and a multiple of 8 rows");
+}
+
 } // namespace
 
 void CudaDevice::embedding(const WeightMatrix &table, float *out) {
@@ -70,34 +90,10 @@ void CudaDevice::gatedActivation(Activation kind, const float *gate, const float
   GatedActivation(stream, kind, gate, up, DType::F32, nullptr, nullptr, 1, count, out, DType::F32);
 }
 
-namespace {
-
-/// x w^T of all rows but the last rows % 4, of those if `last`.
-Product fp8Product(const Fp8Rows &x, const Fp8Rows &w, bool last, void *out, DType outType, bool accumulate) {
-  Product product{last ? 4 : x.whole(), w.rows, w.columns, x.codes, x.columns, w.codes, w.columns, DType::U8,
-                  out, w.rows, outType, accumulate};
-  product.xScales = x.scales, product.wScales = w.scales;
-  if (last) {
-    product.x = x.codes + x.whole() * x.columns;
-    product.xScales = x.scales + x.scaleAt(x.whole(), 0);
-  }
-  return product;
-}
-
-/// OK if a product with this weight has the form that Fp8Rows and Product tell of.
-Status fitsFp8(const WeightMatrix &w) {
-  if (w.dtype == DType::Packed && w.packed.bits <= 4 && w.packed.group % fp8Block == 0 && w.rows % 8 == 0)
-    return absl::OkStatus();
-  return Invalid("a weight [", w.rows, ", ", w.columns, "] has not at most 4 bits in groups of a multiple of ", fp8Block,
-                 " and a multiple of 8 rows");
-}
-
-} // namespace
-
 /// Whether these products of more than fewRows rows can be computed in e4m3. If not they are in bf16, and the first
 /// reason is told.
 bool CudaDevice::takesFp8(const Fp8Rows &x, const GemmProduct *products, size_t count) {
-  auto check = [&]() -> Status {
+  auto problem = [&]() -> Status {
     if (properties.major != 9 || properties.minor != 0)
       return Invalid(properties.name, " has compute capability ", properties.major, ".", properties.minor,
                      "; cuBLASLt's products in e4m3 with a scale for ", fp8Block, " columns need 9.0");
@@ -107,15 +103,16 @@ bool CudaDevice::takesFp8(const Fp8Rows &x, const GemmProduct *products, size_t 
           continue;
         COMPRESSC_RETURN_IF_ERROR(fitsFp8(*w));
         bool sum = product->epilogue.bias || product->epilogue.residual;
-        Fp8Rows some = x; // an address is asked for, not what is there
+        Fp8Rows some = x; // only addresses are looked at
         some.rows = w->rows;
-        COMPRESSC_RETURN_IF_ERROR(matmul->supports(fp8Product(x, some, false, x.codes, product->gate ? DType::BF16 : DType::F32, sum && !product->gate)));
+        DType outType = product->gate ? DType::BF16 : DType::F32;
+        COMPRESSC_RETURN_IF_ERROR(matmul->supports(fp8Product(x, some, false, x.codes, outType, sum && !product->gate)));
         if (x.rows > x.whole())
           COMPRESSC_RETURN_IF_ERROR(matmul->supports(fp8Product(x, some, true, x.codes, DType::F32, false)));
       }
     return absl::OkStatus();
   };
-  Status status = check();
+  Status status = problem();
   if (!status.ok() && !std::exchange(toldOfFp8, true))
     std::fprintf(stderr, "note: linears that were to compute in fp8 do in bf16: %s\n", std::string(status.message()).c_str());
   return status.ok();
