@@ -43,8 +43,8 @@ template <typename In> __device__ float NormFactor(const In *x, int64_t width, f
 
 /// A block for each row, a warp for each of its scales: the arithmetic of the CPU's RoundRowToFp8.
 template <typename In>
-__global__ void __launch_bounds__(threads) RoundToFp8Kernel(const In *x, const float *norm, float epsilon, Fp8Rows to) {
-  const In *from = x + blockIdx.x * to.columns;
+__global__ void __launch_bounds__(threads) RoundToFp8Kernel(const void *x, const float *norm, float epsilon, Fp8Rows to) {
+  const In *from = static_cast<const In *>(x) + blockIdx.x * to.columns;
   float factor = norm ? NormFactor(from, to.columns, epsilon) : 1.0f;
   int lane = threadIdx.x % 32;
   for (int64_t block = threadIdx.x / 32; block < to.columns / fp8Block; block += threads / 32) {
@@ -101,10 +101,8 @@ template <int bits> void expand(cudaStream_t stream, const Matrix &w, const Fp8R
 } // namespace
 
 void RoundToFp8(cudaStream_t stream, const void *x, DType type, const float *norm, float epsilon, const Fp8Rows &to) {
-  if (type == DType::BF16)
-    Launch(RoundToFp8Kernel<__nv_bfloat16>, unsigned(to.rows), threads, 0, stream, static_cast<const __nv_bfloat16 *>(x), norm, epsilon, to);
-  else
-    Launch(RoundToFp8Kernel<float>, unsigned(to.rows), threads, 0, stream, static_cast<const float *>(x), norm, epsilon, to);
+  auto launch = [&](auto *kernel) { Launch(kernel, unsigned(to.rows), threads, 0, stream, x, norm, epsilon, to); };
+  type == DType::BF16 ? launch(RoundToFp8Kernel<__nv_bfloat16>) : launch(RoundToFp8Kernel<float>);
 }
 
 void ExpandToFp8(cudaStream_t stream, const Matrix &w, const Fp8Rows &to) {

@@ -114,7 +114,8 @@ private:
   }
 
   StatusOr<const Plan *> planFor(const Product &product) {
-    Key key{product.m, product.n, product.k, product.ldx, product.ldw, product.ldo, product.type, product.outType, product.accumulate, product.transposed};
+    Key key{product.m, product.n, product.k, product.ldx, product.ldw,
+            product.ldo, product.type, product.outType, product.accumulate, product.transposed};
     auto [found, isNew] = plans.try_emplace(key);
     Plan &plan = found->second;
     if (isNew)

@@ -32,7 +32,7 @@ float dot(const float *a, const float *b, int64_t k) {
 Status checkFp8(const Product &p) {
   auto aligned = [](const void *data) { return reinterpret_cast<uintptr_t>(data) % 16 == 0; };
   bool good = p.m % 4 == 0 && p.n % 4 == 0 && p.k % 128 == 0 && !p.transposed && p.ldo * int64_t(DTypeSize(p.outType)) % 16 == 0;
-  for (const void *data : {p.x, p.w, static_cast<const void *>(p.xScales), static_cast<const void *>(p.wScales), static_cast<const void *>(p.out)})
+  for (const void *data : std::initializer_list<const void *>{p.x, p.w, p.xScales, p.wScales, p.out})
     good &= data && aligned(data);
   return good ? absl::OkStatus() : absl::InternalError("cuBLASLt would refuse this product in e4m3");
 }
