@@ -250,9 +250,9 @@ LogicalResult LayerNormOp::verify() {
 
 /// What is stored in bf16 must be what the operation would round its input to.
 static LogicalResult verifyNarrow(Operation *op, Value input, std::optional<Compute> compute, bool normalised) {
-  if (!cast<RankedTensorType>(input.getType()).getElementType().isBF16() || (compute == Compute::bf16 && !normalised))
+  if (!cast<RankedTensorType>(input.getType()).getElementType().isBF16() || (RoundsToBFloat16(compute) && !normalised))
     return success();
-  return op->emitOpError() << "reads bf16 rows: that takes compute bf16 and no norm";
+  return op->emitOpError() << "reads bf16 rows: that takes compute bf16 or fp8 and no norm";
 }
 
 LogicalResult LinearOp::verify() {

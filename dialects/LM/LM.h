@@ -19,3 +19,10 @@
 #include "dialects/LM/LMTypes.h.inc"
 #define GET_OP_CLASSES
 #include "dialects/LM/LMOps.h.inc"
+
+namespace compressc::lm {
+
+/// Whether linears of this arithmetic round their input to bf16 before all else, so that it can be stored so.
+inline bool RoundsToBFloat16(std::optional<Compute> compute) { return compute == Compute::bf16 || compute == Compute::fp8; }
+
+} // namespace compressc::lm

@@ -100,7 +100,8 @@ def LM_ActivationAttr : I32EnumAttr<"Activation", "activation of a gated product
 }
 
 def LM_Compute : I32EnumAttr<"Compute", "the arithmetic of a product", [
-    I32EnumAttrCase<"f32", 0>, I32EnumAttrCase<"bf16", 1>, I32EnumAttrCase<"int8", 2>]> {
+    I32EnumAttrCase<"f32", 0>, I32EnumAttrCase<"bf16", 1>, I32EnumAttrCase<"int8", 2>,
+    I32EnumAttrCase<"fp8", 3>]> {
   let cppNamespace = "::compressc::lm";
 }
 
@@ -205,8 +206,9 @@ def LM_LinearOp : LM_KernelOp<"linear", [Pure], ["readsPacked", "getKernelAttrib
     `out[t, n] = sum_k x[t, k] * weight[n, k] + bias[n]`; x [T, K], weight [N, K] as checkpoints store it,
     bias [N], out [T, N]; accumulated in fp32. `compute` is the arithmetic of the deployed kernel: f32
     (where it is missing), bf16 (x and weight rounded to bf16), int8 (x rounded to 8 bits with a scale for
-    each group of the weight, times the weight's codes; plain weights stay in fp32). `answers`: the columns
-    that the batch does not name as answers may be left out, if it names any. A quantised linear is
+    each group of the weight, times the weight's codes; plain weights stay in fp32), fp8 (x rounded to bf16 and
+    then to e4m3 with a scale for each 128 columns, times the weight in fp32). `answers`: the columns that the batch
+    does not name as answers may be left out, if it names any. A quantised linear is
     `linear(x, compress.dequantize(packed))`: the lowering lets the kernel read the packed codes in place.
   }];
   let arguments = (ins LM_NarrowRows:$input, LM_Weight:$weight, Optional<LM_Weight>:$bias,

@@ -101,13 +101,15 @@ public:
     if (options.target != "cpu" && options.target != "cuda")
       return Invalid("--target=", options.target, ": cpu or cuda");
     if (options.target == "cuda" && options.activations == "int8")
-      return Invalid("--activations=int8: the CPU's; with --target=cuda leave it out");
+      return Invalid("--activations=int8: the CPU's; with --target=cuda choose fp8 or leave it out");
+    if (options.target == "cpu" && options.activations == "fp8")
+      return Invalid("--activations=fp8: the GPU's; give --target=cuda, or choose int8");
     if (!options.architectures.empty())
       COMPRESSC_RETURN_IF_ERROR(CudaArchitectures(options.architectures).status());
     if (options.compute != "f32" && options.compute != "bf16")
       return Invalid("--compute=", options.compute, ": f32 or bf16");
-    if (options.activations != "f32" && options.activations != "int8")
-      return Invalid("--activations=", options.activations, ": f32 or int8");
+    if (options.activations != "f32" && options.activations != "int8" && options.activations != "fp8")
+      return Invalid("--activations=", options.activations, ": f32, int8 or fp8");
     ImportOptions importOptions;
     importOptions.dtype = options.dtype;
     importOptions.splat = options.splat;

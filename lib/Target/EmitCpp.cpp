@@ -100,8 +100,10 @@ private:
       options.push_back(".add = &" + operand(parts.added));
     if (!parts.gate.empty())
       options.push_back(".gate = " + activation(parts.gate));
-    if (parts.compute == "bf16" || parts.compute == "int8")
-      options.push_back(parts.compute == "bf16" ? ".compute = Compute::BF16" : ".compute = Compute::Int8");
+    if (parts.compute == "bf16" || parts.compute == "int8" || parts.compute == "fp8")
+      options.push_back(parts.compute == "bf16"   ? ".compute = Compute::BF16"
+                        : parts.compute == "int8" ? ".compute = Compute::Int8"
+                                                  : ".compute = Compute::Fp8");
     if (parts.answers)
       options.push_back(".answers = true");
     std::string line = "linear(run, " + operand(parts.x) + ", {" + operands(parts.weights) + "}, {" +

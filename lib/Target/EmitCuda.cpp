@@ -159,7 +159,7 @@ private:
   Status printLinear(exec::CallOp call, StringRef indent) {
     LinearParts parts(call);
     if (parts.compute == "int8")
-      return Invalid("a linear computes in int8, which has no form in CUDA; compile with --activations=f32");
+      return Invalid("a linear computes in int8, which has no form in CUDA; compile with --activations=f32 or fp8");
     ArrayRef<Attribute> outputs = call.getOutputs().getValue();
     std::vector<std::string> arguments;
     std::string x = operand(parts.x);
@@ -181,7 +181,7 @@ private:
         text += ", plus(" + (bias ? operand(bias) + (parts.added ? ", " : "") : "") + (parts.added ? operand(parts.added) : "") + ")";
       arguments.push_back(text + ")");
     }
-    std::string line = std::string("linear<Compute::") + (parts.compute == "bf16" ? "BF16" : "F32") + (parts.answers ? ", true" : "") + ">(run";
+    std::string line = std::string("linear<Compute::") + (parts.compute == "bf16" ? "BF16" : parts.compute == "fp8" ? "Fp8" : "F32") + (parts.answers ? ", true" : "") + ">(run";
     size_t width = indent.size() + line.size();
     out << line;
     for (const std::string &argument : arguments) {

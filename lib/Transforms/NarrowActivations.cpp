@@ -1,4 +1,4 @@
-// Store activations in bf16 that only bf16 linears read.
+// Store activations in bf16 that only linears read which round them to bf16.
 #include "compressc/Transforms/Passes.h"
 #include "dialects/LM/LM.h"
 
@@ -15,9 +15,9 @@ bool rounds(OpOperand &use) {
   if (use.getOperandNumber() != 0)
     return false;
   if (auto linear = dyn_cast<lm::LinearOp>(use.getOwner()))
-    return linear.getCompute() == lm::Compute::bf16;
+    return lm::RoundsToBFloat16(linear.getCompute());
   auto fused = dyn_cast<lm::FusedLinearOp>(use.getOwner());
-  return fused && fused.getCompute() == lm::Compute::bf16 && !fused.getNorm();
+  return fused && lm::RoundsToBFloat16(fused.getCompute()) && !fused.getNorm();
 }
 
 struct NarrowActivations : impl::NarrowActivationsBase<NarrowActivations> {

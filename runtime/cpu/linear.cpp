@@ -1,4 +1,5 @@
 #include "compressc/runtime/device.h"
+#include "fp8.h"
 #include "int8.h"
 #include "kernels.h"
 #include "model_kernels.h"
@@ -26,7 +27,7 @@ public:
     values = operands.x.floats();
     // Of a narrow result, which one product has.
     size_t wideBytes = products[0].outType == DType::BF16 ? padded(operands.rows * products[0].columns) : 0;
-    if (operands.norm || operands.inBf16 || !int8.empty() || wideBytes)
+    if (operands.norm || operands.inBf16 || operands.inFp8 || !int8.empty() || wideBytes)
       prepare(context, wideBytes);
   }
 
@@ -55,7 +56,7 @@ private:
 
   void prepare(KernelContext &context, size_t wideBytes) {
     int64_t rows = operands.rows, depth = operands.depth;
-    bool changed = operands.norm || operands.inBf16;
+    bool changed = operands.norm || operands.inBf16 || operands.inFp8;
     bool narrow = operands.x.type == DType::BF16;
     size_t normedBytes = changed ? padded(rows * depth) : 0;
     size_t bytes = wideBytes + normedBytes;
@@ -73,17 +74,20 @@ private:
     ForRows(context, rows, depth, [&](int64_t begin, int64_t end, int) {
       for (int64_t row = begin; row < end; ++row) {
         const float *from = operands.x.floats() + row * depth;
+        float *rounded = normed + row * depth;
         if (narrow) {
           const uint16_t *bits = static_cast<const uint16_t *>(operands.x.data) + row * depth;
-          std::transform(bits, bits + depth, normed + row * depth, BFloat16ToFloat);
-          continue;
+          std::transform(bits, bits + depth, rounded, BFloat16ToFloat);
+        } else {
+          if (operands.norm) {
+            COMPRESSC_ISA_CALL(rmsNorm, from, operands.norm, depth, operands.epsilon, rounded);
+            from = rounded;
+          }
+          if (operands.inBf16 || operands.inFp8)
+            COMPRESSC_ISA_CALL(roundRowToBFloat16, from, depth, rounded);
         }
-        if (operands.norm) {
-          COMPRESSC_ISA_CALL(rmsNorm, from, operands.norm, depth, operands.epsilon, normed + row * depth);
-          from = normed + row * depth;
-        }
-        if (operands.inBf16)
-          COMPRESSC_ISA_CALL(roundRowToBFloat16, from, depth, normed + row * depth);
+        if (operands.inFp8)
+          RoundRowToFp8(rounded, depth);
         for (const Int8Rows &to : int8)
           COMPRESSC_ISA_CALL(quantizeRow, from, depth, row, to);
       }
@@ -133,7 +137,7 @@ public:
       COMPRESSC_ASSIGN_OR_RETURN(
           norm, VectorAsFloats(call.inputs[1], depth, "linear: the norm's weight", normStorage));
     }
-    COMPRESSC_ASSIGN_OR_RETURN(x, operands.activations(call.inputs[0], "x", inBf16 && !normalised, -1, depth));
+    COMPRESSC_ASSIGN_OR_RETURN(x, operands.activations(call.inputs[0], "x", (inBf16 || inFp8) && !normalised, -1, depth));
     rows = call.inputs[0].dim(0);
     COMPRESSC_RETURN_IF_ERROR(parseProducts());
     return parseOutputs();
@@ -151,7 +155,7 @@ public:
     absl::Span<const int32_t> answers;
     if (answersOnly && context.batch)
       answers = context.batch->answers;
-    Linear(context, {x, rows, depth, normalised ? norm : nullptr, epsilon, inInt8, inBf16, answers}, absl::MakeSpan(products));
+    Linear(context, {x, rows, depth, normalised ? norm : nullptr, epsilon, inInt8, inBf16, inFp8, answers}, absl::MakeSpan(products));
   }
 
 private:
@@ -180,8 +184,9 @@ private:
     std::string compute = attributes.getStringOr("compute", "f32");
     inInt8 = compute == "int8";
     inBf16 = compute == "bf16";
-    if (compute != "f32" && !inInt8 && !inBf16)
-      return operands.error("compute = '", compute, "' is unknown; choose f32, bf16 or int8");
+    inFp8 = compute == "fp8";
+    if (compute != "f32" && !inInt8 && !inBf16 && !inFp8)
+      return operands.error("compute = '", compute, "' is unknown; choose f32, bf16, int8 or fp8");
 
     count = attributes.getIntOr("weights", 1);
     if (count < 1 || count > 32)
@@ -284,7 +289,7 @@ private:
 
   Operands operands;
   const KernelCall &call;
-  bool normalised = false, residual = false, inInt8 = false, inBf16 = false, answersOnly = false;
+  bool normalised = false, residual = false, inInt8 = false, inBf16 = false, inFp8 = false, answersOnly = false;
   std::optional<Activation> activation;
   int64_t count = 0, biases = 0, rows = 0, depth = 0;
   float epsilon = 0;

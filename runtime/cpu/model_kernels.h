@@ -32,13 +32,14 @@ void GatedActivation(KernelContext &context, Activation kind, const float *gate,
 
 /// A linear, its norm before and what follows; see GemmProduct.
 struct LinearOperands {
-  Activations x; // [rows, depth]; bf16 only without a norm and in bf16
+  Activations x; // [rows, depth]; bf16 only without a norm and in bf16 or fp8
   int64_t rows;
   int64_t depth;
   const float *norm = nullptr; // [depth]: x is normalised first
   float epsilon = 0;
   bool inInt8 = false; // products of quantised weights with x rounded to 8 bits
   bool inBf16 = false; // products of weights and x rounded to bf16
+  bool inFp8 = false;  // products of weights in fp32 and x rounded to bf16, then to e4m3
   /// Columns of the one product that are wanted, inside it; none: all. The others are left as they are.
   absl::Span<const int32_t> answers = {};
 };

@@ -122,6 +122,7 @@ void linear(Run &run, Value x, std::initializer_list<Weight> weights, std::initi
   }
   operands.inInt8 = options.compute == Compute::Int8;
   operands.inBf16 = options.compute == Compute::BF16;
+  operands.inFp8 = options.compute == Compute::Fp8;
   if (options.answers) {
     operands.answers = run.context.batch->answers;
     for (int32_t answer : operands.answers)

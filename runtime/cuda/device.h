@@ -3,6 +3,7 @@
 #pragma once
 
 #include "compressc/runtime/device.h"
+#include "fp8.h"
 #include "growing_memory.h"
 #include "kernels.h"
 #include "matmul.h"
@@ -100,6 +101,8 @@ private:
   DType held(DType type) const { return type == DType::BF16 ? half : type; }
   /// Of products with Gram matrices, whose range is not fp16's.
   DType errorType() const { return half == DType::BF16 ? DType::BF16 : DType::F32; }
+  bool takesFp8(const Fp8Rows &x, const GemmProduct *products, size_t count);
+  void multiplyInFp8(const WeightMatrix &w, const Fp8Rows &x, void *out, DType outType, bool accumulate);
   void product(const LinearOperands &operands, const GemmProduct &product, const void *x, DType type);
   void expandedProduct(const WeightMatrix &w, int64_t rows, const void *x, DType type, void *out, DType outType,
                        bool accumulate);
@@ -130,6 +133,7 @@ private:
   int nextScores = 0;
   DeviceBuffer rows, expanded, gate, up; // scratch of linears
   DeviceBuffer splits, splitCounters;    // of attentions of single queries
+  bool toldOfFp8 = false;                // that it is bf16
   std::map<std::vector<float>, std::shared_ptr<void>> frequencies;
 };
 

@@ -53,6 +53,7 @@ private:
     operands.norm = call.norm;
     operands.epsilon = call.epsilon;
     operands.inBf16 = call.compute == program::Compute::BF16;
+    operands.inFp8 = call.compute == program::Compute::Fp8;
     GemmProduct products[program::LinearCall::most];
     for (int i = 0; i < call.count; ++i) {
       const program::LinearCall::Product &from = call.products[i];

@@ -7,7 +7,7 @@
 
 namespace compressc::cuda::program {
 
-enum class Compute : uint8_t { F32, BF16 };
+enum class Compute : uint8_t { F32, BF16, Fp8 };
 
 /// out = x W^T for each product; see the runtime's `linear`.
 struct LinearCall {

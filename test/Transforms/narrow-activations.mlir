@@ -18,6 +18,15 @@ func.func @attention(%q: tensor<?x8xf32>, %cache: !lm.cache<1 x 8>, %batch: !lm.
   return %1 : tensor<?x8xf32>
 }
 
+// CHECK-LABEL: func.func @fp8
+func.func @fp8(%x: tensor<?x8xf32>, %w: tensor<16x8xf32>, %d: tensor<8x16xf32>) -> tensor<?x8xf32> {
+  // CHECK: lm.fused_linear gate silu {{.*}} -> tensor<?x16xbf16>
+  // CHECK-NEXT: lm.linear {{.*}} compute fp8 : (tensor<?x16xbf16>, {{.*}}) -> tensor<?x8xf32>
+  %0 = lm.fused_linear gate silu %x weights(%w, %w) compute fp8 : (tensor<?x8xf32>, tensor<16x8xf32>, tensor<16x8xf32>) -> tensor<?x16xf32>
+  %1 = lm.linear %0, %d compute fp8 : (tensor<?x16xf32>, tensor<8x16xf32>) -> tensor<?x8xf32>
+  return %1 : tensor<?x8xf32>
+}
+
 // In fp32, behind a norm, as a residual, returned, and of linears that are not gated: left.
 // CHECK-LABEL: func.func @left
 // CHECK-NOT: xbf16>

@@ -5,9 +5,9 @@
 // By default everything is fp32, also what was not before.
 // RUN: compressc-opt %s --set-compute="compute=bf16 activations=int8" --set-compute | FileCheck %s --check-prefix=NONE
 // RUN: not compressc-opt %s --set-compute=compute=int8 2>&1 | FileCheck %s --check-prefix=COMPUTE
-// RUN: not compressc-opt %s --set-compute=activations=fp8 2>&1 | FileCheck %s --check-prefix=ACTIVATIONS
+// RUN: not compressc-opt %s --set-compute=activations=int4 2>&1 | FileCheck %s --check-prefix=ACTIVATIONS
 // COMPUTE: set-compute: compute=int8; choose f32 or bf16
-// ACTIVATIONS: set-compute: activations=fp8; choose f32 or int8
+// ACTIVATIONS: set-compute: activations=int4; choose f32, int8 or fp8
 
 lm.param @packed : !compress.packed<16x16, bits = 4, group = 16, asymmetric, f16>
 lm.param @plain : tensor<16x16xf16>

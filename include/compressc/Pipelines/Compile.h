@@ -26,7 +26,7 @@ struct CompileOptions {
   int threads = 0;                // 0: one for each hardware thread
   std::string target = "cpu";      // where OUT/run runs unless it is asked otherwise: cpu or cuda
   std::string compute = "f32";     // of deployed linears: f32 or bf16
-  std::string activations = "f32"; // of deployed linears with packed weights: f32 or int8
+  std::string activations = "f32"; // of deployed linears with packed weights: f32, int8 (cpu) or fp8 (cuda)
   std::string store;              // where finished work is kept; "": OUT.store until the end
   bool useStore = true;
   bool dryRun = false;            // print the plan and stop

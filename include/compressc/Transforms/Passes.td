@@ -263,9 +263,10 @@ def FuseEpilogues : Pass<"fuse-epilogues", "::mlir::ModuleOp"> {
 def SetCompute : Pass<"set-compute", "::mlir::ModuleOp"> {
   let summary = "Choose the arithmetic of the deployed linears";
   let description = [{
-    With `activations=int8` the linears whose weight is quantised round their input to 8 bits; the others,
-    or all with `activations=f32`, compute in `compute`. Not for calibration: statistics and weights come
-    from fp32 activations.
+    With `activations=int8` the linears whose weight is quantised round their input to 8 bits; with `activations=fp8`
+    those whose weight has at most 4 bits in groups of a multiple of 128 round it to e4m3 (a GPU multiplies such codes
+    exactly, with a scale for each 128 of them). The others, or all with `activations=f32`, compute in `compute`. Not
+    for calibration: statistics and weights come from fp32 activations.
 
     ```mlir
     lm.linear %x, (compress.dequantize %packed)  =>  lm.linear %x, (...) compute int8
@@ -273,16 +274,16 @@ def SetCompute : Pass<"set-compute", "::mlir::ModuleOp"> {
   }];
   let options = [
     Option<"compute", "compute", "std::string", "\"f32\"", "f32 or bf16">,
-    Option<"activations", "activations", "std::string", "\"f32\"", "Of quantised linears: f32 or int8">,
+    Option<"activations", "activations", "std::string", "\"f32\"", "Of quantised linears: f32, int8 or fp8">,
   ];
 }
 
 def NarrowActivations : Pass<"narrow-activations", "::mlir::ModuleOp"> {
-  let summary = "Store activations in bf16 that only bf16 linears read";
+  let summary = "Store activations in bf16 that only linears read which round them to bf16";
   let description = [{
     What attentions and gated linears give is rounded when it is stored, not when it is read: half the bytes,
-    and the same bits. Values that anything but the input of a linear `compute bf16` without a norm reads are
-    left.
+    and the same bits. Values that anything but the input of a linear `compute bf16` or `fp8` without a norm reads
+    are left.
 
     ```mlir
     %a = lm.fused_linear gate silu %h weights(%wg, %wu) : (...) -> tensor<?x64xf32>

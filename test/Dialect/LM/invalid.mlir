@@ -211,7 +211,7 @@ func.func @gated_columns(%x: tensor<?x8xf32>, %y: tensor<?x4xf32>) {
 // -----
 
 func.func @narrow_input(%x: tensor<?x8xbf16>, %w: tensor<8x8xf32>) {
-  // expected-error@+1 {{reads bf16 rows: that takes compute bf16 and no norm}}
+  // expected-error@+1 {{reads bf16 rows: that takes compute bf16 or fp8 and no norm}}
   %0 = lm.linear %x, %w : (tensor<?x8xbf16>, tensor<8x8xf32>) -> tensor<?x8xf32>
   return
 }
@@ -219,7 +219,7 @@ func.func @narrow_input(%x: tensor<?x8xbf16>, %w: tensor<8x8xf32>) {
 // -----
 
 func.func @narrow_norm(%x: tensor<?x8xbf16>, %w: tensor<8x8xf32>, %n: tensor<8xf32>) {
-  // expected-error@+1 {{reads bf16 rows: that takes compute bf16 and no norm}}
+  // expected-error@+1 {{reads bf16 rows: that takes compute bf16 or fp8 and no norm}}
   %0 = lm.fused_linear %x norm %n epsilon 1.0e-5 weights(%w) compute bf16 : (tensor<?x8xbf16>, tensor<8xf32>, tensor<8x8xf32>) -> tensor<?x8xf32>
   return
 }

@@ -314,6 +314,65 @@ TEST(LinearBFloat16, NarrowRowsHaveTheBitsOfWideOnes) {
   expectRefused(machine.run("linear", {narrow.tensor, down.tensor}, {wideTensor}, plain), "x is bf16");
 }
 
+/// As `compute=fp8` rounds a row of activations: to bf16, then to e4m3 with a scale for 128 columns.
+std::vector<double> roundedToFp8(const std::vector<float> &x, int64_t begin, int64_t count) {
+  std::vector<double> rounded;
+  for (int64_t block = 0; block < count; block += 128) {
+    int64_t size = std::min<int64_t>(128, count - block);
+    std::vector<float> narrow;
+    float most = 0;
+    for (int64_t i = 0; i < size; ++i) {
+      narrow.push_back(float(roundedToBFloat16(x[size_t(begin + block + i)])));
+      most = std::max(most, std::abs(narrow.back()));
+    }
+    float scale = most > 0 ? most / 448.0f : 1.0f;
+    for (float value : narrow) {
+      double scaled = value * (1.0f / scale), step = std::exp2(std::max(-9.0, std::floor(std::log2(std::abs(scaled))) - 3));
+      rounded.push_back(std::nearbyint(scaled / step) * step * scale);
+    }
+  }
+  return rounded;
+}
+
+TEST(LinearFp8, MatchesTheReferenceAndFusedFormsHaveTheBitsOfTheirParts) {
+  Machine one(1), two(2);
+  for (int64_t K : {35, 128, 320, 640})
+    for (const WeightKind &kind : weightKinds(K)) {
+      SCOPED_TRACE(kind.name + " K=" + std::to_string(K));
+      int64_t T = 19, N = 37;
+      Form form{{kind}, {N}, 1, "", "add", "fp8"};
+      Operands o(form, T, K);
+      for (int64_t k = 0; k < K; ++k) // one row without a scale, and one with a large range
+        o.x[size_t(3 * K + k)] = 0, o.x[size_t(4 * K + k)] *= k % 7 ? 1e-3f : 1e3f;
+      expectFusedIsUnfused(two, {{kind}, {N}, 1, "rms_norm", "add", "fp8"}, T, K);
+      std::vector<float> out = fused(one, form, o, 0, T)[0];
+      for (int64_t t = 0; t < T; ++t) {
+        std::vector<double> x = roundedToFp8(o.x, t * K, K);
+        for (int64_t n = 0; n < N; ++n) {
+          double sum = o.biases[0].values[size_t(n)] + double(o.residual[size_t(t * N + n)]), size = 1;
+          for (int64_t k = 0; k < K; ++k) {
+            double term = x[size_t(k)] * o.weights[0].values[size_t(n * K + k)];
+            sum += term, size += std::abs(term);
+          }
+          ASSERT_NEAR(out[size_t(t * N + n)], sum, 2e-6 * size) << t << ", " << n;
+        }
+      }
+    }
+}
+
+TEST(LinearFp8, NarrowRowsHaveTheBitsOfWideOnes) {
+  Machine machine(2);
+  int64_t rows = 9, depth = 256, columns = 40;
+  std::vector<float> x = randomFloats(rows * depth, 1), wide(size_t(rows * columns)), narrow(wide.size());
+  Weight w = packedWeight({4, 128, false, DType::F16}, columns, depth, 2);
+  NarrowRows narrowX(x, {rows, depth});
+  Attributes fp8;
+  fp8.set("compute", std::string("fp8"));
+  ASSERT_TRUE(machine.run("linear", {floatTensor(x, {rows, depth}), w.tensor}, {floatTensor(wide, {rows, columns})}, fp8).ok());
+  ASSERT_TRUE(machine.run("linear", {narrowX.tensor, w.tensor}, {floatTensor(narrow, {rows, columns})}, fp8).ok());
+  EXPECT_TRUE(sameBits(wide, narrow));
+}
+
 TEST(LinearBFloat16, WhatIsNotFiniteStaysSo) {
   Machine machine;
   Form form{{{"f32", DType::F32, {}}}, {4}, 0, "", "", "bf16"};

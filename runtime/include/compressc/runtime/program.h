@@ -42,7 +42,7 @@ constexpr Weight none = -1;
 
 enum class Activation : uint8_t { None, Silu, Gelu, GeluTanh, Relu };
 /// What linears are computed in; see the runtime's `linear` kernel.
-enum class Compute : uint8_t { F32, BF16, Int8 };
+enum class Compute : uint8_t { F32, BF16, Int8, Fp8 };
 
 /// out[r] = table[token of row r].
 void embedding(Run &run, Weight table, Value out);

@@ -1,0 +1,19 @@
+// Activations in e4m3: 8-bit floats with four bits of exponent and three of mantissa.
+#pragma once
+
+#include <cstdint>
+
+namespace compressc {
+
+/// To the nearest, ties to even. The greatest is 448, and what is beyond becomes that; there is no infinity.
+uint8_t FloatToE4M3(float value);
+float E4M3ToFloat(uint8_t code);
+
+/// Columns of a row that share a scale.
+constexpr int64_t fp8Block = 128;
+
+/// Rounds a row, in place: a block's greatest |x| becomes 448 times the block's scale, fp32. Blocks of (almost) nothing
+/// become 0, what is not finite makes its block NaN.
+void RoundRowToFp8(float *x, int64_t width);
+
+} // namespace compressc
