@@ -1,7 +1,7 @@
 // Which GPUs are taken, and what they compute in.
-#include "../Unit/Cpu/ModelSupport.h"
+#include "../Cpu/ModelSupport.h"
 #include "compressc/runtime/device.h"
-#include "stream.h"
+#include "../../Emulation/stream.h"
 
 namespace compressc::test {
 namespace {
