@@ -39,6 +39,7 @@ private:
         << "#include \"runtime/cuda/program.cuh\"\n\nusing namespace compressc;\nusing namespace "
            "compressc::cuda::program;\n\nnamespace {\n\n";
   }
+  std::string weightComment(Type) const override { return ""; }
   std::string weightPlace(int64_t place) const override { return "{" + std::to_string(place) + "}"; }
   StringRef definition() const override { return "compressc_cuda_program"; }
 

@@ -106,6 +106,12 @@ void ProgramPrinter::collect() {
   });
 }
 
+std::string ProgramPrinter::weightComment(Type type) const {
+  std::string text;
+  llvm::raw_string_ostream(text) << " // " << type;
+  return text;
+}
+
 std::string ProgramPrinter::identifier(StringRef name) {
   name.consume_back(".weight");
   std::string result;
@@ -129,8 +135,8 @@ void ProgramPrinter::printWeights() {
   out << "// Weights outside the layers.\n";
   for (StringAttr name : named) {
     identifiers[name] = unique(identifier(name.getValue()));
-    out << "constexpr " << weightType(types[name]) << " " << identifiers[name] << " = " << weightPlace(places[name])
-        << "; // " << types[name] << "\n";
+    out << "constexpr " << weightType(types[name]) << " " << identifiers[name] << " = " << weightPlace(places[name]) << ";"
+        << weightComment(types[name]) << "\n";
   }
   out << "\n";
 }
@@ -175,7 +181,7 @@ Status ProgramPrinter::printFunction(exec::FunctionOp function) {
       continue;
     }
     types[parameter.getSymNameAttr()] = *parameter.getType();
-    out << weightType(*parameter.getType()) << " " << field << "; // " << *parameter.getType() << "\n";
+    out << weightType(*parameter.getType()) << " " << field << ";" << weightComment(*parameter.getType()) << "\n";
   }
   out << "};\n\nvoid " << name << "(Run &run, const " << type << " &w) {\n";
   for (auto call : function.getBody().getOps<exec::CallOp>())

@@ -51,6 +51,8 @@ protected:
   virtual void printHeader(llvm::StringRef title) = 0;
   /// `Weight` or the like, of a weight of this type.
   virtual std::string weightType(mlir::Type type) const = 0;
+  /// " // tensor<64xf16>", where weightType does not say it.
+  virtual std::string weightComment(mlir::Type type) const;
   /// The constant's initialiser.
   virtual std::string weightPlace(int64_t place) const = 0;
   virtual void printValue(exec::BufferOp buffer, llvm::StringRef name) = 0;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "program_run.h"
+#include "rows.cuh"
 #include "stream_products.cuh"
 
 namespace compressc::cuda::program {
@@ -259,7 +260,8 @@ template <Activation kind, typename A, typename B, typename Out> void gatedActiv
 
 /// Each run of as many columns as the weight has by itself.
 template <typename X, int size, typename Out> void rmsNorm(Run &run, X x, Vector<size> weight, float epsilon, Out out) {
-  RmsNorm(run.stream, x.floats(run), X::rows(run), X::columns, weight.in(run), size, epsilon, out.floats(run), DType::F32);
+  static_assert(X::columns % size == 0);
+  rows::RmsNorm<size>(run.stream, x.floats(run), X::rows(run) * (X::columns / size), weight.in(run), size, epsilon, out.floats(run));
 }
 template <typename X, typename Out>
 void layerNorm(Run &run, X x, Vector<X::columns> weight, const float *bias, float epsilon, Out out) {
@@ -297,10 +299,10 @@ template <Compute compute, bool answers = false, typename X, typename... Product
 template <int dim, typename X, typename Out>
 void rotaryEmbedding(Run &run, X x, Out out, const float (&frequencies)[dim / 2], float factor, const float *norm = nullptr,
                      float epsilon = 0) {
-  RotaryEmbedding(run.stream, x.floats(run), X::rows(run), X::columns,
-                  {dim, run.device.frequencies(frequencies, dim / 2), factor, X::selected ? run.selectedPositions : run.positions,
-                   norm, epsilon},
-                  out.floats(run));
+  if (const float *sent = run.device.frequencies(frequencies, dim / 2))
+    rows::RotaryEmbedding<dim, X::columns>(run.stream, x.floats(run), X::rows(run), X::columns,
+                                           {dim, sent, factor, X::selected ? run.selectedPositions : run.positions, norm, epsilon},
+                                           out.floats(run));
 }
 
 /// Causal attention; keys and values of all rows go to the cache. `window`: 0 for none.

@@ -1,72 +1,11 @@
 // Row-wise kernels: norms, elementwise arithmetic, rotary embedding. All arithmetic is fp32.
 #include "activate.cuh"
-#include "for_each.cuh"
-#include "fours.cuh"
-#include "kernels.h"
-#include "launch.cuh"
-#include "ptx.cuh"
+#include "rows.cuh"
 
 namespace compressc::cuda {
 namespace {
 
-/// The sum over the block, in every thread. `shared` has a float for each warp.
-template <int size> __device__ float blockSum(float v, float *shared) {
-#pragma unroll
-  for (int step = 16; step; step /= 2)
-    v += __shfl_xor_sync(~0u, v, step);
-  if constexpr (size > 32) {
-    if (threadIdx.x % 32 == 0)
-      shared[threadIdx.x / 32] = v;
-    __syncthreads();
-    v = 0;
-#pragma unroll
-    for (int i = 0; i < size / 32; ++i)
-      v += shared[i];
-    __syncthreads();
-  }
-  return v;
-}
-
-/// One block for each run; short runs (heads) take a warp.
-template <int size, typename Out>
-__global__ void __launch_bounds__(size) RmsNormKernel(const float *x, const float *weight, int64_t run, float epsilon,
-                                                      Out *out) {
-  __shared__ float shared[size / 32];
-  const float *from = x + blockIdx.x * run;
-  Out *to = out + blockIdx.x * run;
-  float sum = 0;
-  if (run % 4 == 0) {
-    for (int64_t i = threadIdx.x * 4; i < run; i += size * 4) {
-      float4 v = Get4(from + i);
-      sum = fmaf(v.x, v.x, fmaf(v.y, v.y, fmaf(v.z, v.z, fmaf(v.w, v.w, sum))));
-    }
-  } else {
-    for (int64_t i = threadIdx.x; i < run; i += size)
-      sum = fmaf(from[i], from[i], sum);
-  }
-  sum = blockSum<size>(sum, shared);
-  float factor = 1.0f / sqrtf(sum / float(run) + epsilon);
-  if (run % 4 == 0) {
-    for (int64_t i = threadIdx.x * 4; i < run; i += size * 4) {
-      float4 v = Get4(from + i), w = Get4(weight + i);
-      Put4(to + i, {v.x * factor * w.x, v.y * factor * w.y, v.z * factor * w.z, v.w * factor * w.w});
-    }
-  } else {
-    for (int64_t i = threadIdx.x; i < run; i += size)
-      Put(to + i, from[i] * factor * weight[i]);
-  }
-}
-
-template <typename Out>
-void rmsNorm(cudaStream_t stream, const float *x, int64_t runs, const float *weight, int64_t run, float epsilon,
-             Out *out) {
-  if (runs == 0)
-    return;
-  if (run <= 256)
-    Launch(RmsNormKernel<32, Out>, unsigned(runs), 32, 0, stream, x, weight, run, epsilon, out);
-  else
-    Launch(RmsNormKernel<threads, Out>, unsigned(runs), threads, 0, stream, x, weight, run, epsilon, out);
-}
+using rows::BlockSum;
 
 __global__ void __launch_bounds__(threads) LayerNormKernel(const float *x, const float *weight, const float *bias,
                                                            int64_t width, float epsilon, float *out) {
@@ -76,11 +15,11 @@ __global__ void __launch_bounds__(threads) LayerNormKernel(const float *x, const
   float sum = 0;
   for (int64_t i = threadIdx.x; i < width; i += threads)
     sum += from[i];
-  float mean = blockSum<threads>(sum, shared) / float(width);
+  float mean = BlockSum<threads>(sum, shared) / float(width);
   sum = 0;
   for (int64_t i = threadIdx.x; i < width; i += threads)
     sum = fmaf(from[i] - mean, from[i] - mean, sum);
-  float factor = 1.0f / sqrtf(blockSum<threads>(sum, shared) / float(width) + epsilon);
+  float factor = 1.0f / sqrtf(BlockSum<threads>(sum, shared) / float(width) + epsilon);
   for (int64_t i = threadIdx.x; i < width; i += threads)
     to[i] = (from[i] - mean) * factor * weight[i] + (bias ? bias[i] : 0.0f);
 }
@@ -137,40 +76,6 @@ void convert(cudaStream_t stream, const From *x, int64_t count, To *out) {
     ForEach(stream, count / 4, [=] __device__(int64_t i) { Put4(out + i * 4, Get4(x + i * 4)); });
   else
     ForEach(stream, count, [=] __device__(int64_t i) { Put(out + i, ToFloat(x[i])); });
-}
-
-/// A block for each row and some of its heads: the angles once, then a warp for each head.
-__global__ void __launch_bounds__(threads) RotaryKernel(const float *x, int64_t width, Rotary rotary, float *out) {
-  auto *angles = DynamicShared<float>(); // cosines, then sines
-  LetTheNextBegin();
-  int half = int(rotary.dim / 2), lane = threadIdx.x % 32, heads = int(width / rotary.dim);
-  float position = float(rotary.positions[blockIdx.x]);
-  for (int i = threadIdx.x; i < half; i += threads) {
-    float sine, cosine;
-    sincosf(position * rotary.frequencies[i], &sine, &cosine);
-    angles[i] = cosine * rotary.factor;
-    angles[half + i] = sine * rotary.factor;
-  }
-  WaitForTheOneBefore(); // the angles are those of the batch, which was there before
-  __syncthreads();
-  for (int head = int(blockIdx.y) * threads / 32 + threadIdx.x / 32; head < heads; head += int(gridDim.y) * threads / 32) {
-    const float *from = x + blockIdx.x * width + head * rotary.dim;
-    float *to = out + blockIdx.x * width + head * rotary.dim;
-    float scale = 1;
-    if (rotary.norm) {
-      float sum = 0;
-      for (int i = lane; i < rotary.dim; i += 32)
-        sum = fmaf(from[i], from[i], sum);
-      scale = 1.0f / sqrtf(blockSum<32>(sum, nullptr) / float(rotary.dim) + rotary.epsilon);
-    }
-    for (int i = lane; i < half; i += 32) {
-      float a = from[i] * scale, b = from[half + i] * scale;
-      if (rotary.norm)
-        a *= rotary.norm[i], b *= rotary.norm[half + i];
-      to[i] = a * angles[i] - b * angles[half + i];
-      to[half + i] = b * angles[i] + a * angles[half + i];
-    }
-  }
 }
 
 constexpr int scoreThreads = 512;
@@ -234,9 +139,9 @@ void SelectRows(cudaStream_t stream, const float *x, int64_t width, const int32_
   ForEach(stream, count * width, [=] __device__(int64_t i) { out[i] = x[rows[i / width] * width + i % width]; });
 }
 
-void RmsNorm(cudaStream_t stream, const float *x, int64_t rows, int64_t width, const float *weight, int64_t run,
+void RmsNorm(cudaStream_t stream, const float *x, int64_t count, int64_t width, const float *weight, int64_t run,
              float epsilon, void *out, DType type) {
-  typed(out, type, [&](auto *to) { rmsNorm(stream, x, rows * width / run, weight, run, epsilon, to); });
+  typed(out, type, [&](auto *to) { rows::RmsNorm<0>(stream, x, count * width / run, weight, run, epsilon, to); });
 }
 
 void LayerNorm(cudaStream_t stream, const float *x, int64_t rows, int64_t width, const float *weight,
@@ -278,11 +183,8 @@ void AddBias(cudaStream_t stream, const float *bias, const float *residual, int6
           [=] __device__(int64_t i) { out[i] = bias[i % width] + (residual ? residual[i] : 0.0f); });
 }
 
-void RotaryEmbedding(cudaStream_t stream, const float *x, int64_t rows, int64_t width, const Rotary &rotary, float *out) {
-  // Few rows: a warp has one head only.
-  int64_t heads = width / rotary.dim, parts = rows < 64 ? (heads + threads / 32 - 1) / (threads / 32) : 1;
-  if (rows > 0)
-    LaunchChained(RotaryKernel, dim3(unsigned(rows), unsigned(parts)), threads, size_t(rotary.dim) * sizeof(float), stream, x, width, rotary, out);
+void RotaryEmbedding(cudaStream_t stream, const float *x, int64_t count, int64_t width, const Rotary &rotary, float *out) {
+  rows::RotaryEmbedding<0, 0>(stream, x, count, width, rotary, out);
 }
 
 } // namespace compressc::cuda
