@@ -3,6 +3,7 @@
 #include "token_trie.h"
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 namespace compressc {
 namespace {
@@ -162,24 +163,63 @@ private:
   std::vector<PlannedBatch> batches;
 };
 
-} // namespace
-
-StatusOr<Plan> PlanBatches(const std::vector<Request> &requests, const PlannerLimits &limits) {
+Status checkRequests(const std::vector<Request> &requests, const PlannerLimits &limits) {
   if (requests.size() > size_t(std::numeric_limits<int32_t>::max()))
     return Invalid("planner: ", requests.size(), " requests are too many at once; split them");
   bool anyWanted = std::any_of(requests.begin(), requests.end(),
                                [](const Request &request) { return !request.wanted.empty(); });
   COMPRESSC_RETURN_IF_ERROR(checkLimits(limits, anyWanted));
-  Plan plan;
-  for (size_t i = 0; i < requests.size(); ++i) {
+  for (size_t i = 0; i < requests.size(); ++i)
     COMPRESSC_RETURN_IF_ERROR(checkRequest(requests[i], i, limits));
-    plan.promptTokens += int64_t(requests[i].tokens.size());
-  }
-  TokenTrie trie = BuildTokenTrie(requests);
+  return absl::OkStatus();
+}
+
+Plan planSorted(const std::vector<Request> &requests, const std::vector<int32_t> &sorted, const PlannerLimits &limits) {
+  Plan plan;
+  for (int32_t request : sorted)
+    plan.promptTokens += int64_t(requests[request].tokens.size());
+  TokenTrie trie = BuildTokenTrie(requests, sorted);
   for (const TrieNode &node : trie.nodes)
     plan.computedTokens += node.end - node.begin;
   plan.batches = Packer(requests, trie, limits).pack();
   return plan;
+}
+
+} // namespace
+
+StatusOr<Plan> PlanBatches(const std::vector<Request> &requests, const PlannerLimits &limits) {
+  COMPRESSC_RETURN_IF_ERROR(checkRequests(requests, limits));
+  return planSorted(requests, SortByTokens(requests), limits);
+}
+
+StatusOr<std::vector<Plan>> PlanApart(const std::vector<Request> &requests, const PlannerLimits &limits) {
+  // As many as eight devices can share evenly, and enough batches in each that the last, which is not full, is one of
+  // several.
+  constexpr int64_t wantedPlans = 32, leastBatches = 4, worthOfPrefix = 16;
+  COMPRESSC_RETURN_IF_ERROR(checkRequests(requests, limits));
+  std::vector<int32_t> sorted = SortByTokens(requests), shared(sorted.size(), 0); // with the one before
+  int64_t total = 0;
+  for (size_t i = 0; i < sorted.size(); ++i) {
+    const std::vector<int32_t> &tokens = requests[sorted[i]].tokens;
+    shared[i] = i == 0 ? 0 : CommonPrefix(requests[sorted[i - 1]].tokens, tokens);
+    total += int64_t(tokens.size()) - shared[i];
+  }
+  int64_t least = std::max(total / wantedPlans, leastBatches * limits.maxTokens);
+  std::vector<Plan> plans;
+  std::vector<int32_t> part;
+  int64_t tokens = 0; // that the part computes
+  for (size_t i = 0; i < sorted.size(); ++i) {
+    // Behind a cut the shared prefix is computed once more.
+    if (tokens >= least + worthOfPrefix * shared[i]) {
+      plans.push_back(planSorted(requests, std::exchange(part, {}), limits));
+      tokens = shared[i];
+    }
+    part.push_back(sorted[i]);
+    tokens += int64_t(requests[sorted[i]].tokens.size()) - shared[i];
+  }
+  if (!part.empty())
+    plans.push_back(planSorted(requests, part, limits));
+  return plans;
 }
 
 } // namespace compressc

@@ -3,9 +3,8 @@
 #include <numeric>
 
 namespace compressc {
-namespace {
 
-std::vector<int32_t> sortByTokens(const std::vector<Request> &requests) {
+std::vector<int32_t> SortByTokens(const std::vector<Request> &requests) {
   std::vector<int32_t> sorted(requests.size());
   std::iota(sorted.begin(), sorted.end(), 0);
   std::sort(sorted.begin(), sorted.end(), [&](int32_t a, int32_t b) {
@@ -20,9 +19,11 @@ std::vector<int32_t> sortByTokens(const std::vector<Request> &requests) {
   return sorted;
 }
 
-int32_t commonPrefix(const std::vector<int32_t> &a, const std::vector<int32_t> &b) {
+int32_t CommonPrefix(const std::vector<int32_t> &a, const std::vector<int32_t> &b) {
   return int32_t(std::mismatch(a.begin(), a.end(), b.begin(), b.end()).first - a.begin());
 }
+
+namespace {
 
 /// The rightmost path of the trie grows with each request in sorted order: what is deeper than the
 /// prefix common with the previous request is finished, and the node across its end is split there.
@@ -31,7 +32,7 @@ std::vector<TrieNode> buildNodes(const std::vector<Request> &requests,
   std::vector<TrieNode> nodes, path;
   for (size_t rank = 0; rank < sorted.size(); ++rank) {
     const std::vector<int32_t> &tokens = requests[sorted[rank]].tokens;
-    int32_t common = rank == 0 ? 0 : commonPrefix(requests[sorted[rank - 1]].tokens, tokens);
+    int32_t common = rank == 0 ? 0 : CommonPrefix(requests[sorted[rank - 1]].tokens, tokens);
     while (!path.empty() && path.back().end > common) {
       TrieNode done = path.back();
       path.pop_back();
@@ -76,8 +77,7 @@ void forEachUse(const std::vector<Request> &requests, const std::vector<int32_t>
 
 } // namespace
 
-TokenTrie BuildTokenTrie(const std::vector<Request> &requests) {
-  std::vector<int32_t> sorted = sortByTokens(requests);
+TokenTrie BuildTokenTrie(const std::vector<Request> &requests, const std::vector<int32_t> &sorted) {
   TokenTrie trie;
   trie.nodes = buildNodes(requests, sorted);
 

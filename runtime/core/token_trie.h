@@ -12,7 +12,7 @@ struct TrieNode {
   int32_t begin;   // positions [begin, end) of its tokens
   int32_t end;     //
   int32_t request; // one that passes through it: its tokens are request.tokens[begin, end)
-  int64_t rank;    // of the first sorted request below it
+  int64_t rank;    // of the first sorted request below it, among those of the trie
   int64_t ending;  // requests that end with this node: the sorted ones from `rank` on
 };
 
@@ -31,7 +31,12 @@ struct TokenTrie {
   std::vector<int64_t> useBegin;
 };
 
-/// Requests must not be empty, and wanted positions must be valid and ascending.
-TokenTrie BuildTokenTrie(const std::vector<Request> &requests);
+/// The requests' indices in the order of their tokens.
+std::vector<int32_t> SortByTokens(const std::vector<Request> &requests);
+int32_t CommonPrefix(const std::vector<int32_t> &a, const std::vector<int32_t> &b);
+
+/// Of some requests, in the order of SortByTokens. They must not be empty, and wanted positions must be valid and
+/// ascending.
+TokenTrie BuildTokenTrie(const std::vector<Request> &requests, const std::vector<int32_t> &sorted);
 
 } // namespace compressc

@@ -355,12 +355,73 @@ TEST(Planner, ScoresOfSubjectsAtFullSize) {
   RecordProperty("milliseconds", int(seconds * 1000));
   EXPECT_LT(seconds, 10) << "takes a fraction of a second; this much means it is not linear";
 
+  StatusOr<std::vector<Plan>> apart = PlanApart(requests, limits);
+  ASSERT_TRUE(apart.ok()) << apart.status();
+  int64_t computed = 0, most = 0;
+  for (const Plan &each : *apart) {
+    computed += each.computedTokens;
+    most = std::max(most, each.computedTokens);
+  }
+  EXPECT_LT(computed, plan->computedTokens * 1.001);
+  EXPECT_LT(most, plan->computedTokens / 24); // eight devices can have equal shares
+
   // A tenth still fills many batches, and is simulated in a tenth of the time.
   requests.resize(requests.size() / 10);
   plan = PlanBatches(requests, limits);
   ASSERT_TRUE(plan.ok()) << plan.status();
   EXPECT_GT(plan->batches.size(), 10u);
   CacheSimulator(requests, limits).run(*plan);
+}
+
+/// Plans that run apart answer every request once, in full batches, and compute little twice.
+TEST(Planner, PlansApart) {
+  std::mt19937 random(6);
+  std::vector<Request> requests;
+  for (size_t subject = 0; subject < 20; ++subject) {
+    std::vector<int32_t> beginning = {1, 2, 3};
+    for (int i = 0; i < 60; ++i)
+      beginning.push_back(int32_t(random() % 50000));
+    for (uint64_t left = 5 + random() % 200; left > 0; --left) {
+      std::vector<int32_t> tokens = beginning;
+      for (uint64_t i = 5 + random() % 10; i > 0; --i)
+        tokens.push_back(int32_t(random() % 50000));
+      requests.push_back(lastOf(std::move(tokens)));
+    }
+  }
+  PlannerLimits limits{64, 16, 200};
+  StatusOr<Plan> whole = PlanBatches(requests, limits);
+  StatusOr<std::vector<Plan>> plans = PlanApart(requests, limits);
+  ASSERT_TRUE(whole.ok() && plans.ok());
+  EXPECT_GT(plans->size(), 8u);
+  EXPECT_LE(plans->size(), 32u);
+  std::set<int32_t> answered;
+  int64_t computed = 0, most = 0, prompts = 0;
+  for (const Plan &plan : *plans) {
+    std::vector<Request> part; // the plan's own, for the simulator
+    std::map<int32_t, int32_t> places;
+    Plan own = plan;
+    for (PlannedBatch &batch : own.batches)
+      for (RowUse &use : batch.uses) {
+        EXPECT_TRUE(answered.insert(use.request).second);
+        places[use.request] = int32_t(part.size());
+        part.push_back(requests[size_t(use.request)]);
+        use.request = places[use.request];
+      }
+    CacheSimulator(part, limits).run(own);
+    computed += plan.computedTokens;
+    prompts += plan.promptTokens;
+    most = std::max(most, plan.computedTokens);
+  }
+  EXPECT_EQ(answered.size(), requests.size());
+  EXPECT_EQ(prompts, whole->promptTokens);
+  EXPECT_LE(computed, whole->computedTokens * 17 / 16);
+  EXPECT_LE(most, whole->computedTokens / 8);
+
+  // Little work, or work that shares all but its ends, is one plan's.
+  requests.resize(3);
+  EXPECT_EQ(PlanApart(requests, limits)->size(), 1u);
+  EXPECT_EQ(PlanApart({}, limits)->size(), 0u);
+  EXPECT_FALSE(PlanApart({lastOf({})}, limits).ok());
 }
 
 /// Every request is the beginning of the next one: the deepest trie there is.

@@ -44,6 +44,12 @@ struct Plan {
 /// them. Fails when one request needs more slots than there are. Deterministic.
 StatusOr<Plan> PlanBatches(const std::vector<Request> &requests, const PlannerLimits &limits);
 
+/// Plans that run apart, on one device after the other or on several at once, each with the whole cache. Neighbours of
+/// the trie stay together; a prefix that is cut through is computed in both plans, which is a sixteenth of the one
+/// before it at most. Where the cuts are depends on requests and limits only: so whatever number of devices there is,
+/// the batches are the same, and so are the results.
+StatusOr<std::vector<Plan>> PlanApart(const std::vector<Request> &requests, const PlannerLimits &limits);
+
 /// What must run of a plan's batches when only some uses are wanted, batch by batch: the sequences that hold one,
 /// and those whose cache slots they continue. Slots and the order stay; batches may be empty.
 std::vector<PlannedBatch> WantedPart(const Plan &plan, const std::function<bool(const RowUse &)> &wanted);
