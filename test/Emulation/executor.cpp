@@ -207,6 +207,8 @@ void Start(const cudaLaunchConfig_t &config, const char *name, std::function<voi
   if (count == 0 || count > 1024 || grid.x == 0 || grid.y == 0 || grid.z == 0 || grid.y > 65535 || grid.z > 65535 ||
       config.dynamicSmemBytes > sharedBytes)
     return SetLastError(cudaErrorInvalidConfiguration);
+  if (cudaError_t error = CountLaunch(config.stream); error != cudaSuccess)
+    return SetLastError(error);
   Enqueue(config.stream, [=, shared = config.dynamicSmemBytes, kernel = std::string(name)] {
     static std::mutex oneAtATime;
     std::lock_guard lock(oneAtATime);

@@ -1,6 +1,9 @@
-// The functions of the CUDA runtime and driver that the device uses, on the CPU. There is one device, of compute
-// capability 9.0 unless told otherwise; its memory lies before pages that no one may touch, so that what is written beyond an allocation's
-// end, or more than 255 bytes in front of it, stops the program.
+// The functions of the CUDA runtime and driver that the device uses, on the CPU. Devices are of compute capability 9.0
+// unless told otherwise;
+// their memory lies before pages that no one may touch, so that what is written beyond an allocation's end, or more than
+// 255 bytes in front of it, stops the program. As on real ones, a thread works with the device that it has set, and
+// kernels and events go to streams of their device only.
+#include "devices.h"
 #include "stream.h"
 #include <algorithm>
 #include <cstdio>
@@ -19,6 +22,7 @@ using compressc::cuda::emulated::Enqueue;
 using Work = std::vector<std::function<void()>>;
 
 struct CUstream_st {
+  int device;
   std::unique_ptr<Work> recording;
 };
 struct CUgraph_st {
@@ -27,8 +31,11 @@ struct CUgraph_st {
 struct CUgraphExec_st {
   Work work;
 };
-struct CUevent_st {};
+struct CUevent_st {
+  int device;
+};
 struct CUmemPoolHandle_st {
+  int device;
   uint64_t used = 0, most = 0;
 };
 
@@ -40,21 +47,56 @@ int major = 9, minor = 0;
 
 std::mutex mutex;
 thread_local cudaError_t lastError = cudaSuccess;
+thread_local int current = 0;
+
+struct Machine {
+  int count = 1;
+  struct Gpu {
+    size_t allocated = 0;
+    int64_t launches = 0, last = -1; // launch, before it fails; -1: it does not
+    cudaError_t failure = cudaSuccess;
+    cudaError_t state() const { return last >= 0 && launches > last ? failure : cudaSuccess; }
+  } gpus[compressc::cuda::emulated::mostDevices];
+
+  Machine() {
+    if (const char *text = std::getenv("COMPRESSC_EMULATED_GPUS"))
+      count = std::clamp(std::atoi(text), 0, int(std::size(gpus)));
+    long long launches = 0;
+    int gpu = 0, error = 0;
+    const char *text = std::getenv("COMPRESSC_EMULATED_FAILURE");
+    if (text && std::sscanf(text, "%d:%lld:%d", &gpu, &launches, &error) == 3 && gpu >= 0 && gpu < count)
+      gpus[gpu].last = launches, gpus[gpu].failure = cudaError_t(error);
+  }
+};
+Machine &machine() {
+  static Machine only;
+  return only;
+}
+
+cudaError_t stateOf(int device) {
+  std::lock_guard lock(mutex);
+  return machine().gpus[device].state();
+}
+cudaError_t stateOf(cudaStream_t stream) { return stateOf(stream ? stream->device : current); }
 
 struct Allocation {
   void *base;
   size_t mapped, bytes;
   cudaMemPool_t pool = nullptr;
+  int device = 0;
 };
 std::map<void *, Allocation> allocations;
-size_t allocated = 0;
 
 size_t roundUp(size_t bytes, size_t unit) { return (bytes + unit - 1) / unit * unit; }
 
 cudaError_t allocate(void **memory, size_t bytes, cudaMemPool_t pool) {
   std::lock_guard lock(mutex);
   size_t size = roundUp(std::max<size_t>(bytes, 1), alignment), mapped = roundUp(size, page) + page;
-  if (allocated + size > totalMemory)
+  int device = pool ? pool->device : current;
+  Machine::Gpu &gpu = machine().gpus[device];
+  if (gpu.state() != cudaSuccess)
+    return lastError = gpu.state();
+  if (gpu.allocated + size > totalMemory)
     return lastError = cudaErrorMemoryAllocation;
   void *base = mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (base == MAP_FAILED)
@@ -62,8 +104,8 @@ cudaError_t allocate(void **memory, size_t bytes, cudaMemPool_t pool) {
   mprotect(static_cast<char *>(base) + mapped - page, page, PROT_NONE);
   std::memset(base, 0xff, mapped - page); // NaN
   *memory = static_cast<char *>(base) + mapped - page - size;
-  allocations[*memory] = {base, mapped, size, pool};
-  allocated += size;
+  allocations[*memory] = {base, mapped, size, pool, device};
+  gpu.allocated += size;
   if (pool)
     pool->most = std::max(pool->most, pool->used += size);
   return cudaSuccess;
@@ -77,7 +119,7 @@ cudaError_t release(void *memory) {
   if (found == allocations.end())
     return lastError = cudaErrorInvalidValue;
   munmap(found->second.base, found->second.mapped);
-  allocated -= found->second.bytes;
+  machine().gpus[found->second.device].allocated -= found->second.bytes;
   if (found->second.pool)
     found->second.pool->used -= found->second.bytes;
   allocations.erase(found);
@@ -97,18 +139,49 @@ void Enqueue(cudaStream_t stream, std::function<void()> work) {
 void SetLastError(cudaError_t error) { lastError = error; }
 void SetComputeCapability(int newMajor, int newMinor) { major = newMajor, minor = newMinor; }
 
+cudaError_t CountLaunch(cudaStream_t stream) {
+  std::lock_guard lock(mutex);
+  if (stream && stream->device != current)
+    return cudaErrorInvalidResourceHandle;
+  Machine::Gpu &gpu = machine().gpus[current];
+  ++gpu.launches;
+  return gpu.state();
+}
+
+void SetDeviceCount(int count) { machine().count = std::clamp(count, 0, mostDevices); }
+void FailAfter(int device, int64_t launches, cudaError_t error) {
+  std::lock_guard lock(mutex);
+  Machine::Gpu &gpu = machine().gpus[device];
+  gpu.failure = error;
+  gpu.last = error == cudaSuccess ? -1 : gpu.launches + launches;
+}
+int64_t LaunchesOn(int device) {
+  std::lock_guard lock(mutex);
+  return machine().gpus[device].launches;
+}
+size_t AllocatedOn(int device) {
+  std::lock_guard lock(mutex);
+  return machine().gpus[device].allocated;
+}
+
 } // namespace compressc::cuda::emulated
 
 extern "C" {
 
-cudaError_t cudaGetDeviceCount(int *count) { return *count = 1, cudaSuccess; }
+cudaError_t cudaGetDeviceCount(int *count) { return (*count = machine().count) ? cudaSuccess : cudaErrorNoDevice; }
 cudaError_t cudaDriverGetVersion(int *version) { return *version = CUDART_VERSION, cudaSuccess; }
-cudaError_t cudaGetDevice(int *device) { return *device = 0, cudaSuccess; }
-cudaError_t cudaSetDevice(int device) { return device == 0 ? cudaSuccess : cudaErrorInvalidDevice; }
-cudaError_t cudaGetDeviceProperties(cudaDeviceProp *properties, int) {
+cudaError_t cudaGetDevice(int *device) { return *device = current, cudaSuccess; }
+cudaError_t cudaSetDevice(int device) {
+  if (device < 0 || device >= machine().count)
+    return cudaErrorInvalidDevice;
+  current = device;
+  return stateOf(device);
+}
+cudaError_t cudaGetDeviceProperties(cudaDeviceProp *properties, int device) {
   *properties = {};
   std::strcpy(properties->name, "emulated GPU");
   properties->major = major, properties->minor = minor;
+  properties->pciBusID = device;
   properties->multiProcessorCount = 4;
   properties->totalGlobalMem = totalMemory;
   return cudaSuccess;
@@ -120,12 +193,20 @@ cudaError_t cudaDeviceGetAttribute(int *value, cudaDeviceAttr attribute, int) {
 cudaError_t cudaMemGetInfo(size_t *free, size_t *total) {
   std::lock_guard lock(mutex);
   *total = totalMemory;
-  *free = totalMemory - allocated;
+  *free = totalMemory - machine().gpus[current].allocated;
   return cudaSuccess;
 }
 cudaError_t cudaGetLastError() { return std::exchange(lastError, cudaSuccess); }
 const char *cudaGetErrorString(cudaError_t error) {
-  return error == cudaErrorMemoryAllocation ? "out of memory" : error == cudaSuccess ? "no error" : "invalid argument";
+  switch (error) {
+  case cudaSuccess: return "no error";
+  case cudaErrorMemoryAllocation: return "out of memory";
+  case cudaErrorNoDevice: return "no CUDA-capable device is detected";
+  case cudaErrorECCUncorrectable: return "uncorrectable ECC error encountered";
+  case cudaErrorLaunchFailure: return "unspecified launch failure";
+  case cudaErrorInvalidResourceHandle: return "invalid resource handle";
+  default: return "invalid argument";
+  }
 }
 cudaError_t cudaFuncSetAttribute(const void *, cudaFuncAttribute, int) { return cudaSuccess; }
 cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int *blocks, const void *, int, size_t) { return *blocks = 1, cudaSuccess; }
@@ -134,7 +215,9 @@ cudaError_t cudaMalloc(void **memory, size_t bytes) { return allocate(memory, by
 cudaError_t cudaFree(void *memory) { return release(memory); }
 cudaError_t cudaMallocHost(void **memory, size_t bytes) { return (*memory = std::malloc(bytes)) ? cudaSuccess : cudaErrorMemoryAllocation; }
 cudaError_t cudaFreeHost(void *memory) { return std::free(memory), cudaSuccess; }
-cudaError_t cudaMemPoolCreate(cudaMemPool_t *pool, const cudaMemPoolProps *) { return *pool = new CUmemPoolHandle_st, cudaSuccess; }
+cudaError_t cudaMemPoolCreate(cudaMemPool_t *pool, const cudaMemPoolProps *properties) {
+  return *pool = new CUmemPoolHandle_st{properties->location.id}, cudaSuccess;
+}
 cudaError_t cudaMemPoolDestroy(cudaMemPool_t pool) {
   if (pool->used) {
     std::fprintf(stderr, "CUDA emulation: %zu bytes of a pool were not given back\n", size_t(pool->used));
@@ -144,26 +227,27 @@ cudaError_t cudaMemPoolDestroy(cudaMemPool_t pool) {
   return cudaSuccess;
 }
 cudaError_t cudaMemPoolSetAttribute(cudaMemPool_t, cudaMemPoolAttr, void *) { return cudaSuccess; }
-cudaError_t cudaMemPoolGetAttribute(cudaMemPool_t pool, cudaMemPoolAttr, void *value) {
-  *static_cast<uint64_t *>(value) = pool->most;
+cudaError_t cudaMemPoolGetAttribute(cudaMemPool_t pool, cudaMemPoolAttr attribute, void *value) {
+  *static_cast<uint64_t *>(value) = attribute == cudaMemPoolAttrReservedMemHigh ? pool->most : pool->used;
   return cudaSuccess;
 }
+cudaError_t cudaMemPoolTrimTo(cudaMemPool_t, size_t) { return cudaSuccess; }
 cudaError_t cudaMallocFromPoolAsync(void **memory, size_t bytes, cudaMemPool_t pool, cudaStream_t) { return allocate(memory, bytes, pool); }
 cudaError_t cudaFreeAsync(void *memory, cudaStream_t) { return release(memory); }
 
 cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpyKind, cudaStream_t stream) {
   Enqueue(stream, [=] { std::memmove(to, from, bytes); });
-  return cudaSuccess;
+  return stateOf(stream);
 }
 cudaError_t cudaMemsetAsync(void *to, int value, size_t bytes, cudaStream_t stream) {
   Enqueue(stream, [=] { std::memset(to, value, bytes); });
-  return cudaSuccess;
+  return stateOf(stream);
 }
 
-cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned) { return *stream = new CUstream_st, cudaSuccess; }
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned) { return *stream = new CUstream_st{current, nullptr}, stateOf(current); }
 cudaError_t cudaStreamDestroy(cudaStream_t stream) { return delete stream, cudaSuccess; }
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
-  return stream && stream->recording ? lastError = cudaErrorStreamCaptureUnsupported : cudaSuccess;
+  return stream && stream->recording ? lastError = cudaErrorStreamCaptureUnsupported : stateOf(stream);
 }
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
   stream->recording = std::make_unique<Work>();
@@ -178,6 +262,9 @@ cudaError_t cudaGraphInstantiate(cudaGraphExec_t *executable, cudaGraph_t graph,
   return *executable = new CUgraphExec_st{graph->work}, cudaSuccess;
 }
 cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t stream) {
+  cudaError_t error = compressc::cuda::emulated::CountLaunch(stream);
+  if (error != cudaSuccess)
+    return lastError = error;
   for (const std::function<void()> &work : executable->work)
     Enqueue(stream, work);
   return cudaSuccess;
@@ -185,10 +272,12 @@ cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t stream) {
 cudaError_t cudaGraphDestroy(cudaGraph_t graph) { return delete graph, cudaSuccess; }
 cudaError_t cudaGraphExecDestroy(cudaGraphExec_t executable) { return delete executable, cudaSuccess; }
 
-cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned) { return *event = new CUevent_st, cudaSuccess; }
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned) { return *event = new CUevent_st{current}, stateOf(current); }
 cudaError_t cudaEventDestroy(cudaEvent_t event) { return delete event, cudaSuccess; }
-cudaError_t cudaEventRecord(cudaEvent_t, cudaStream_t) { return cudaSuccess; }
-cudaError_t cudaEventSynchronize(cudaEvent_t) { return cudaSuccess; }
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
+  return stream && stream->device != event->device ? lastError = cudaErrorInvalidResourceHandle : stateOf(stream);
+}
+cudaError_t cudaEventSynchronize(cudaEvent_t event) { return event ? stateOf(event->device) : cudaSuccess; }
 
 } // extern "C"
 
@@ -206,16 +295,21 @@ CUresult freeAddresses(CUdeviceptr base, size_t bytes) {
   munmap(reinterpret_cast<void *>(base), bytes);
   return CUDA_SUCCESS;
 }
-CUresult createMemory(CUmemGenericAllocationHandle *handle, size_t bytes, const CUmemAllocationProp *, unsigned long long) {
+constexpr int deviceBits = 8; // of a handle, under its bytes
+CUresult createMemory(CUmemGenericAllocationHandle *handle, size_t bytes, const CUmemAllocationProp *properties, unsigned long long) {
   std::lock_guard lock(mutex);
-  if (allocated + bytes > totalMemory)
+  int device = properties->location.id;
+  if (device < 0 || device >= machine().count)
+    return CUDA_ERROR_INVALID_DEVICE;
+  if (machine().gpus[device].allocated + bytes > totalMemory)
     return CUDA_ERROR_OUT_OF_MEMORY;
-  allocated += *handle = bytes;
+  machine().gpus[device].allocated += bytes;
+  *handle = bytes << deviceBits | unsigned(device);
   return CUDA_SUCCESS;
 }
 CUresult releaseMemory(CUmemGenericAllocationHandle handle) {
   std::lock_guard lock(mutex);
-  allocated -= handle;
+  machine().gpus[handle & ((1 << deviceBits) - 1)].allocated -= handle >> deviceBits;
   return CUDA_SUCCESS;
 }
 CUresult map(CUdeviceptr, size_t, size_t, CUmemGenericAllocationHandle, unsigned long long) { return CUDA_SUCCESS; }
