@@ -3,10 +3,12 @@
 
 namespace compressc {
 
-StatusOr<std::unique_ptr<Device>> OpenCudaDevice(const DeviceOptions &) {
+static Status absent() {
   return absl::UnimplementedError("this program was built without CUDA (no nvcc was found); use --device=cpu");
 }
 
+StatusOr<std::unique_ptr<Device>> OpenCudaDevice(const DeviceOptions &) { return absent(); }
+StatusOr<int> CountCudaDevices() { return absent(); }
 std::optional<int> CudaCapability() { return std::nullopt; }
 
 } // namespace compressc

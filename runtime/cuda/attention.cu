@@ -289,9 +289,9 @@ template <typename Half, int dim> __global__ void __launch_bounds__(tileWarps * 
 
 template <typename Half, int dim> void attendTiles(cudaStream_t stream, const Attention &a) {
   constexpr int bytes = 4 * keyTileOf<Half, dim> * (dim + 8) * 2;
-  // Once: every layer of every batch comes here. A failure makes the launch fail, and that is reported.
-  [[maybe_unused]] static const cudaError_t raised =
-      cudaFuncSetAttribute(AttendTilesKernel<Half, dim>, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
+  // Every layer of every batch comes here. A failure makes the launch fail, and that is reported.
+  static OncePerDevice raise;
+  raise([] { cudaFuncSetAttribute(AttendTilesKernel<Half, dim>, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes); });
   Launch(AttendTilesKernel<Half, dim>, dim3(unsigned(a.tileCount), unsigned(a.heads)), tileWarps * 32, bytes, stream, a);
 }
 

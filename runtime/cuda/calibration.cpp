@@ -48,7 +48,7 @@ StatusOr<int64_t> CudaDevice::observe(const float *x, int64_t tokens, int64_t wi
     part.out = to.gram + begin * width, part.ldo = width;
     part.type = half, part.outType = DType::F32;
     part.accumulate = part.transposed = true;
-    COMPRESSC_RETURN_IF_ERROR(matmul->run(stream, part));
+    COMPRESSC_RETURN_IF_ERROR(orLost(matmul->run(stream, part)));
   }
   MirrorLower(stream, to.gram, width);
   float count = 0;

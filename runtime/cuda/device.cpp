@@ -2,6 +2,7 @@
 #include "compressc/runtime/kernel.h"
 #include "../cpu/batch_rows.h"
 #include "../cpu/operands.h"
+#include "absl/strings/str_format.h"
 #include <algorithm>
 #include <cstring>
 
@@ -11,6 +12,22 @@ StatusOr<std::unique_ptr<Device>> OpenCudaDevice(const DeviceOptions &options) {
   auto device = std::make_unique<cuda::CudaDevice>();
   COMPRESSC_RETURN_IF_ERROR(device->open(options));
   return std::unique_ptr<Device>(std::move(device));
+}
+
+StatusOr<int> CountCudaDevices() {
+  int count = 0, driver = 0;
+  cudaError_t error = cudaGetDeviceCount(&count);
+  if (error == cudaErrorInsufficientDriver) {
+    cudaDriverGetVersion(&driver);
+    if (driver == 0)
+      return absl::NotFoundError("no CUDA driver; install NVIDIA's, or use --device=cpu");
+    return absl::FailedPreconditionError(absl::StrCat("the CUDA driver is for CUDA ", driver / 1000, ".", driver % 1000 / 10,
+                                                      ", which is too old: this program needs ", CUDART_VERSION / 1000,
+                                                      ".", CUDART_VERSION % 1000 / 10, "; update it, or use --device=cpu"));
+  }
+  if (error != cudaSuccess || count == 0)
+    return absl::NotFoundError(absl::StrCat("no CUDA device (", cudaGetErrorString(error), "); use --device=cpu"));
+  return count;
 }
 
 std::optional<int> CudaCapability() {
@@ -37,31 +54,59 @@ std::vector<QueryTile> queryTiles(const Batch &batch, bool selected, const std::
 
 } // namespace
 
+/// Whether this process has nothing more to expect of the GPU.
+static bool isLost(cudaError_t error) {
+  switch (error) {
+  case cudaErrorDevicesUnavailable:
+  case cudaErrorECCUncorrectable:
+  case cudaErrorNvlinkUncorrectable:
+  case cudaErrorHardwareStackError:
+  case cudaErrorLaunchFailure:
+  case cudaErrorLaunchTimeout:
+  case cudaErrorIllegalAddress:
+  case cudaErrorIllegalInstruction:
+  case cudaErrorMisalignedAddress:
+  case cudaErrorInvalidAddressSpace:
+  case cudaErrorInvalidPc:
+  case cudaErrorContextIsDestroyed:
+  case cudaErrorExternalDevice:
+  case cudaErrorUnknown:
+    return true;
+  default:
+    return false;
+  }
+}
+
 Status CudaDevice::check(cudaError_t error, std::string_view what) const {
   if (error == cudaSuccess)
     return absl::OkStatus();
-  return absl::InternalError(absl::StrCat("CUDA: ", detail::ForMessage(what), ": ", cudaGetErrorString(error)));
+  if (isLost(error))
+    return absl::AbortedError(absl::StrCat("the GPU failed: ", cudaGetErrorString(error),
+                                           "; nvidia-smi and the kernel's log (Xid) tell more"));
+  std::string message = absl::StrCat("CUDA: ", detail::ForMessage(what), ": ", cudaGetErrorString(error));
+  if (error == cudaErrorMemoryAllocation)
+    return absl::ResourceExhaustedError(absl::StrCat(message, "; ", remedy));
+  return absl::InternalError(message);
 }
 
 void CudaDevice::note(const Status &status) { failure.Update(status); }
 
+Status CudaDevice::orLost(const Status &status) const {
+  if (status.ok())
+    return status;
+  Status now = check(cudaStreamSynchronize(stream), "waiting for the GPU");
+  return absl::IsAborted(now) ? now : status;
+}
+
 Status CudaDevice::open(const DeviceOptions &options) {
-  int count = 0, driver = 0;
-  cudaError_t error = cudaGetDeviceCount(&count);
-  if (error == cudaErrorInsufficientDriver) {
-    cudaDriverGetVersion(&driver);
-    if (driver == 0)
-      return absl::NotFoundError("no CUDA driver; install NVIDIA's, or use --device=cpu");
-    return absl::FailedPreconditionError(absl::StrCat("the CUDA driver is for CUDA ", driver / 1000, ".", driver % 1000 / 10,
-                                                      ", which is too old: this program needs ", CUDART_VERSION / 1000,
-                                                      ".", CUDART_VERSION % 1000 / 10, "; update it, or use --device=cpu"));
-  }
-  if (error != cudaSuccess || count == 0)
-    return absl::NotFoundError(absl::StrCat("no CUDA device (", cudaGetErrorString(error), "); use --device=cpu"));
-  COMPRESSC_RETURN_IF_ERROR(check(cudaGetDeviceProperties(&properties, 0), "the device's properties"));
-  auto lacks = [&](const char *remedy) {
+  COMPRESSC_ASSIGN_OR_RETURN(int count, CountCudaDevices());
+  if (options.index < 0 || options.index >= count)
+    return absl::NotFoundError(absl::StrCat("there is no GPU ", options.index, ": the driver shows ", count, ", counted from 0"));
+  index = options.index;
+  COMPRESSC_RETURN_IF_ERROR(check(cudaGetDeviceProperties(&properties, index), "the device's properties"));
+  auto lacks = [&](const char *wanted) {
     return absl::FailedPreconditionError(absl::StrCat(properties.name, " has compute capability ", properties.major, ".",
-                                                      properties.minor, "; ", remedy));
+                                                      properties.minor, "; ", wanted));
   };
   if (properties.major * 10 + properties.minor < 75)
     return lacks("7.5 or newer is needed: use --device=cpu");
@@ -69,14 +114,26 @@ Status CudaDevice::open(const DeviceOptions &options) {
   half = options.half.value_or(hasBf16 ? DType::BF16 : DType::F16);
   if (half == DType::BF16 && !hasBf16)
     return lacks("bf16 needs 8.0 or newer: use --half=f16");
-  COMPRESSC_RETURN_IF_ERROR(check(cudaSetDevice(0), "the device is not to be had"));
+  nvml = Nvml::Open(absl::StrFormat("%08x:%02x:%02x.0", properties.pciDomainID, properties.pciBusID, properties.pciDeviceID));
+  remedy = options.remedy;
+  int64_t usedBefore = nvml ? nvml->usedBytes() : 0;
+  COMPRESSC_RETURN_IF_ERROR(enter());
   COMPRESSC_RETURN_IF_ERROR(check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "a stream"));
-  COMPRESSC_RETURN_IF_ERROR(check(memory.open(stream), "a pool of memory"));
+  COMPRESSC_RETURN_IF_ERROR(check(memory.open(stream, index), "a pool of memory"));
+  // What the driver's context takes shows from outside only.
+  if (options.memoryLimit > 0)
+    memory.limit(options.memoryLimit, nvml ? std::max<int64_t>(0, nvml->usedBytes() - usedBefore) : 0);
+  if (memory.take(Matmul::workspaceBytes) != cudaSuccess)
+    return outOfMemory(Matmul::workspaceBytes, "cuBLASLt");
   COMPRESSC_ASSIGN_OR_RETURN(matmul, Matmul::Load());
   return absl::OkStatus();
 }
 
+Status CudaDevice::enter() { return check(cudaSetDevice(index), "the device is not to be had"); }
+
 CudaDevice::~CudaDevice() {
+  if (index >= 0) // the owner may be another thread than those that used it
+    (void)enter();
   if (stream)
     cudaStreamSynchronize(stream);
   frequencies.clear();
@@ -92,50 +149,57 @@ CudaDevice::~CudaDevice() {
     cudaStreamDestroy(stream);
 }
 
-void CudaDevice::count(int64_t bytes) {
-  allocated += bytes;
-  most = std::max(most, allocated);
-}
-
 /// What to do about it.
 Status CudaDevice::outOfMemory(int64_t bytes, std::string_view what) const {
   size_t free = 0, total = 0;
   cudaMemGetInfo(&free, &total);
-  return absl::ResourceExhaustedError(
-      absl::StrCat(detail::ForMessage(what), " needs ", bytes >> 20, " MiB of GPU memory, of which ", free >> 20,
-                   " MiB are free; compile with a smaller --max-tokens, or use --device=cpu"));
+  std::string limit;
+  if (memory.isLimited()) {
+    free = std::min(free, size_t(memory.freeBytes()));
+    limit = " under --gpu-memory-limit";
+    if (memory.driverBytes() > 0)
+      absl::StrAppend(&limit, ", of which the driver holds ", memory.driverBytes() >> 20, " MiB");
+  }
+  return absl::ResourceExhaustedError(absl::StrCat(detail::ForMessage(what), " needs ", (bytes + (1 << 20) - 1) >> 20,
+                                                   " MiB of GPU memory, of which ", free >> 20, " MiB are free", limit, "; ", remedy));
 }
 
 StatusOr<std::shared_ptr<void>> CudaDevice::reserve(int64_t bytes, std::string_view what) {
-  StatusOr<GrowingMemory> memory = GrowingMemory::Reserve(bytes);
-  if (!memory.ok())
-    return WithContext(memory.status(), std::string(what));
-  void *data = memory->data();
-  reserved.emplace(data, *std::move(memory));
+  StatusOr<GrowingMemory> growing = GrowingMemory::Reserve(bytes, index);
+  if (!growing.ok())
+    return WithContext(growing.status(), std::string(what));
+  void *data = growing->data();
+  reserved.emplace(data, *std::move(growing));
   return std::shared_ptr<void>(data, [this](void *data) {
     cudaStreamSynchronize(stream);
-    count(-reserved.at(data).bytes());
+    int64_t bytes = reserved.at(data).bytes();
     reserved.erase(data);
+    memory.giveBack(bytes);
   });
 }
 
-Status CudaDevice::commit(void *memory, int64_t bytes, std::string_view what) {
-  GrowingMemory &growing = reserved.at(memory);
+Status CudaDevice::commit(void *address, int64_t bytes, std::string_view what) {
+  GrowingMemory &growing = reserved.at(address);
   int64_t more = growing.missing(bytes);
-  Status status = growing.commit(bytes);
-  if (absl::IsResourceExhausted(status))
+  if (memory.take(more) != cudaSuccess)
     return outOfMemory(more, what);
-  if (status.ok())
-    count(more);
-  return status;
+  Status status = growing.commit(bytes);
+  if (!status.ok())
+    memory.giveBack(more);
+  return absl::IsResourceExhausted(status) ? outOfMemory(more, what) : status;
+}
+
+Status CudaDevice::grown(DeviceBuffer &buffer, int64_t bytes, std::string_view what) {
+  cudaError_t error = buffer.grow(stream, size_t(bytes));
+  if (error == cudaErrorMemoryAllocation) {
+    cudaGetLastError(); // or the next launch would seem to fail
+    return outOfMemory(bytes, what);
+  }
+  return check(error, what);
 }
 
 void *CudaDevice::grow(DeviceBuffer &buffer, int64_t bytes) {
-  auto before = int64_t(buffer.bytes());
-  if (buffer.grow(stream, size_t(bytes)) != cudaSuccess)
-    note(absl::ResourceExhaustedError(absl::StrCat("the GPU has too little memory for ", bytes >> 20,
-                                                   " MiB more; compile with a smaller --max-tokens")));
-  count(int64_t(buffer.bytes()) - before);
+  note(grown(buffer, bytes, "scratch memory of linears and attention"));
   return buffer.data();
 }
 
@@ -144,13 +208,13 @@ Status CudaDevice::download(void *to, const void *from, int64_t bytes) {
   if (bytes > 0 && bytes <= worthPinning) {
     COMPRESSC_RETURN_IF_ERROR(check(landing.grow(size_t(bytes)), "results cannot be read"));
     COMPRESSC_RETURN_IF_ERROR(check(cudaMemcpyAsync(landing.data(), from, size_t(bytes), cudaMemcpyDeviceToHost, stream), "results cannot be read"));
-    COMPRESSC_RETURN_IF_ERROR(check(cudaStreamSynchronize(stream), "the GPU failed"));
+    COMPRESSC_RETURN_IF_ERROR(check(cudaStreamSynchronize(stream), "waiting for the GPU"));
     std::memcpy(to, landing.data(), size_t(bytes));
     return absl::OkStatus();
   }
   if (bytes > 0)
     COMPRESSC_RETURN_IF_ERROR(check(cudaMemcpyAsync(to, from, size_t(bytes), cudaMemcpyDeviceToHost, stream), "results cannot be read"));
-  return check(cudaStreamSynchronize(stream), "the GPU failed");
+  return check(cudaStreamSynchronize(stream), "waiting for the GPU");
 }
 
 /// Runs of more rows are not recorded: starting their kernels takes less time than running them.
@@ -232,7 +296,7 @@ Status CudaDevice::finishBatch() {
   replaying = nullptr;
   note(check(cudaGetLastError(), "a kernel could not be started"));
   batch = nullptr;
-  return std::exchange(failure, absl::OkStatus());
+  return orLost(std::exchange(failure, absl::OkStatus()));
 }
 
 StatusOr<int> CudaDevice::scoreRows(const float *logits, int64_t width, absl::Span<const int32_t> rows,
@@ -244,7 +308,7 @@ StatusOr<int> CudaDevice::scoreRows(const float *logits, int64_t width, absl::Sp
   size_t bytes = to.logitsAt + columns.size() * sizeof(float);
   if (!to.done)
     COMPRESSC_RETURN_IF_ERROR(check(cudaEventCreateWithFlags(&to.done, cudaEventDisableTiming), "an event"));
-  COMPRESSC_RETURN_IF_ERROR(check(to.results.grow(stream, bytes), "memory for log-probabilities"));
+  COMPRESSC_RETURN_IF_ERROR(grown(to.results, int64_t(bytes), "memory for log-probabilities"));
   COMPRESSC_RETURN_IF_ERROR(check(to.host.grow(bytes), "memory for log-probabilities"));
   size_t rowsAt = to.arrays.add(rows), columnsAt = to.arrays.add(columns);
   COMPRESSC_RETURN_IF_ERROR(check(to.arrays.send(stream), "the wanted rows"));
@@ -260,7 +324,7 @@ StatusOr<int> CudaDevice::scoreRows(const float *logits, int64_t width, absl::Sp
 
 StatusOr<DeviceScores> CudaDevice::awaitScores(int ticket) {
   Scores &from = scores[ticket];
-  COMPRESSC_RETURN_IF_ERROR(check(cudaEventSynchronize(from.done), "the GPU failed"));
+  COMPRESSC_RETURN_IF_ERROR(check(cudaEventSynchronize(from.done), "waiting for the GPU"));
   const char *results = static_cast<const char *>(from.host.data());
   return DeviceScores{reinterpret_cast<const RowScore *>(results), reinterpret_cast<const float *>(results + from.logitsAt)};
 }

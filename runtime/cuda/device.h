@@ -8,6 +8,7 @@
 #include "kernels.h"
 #include "matmul.h"
 #include "memory.h"
+#include "nvml.h"
 #include "staging.h"
 #include <map>
 #include <set>
@@ -20,8 +21,10 @@ public:
   Status open(const DeviceOptions &options);
   ~CudaDevice() override;
 
+  Status enter() override;
   std::string name() const override { return properties.name; }
-  int64_t peakBytes() const override { return most + memory.peakBytes(); }
+  int64_t peakBytes() const override { return memory.peakBytes(); }
+  std::unique_ptr<DeviceWatch> watch() const override { return Watch(nvml); }
   StatusOr<std::shared_ptr<void>> allocate(int64_t bytes, std::string_view what) override;
   StatusOr<std::shared_ptr<void>> reserve(int64_t bytes, std::string_view what) override;
   Status commit(void *reserved, int64_t bytes, std::string_view what) override;
@@ -70,6 +73,7 @@ private:
   friend class CudaGramErrors;
   /// Results of scoreRows: RowScore [rows], then float [rows, columns].
   struct Scores {
+    explicit Scores(DeviceMemory &memory) : arrays(memory), results(memory) {}
     Upload arrays;
     DeviceBuffer results;
     PinnedBuffer host;
@@ -91,10 +95,12 @@ private:
   StatusOr<std::shared_ptr<void>> scratch(int64_t bytes, std::string_view what);
   /// The buffer's memory, at least `bytes`; null, and noted, when there is too little.
   void *grow(DeviceBuffer &buffer, int64_t bytes);
-  void count(int64_t bytes);
+  Status grown(DeviceBuffer &buffer, int64_t bytes, std::string_view what);
   Status outOfMemory(int64_t bytes, std::string_view what) const;
   Status check(cudaError_t error, std::string_view what) const;
   void note(const Status &status);
+  /// The status, or that the GPU was lost, if that is what it comes of.
+  Status orLost(const Status &status) const;
   /// A copy on the device; null, and noted, when there is no room.
   const float *sentFrequencies(absl::Span<const float> host);
   /// How the device has what schedules call bf16.
@@ -107,33 +113,35 @@ private:
   void expandedProduct(const WeightMatrix &w, int64_t rows, const void *x, DType type, void *out, DType outType,
                        bool accumulate);
 
+  int index = -1; // none yet
   cudaDeviceProp properties{};
   DType half = DType::BF16; // what products and KV caches of 16 bits are of: BF16, or F16
   cudaStream_t stream = nullptr;
+  std::shared_ptr<Nvml> nvml; // null: it can't be asked
   std::unique_ptr<Matmul> matmul;
+  std::string remedy;
+  DeviceMemory memory;
   std::map<void *, GrowingMemory> reserved;
   std::set<const void *> hostTables; // weights that stayed in the host's memory
-  Upload tableRows;                  // of them, for the newest batch
+  Upload tableRows{memory};          // of them, for the newest batch
   PinnedBuffer landing;              // of small downloads
-  DeviceMemory memory;
   Staging staging;
-  int64_t allocated = 0, most = 0; // besides `memory`, now and so far
   Status failure;
 
   // The batch, on the device.
   const Batch *batch = nullptr;
-  Upload arrays;
+  Upload arrays{memory};
   const int32_t *tokens = nullptr, *positions = nullptr, *selectedPositions = nullptr, *selected = nullptr;
   const int32_t *slots = nullptr, *keySlots = nullptr, *answers = nullptr;
   const QueryTile *tiles = nullptr, *selectedTiles = nullptr;
   int32_t tileCount = 0, selectedTileCount = 0;
   std::map<RunKey, Recording> recordings;
   Recording *replaying = nullptr, *recording = nullptr;
-  Scores scores[2];
+  Scores scores[2] = {Scores(memory), Scores(memory)};
   int nextScores = 0;
-  DeviceBuffer rows, expanded, gate, up; // scratch of linears
-  DeviceBuffer splits, splitCounters;    // of attentions of single queries
-  bool toldOfFp8 = false;                // that it is bf16
+  DeviceBuffer rows{memory}, expanded{memory}, gate{memory}, up{memory}; // scratch of linears
+  DeviceBuffer splits{memory}, splitCounters{memory};                    // of attentions of single queries
+  bool toldOfFp8 = false;                                                // that it is bf16
   std::map<std::vector<float>, std::shared_ptr<void>> frequencies;
 };
 

@@ -43,7 +43,7 @@ Status CudaGramErrors::multiply(int64_t count) {
     part.w = static_cast<const char *>(half.get()) + begin * width * size, part.ldw = width;
     part.out = static_cast<char *>(product.get()) + begin * size, part.ldo = width;
     part.type = part.outType = type;
-    COMPRESSC_RETURN_IF_ERROR(device.matmul->run(device.stream, part));
+    COMPRESSC_RETURN_IF_ERROR(device.orLost(device.matmul->run(device.stream, part)));
   }
   return absl::OkStatus();
 }

@@ -18,17 +18,8 @@ struct Driver {
   decltype(&cuMemSetAccess) setAccess = find<decltype(&cuMemSetAccess)>("cuMemSetAccess");
   decltype(&cuMemGetAllocationGranularity) granularityOf =
       find<decltype(&cuMemGetAllocationGranularity)>("cuMemGetAllocationGranularity");
-  CUmemAllocationProp properties{};
-  int64_t granularity = 0;
 
-  Driver() {
-    properties.type = CU_MEM_ALLOCATION_TYPE_PINNED;
-    properties.location = {CU_MEM_LOCATION_TYPE_DEVICE, 0};
-    size_t size = 0;
-    if (granularityOf && granularityOf(&size, &properties, CU_MEM_ALLOC_GRANULARITY_MINIMUM) == CUDA_SUCCESS)
-      granularity = int64_t(size);
-  }
-  bool whole() const { return reserve && free && create && release && map && unmap && setAccess && granularity > 0; }
+  bool whole() const { return reserve && free && create && release && map && unmap && setAccess && granularityOf; }
 
   template <typename F> static F find(const char *name) {
     void *function = nullptr;
@@ -45,18 +36,24 @@ const Driver &driver() {
   return functions;
 }
 
-int64_t rounded(int64_t bytes) {
-  int64_t unit = driver().granularity;
-  return (bytes + unit - 1) / unit * unit;
+CUmemAllocationProp propertiesOf(int device) {
+  CUmemAllocationProp properties{};
+  properties.type = CU_MEM_ALLOCATION_TYPE_PINNED;
+  properties.location = {CU_MEM_LOCATION_TYPE_DEVICE, device};
+  return properties;
 }
 
 } // namespace
 
-StatusOr<GrowingMemory> GrowingMemory::Reserve(int64_t bytes) {
-  if (!driver().whole())
+StatusOr<GrowingMemory> GrowingMemory::Reserve(int64_t bytes, int device) {
+  CUmemAllocationProp properties = propertiesOf(device);
+  size_t unit = 0;
+  if (!driver().whole() || driver().granularityOf(&unit, &properties, CU_MEM_ALLOC_GRANULARITY_MINIMUM) != CUDA_SUCCESS || unit == 0)
     return absl::FailedPreconditionError("the CUDA driver can't map memory; update it, or use --device=cpu");
   GrowingMemory memory;
-  memory.reserved = rounded(std::max<int64_t>(bytes, 1));
+  memory.device = device;
+  memory.unit = int64_t(unit);
+  memory.reserved = memory.rounded(std::max<int64_t>(bytes, 1));
   if (CUresult error = driver().reserve(&memory.base, size_t(memory.reserved), 0, 0, 0); error != CUDA_SUCCESS) {
     memory.base = 0;
     return absl::ResourceExhaustedError(absl::StrCat("no addresses for ", bytes >> 20, " MiB of GPU memory (error ", int(error), ")"));
@@ -68,6 +65,8 @@ GrowingMemory &GrowingMemory::operator=(GrowingMemory &&other) noexcept {
   std::swap(base, other.base);
   std::swap(reserved, other.reserved);
   std::swap(committed, other.committed);
+  std::swap(unit, other.unit);
+  std::swap(device, other.device);
   std::swap(blocks, other.blocks);
   return *this;
 }
@@ -91,8 +90,9 @@ Status GrowingMemory::commit(int64_t bytes) {
   if (more == 0)
     return absl::OkStatus();
   CUmemGenericAllocationHandle handle = 0;
-  CUmemAccessDesc access{driver().properties.location, CU_MEM_ACCESS_FLAGS_PROT_READWRITE};
-  CUresult error = driver().create(&handle, size_t(more), &driver().properties, 0);
+  CUmemAllocationProp properties = propertiesOf(device);
+  CUmemAccessDesc access{properties.location, CU_MEM_ACCESS_FLAGS_PROT_READWRITE};
+  CUresult error = driver().create(&handle, size_t(more), &properties, 0);
   if (error == CUDA_SUCCESS) {
     error = driver().map(base + CUdeviceptr(committed), size_t(more), 0, handle, 0);
     if (error != CUDA_SUCCESS)

@@ -9,8 +9,8 @@ namespace compressc::cuda {
 
 class GrowingMemory {
 public:
-  /// Reserves addresses for `bytes`.
-  static StatusOr<GrowingMemory> Reserve(int64_t bytes);
+  /// Reserves addresses for `bytes` of a device's memory.
+  static StatusOr<GrowingMemory> Reserve(int64_t bytes, int device);
   GrowingMemory(GrowingMemory &&other) noexcept { *this = std::move(other); }
   GrowingMemory &operator=(GrowingMemory &&other) noexcept;
   ~GrowingMemory();
@@ -25,12 +25,14 @@ public:
 
 private:
   GrowingMemory() = default;
+  int64_t rounded(int64_t bytes) const { return (bytes + unit - 1) / unit * unit; }
   struct Block {
     unsigned long long handle;
     int64_t bytes;
   };
   unsigned long long base = 0;
-  int64_t reserved = 0, committed = 0;
+  int64_t reserved = 0, committed = 0, unit = 1;
+  int device = 0;
   std::vector<Block> blocks;
 };
 

@@ -3,6 +3,7 @@
 // WaitForTheOneBefore, also when it needs nothing of it: the one behind relies on that.
 #pragma once
 
+#include <atomic>
 #include <cuda_runtime.h>
 
 namespace compressc::cuda {
@@ -37,6 +38,30 @@ inline cudaLaunchConfig_t ConfigOf(dim3 blocks, unsigned threads, size_t shared,
 
 } // namespace detail
 
+/// Of the thread's device; 0 when there is none. The runtime has it at hand, so nothing is kept here, where devices differ.
+inline int DeviceAttribute(cudaDeviceAttr attribute) {
+  int device = 0, value = 0;
+  bool known = cudaGetDevice(&device) == cudaSuccess && cudaDeviceGetAttribute(&value, attribute, device) == cudaSuccess;
+  return known ? value : 0;
+}
+
+/// What is done once on each device.
+class OncePerDevice {
+public:
+  template <typename F> void operator()(const F &f) {
+    int device = 0;
+    cudaGetDevice(&device);
+    uint64_t bit = uint64_t(1) << (device & 63);
+    if ((done.load(std::memory_order_relaxed) & bit) && device < 64)
+      return;
+    f();
+    done.fetch_or(bit, std::memory_order_relaxed);
+  }
+
+private:
+  std::atomic<uint64_t> done{0};
+};
+
 /// `shared`: bytes of DynamicShared.
 template <typename... Parameters, typename... Arguments>
 void Launch(void (*kernel)(Parameters...), dim3 blocks, unsigned threads, size_t shared, cudaStream_t stream,
@@ -47,16 +72,11 @@ void Launch(void (*kernel)(Parameters...), dim3 blocks, unsigned threads, size_t
 template <typename... Parameters, typename... Arguments>
 void LaunchChained(void (*kernel)(Parameters...), dim3 blocks, unsigned threads, size_t shared, cudaStream_t stream,
                    const Arguments &...arguments) {
-  static const bool supported = [] {
-    int device = 0, major = 0;
-    return cudaGetDevice(&device) == cudaSuccess &&
-           cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device) == cudaSuccess && major >= 9;
-  }();
   cudaLaunchAttribute early;
   early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
   early.val.programmaticStreamSerializationAllowed = 1;
   cudaLaunchConfig_t config = detail::ConfigOf(blocks, threads, shared, stream);
-  config.attrs = &early, config.numAttrs = supported ? 1 : 0;
+  config.attrs = &early, config.numAttrs = DeviceAttribute(cudaDevAttrComputeCapabilityMajor) >= 9 ? 1 : 0;
   detail::Launch(kernel, config, arguments...);
 }
 

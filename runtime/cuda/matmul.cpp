@@ -7,7 +7,6 @@
 namespace compressc::cuda {
 namespace {
 
-constexpr size_t workspaceBytes = size_t(32) << 20; // what NVIDIA advises for Hopper
 constexpr const char *libraries[] = {"libcublasLt.so.13", "/usr/local/cuda/lib64/libcublasLt.so.13"};
 
 struct Functions {

@@ -30,6 +30,8 @@ struct Product {
 
 class Matmul {
 public:
+  /// That it takes of the GPU's memory: what NVIDIA advises for Hopper.
+  static constexpr size_t workspaceBytes = size_t(32) << 20;
   /// Finds the library where the dynamic linker does, or in the toolkit's folder.
   static StatusOr<std::unique_ptr<Matmul>> Load();
   virtual ~Matmul() = default;

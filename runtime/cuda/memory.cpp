@@ -33,11 +33,12 @@ void copyOnThreads(void *to, const void *from, int64_t bytes, ThreadPool &pool) 
 
 } // namespace
 
-cudaError_t DeviceMemory::open(cudaStream_t owner) {
+cudaError_t DeviceMemory::open(cudaStream_t owner, int device) {
   stream = owner;
   cudaMemPoolProps properties{};
   properties.allocType = cudaMemAllocationTypePinned;
   properties.location.type = cudaMemLocationTypeDevice;
+  properties.location.id = device;
   RETURN_IF_CUDA_ERROR(cudaMemPoolCreate(&pool, &properties));
   uint64_t keepAll = UINT64_MAX;
   return cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &keepAll);
@@ -52,16 +53,43 @@ void DeviceMemory::close() {
 cudaError_t DeviceMemory::allocate(int64_t bytes, std::shared_ptr<void> &memory) {
   void *data = nullptr;
   RETURN_IF_CUDA_ERROR(cudaMallocFromPoolAsync(&data, size_t(std::max(bytes, alignment)), pool, stream));
+  if (isLimited() && most - drivers - taken < pooled()) { // what the pool keeps may leave room in other places
+    cudaFreeAsync(data, stream);
+    trim();
+    RETURN_IF_CUDA_ERROR(cudaMallocFromPoolAsync(&data, size_t(std::max(bytes, alignment)), pool, stream));
+    if (most - drivers - taken < pooled()) {
+      cudaFreeAsync(data, stream);
+      trim();
+      return cudaErrorMemoryAllocation;
+    }
+  }
   memory = std::shared_ptr<void>(data, [stream = stream](void *data) { cudaFreeAsync(data, stream); });
   return cudaSuccess;
 }
 
-int64_t DeviceMemory::peakBytes() const {
+cudaError_t DeviceMemory::take(int64_t bytes) {
+  if (!fits(bytes))
+    trim();
+  if (!fits(bytes))
+    return cudaErrorMemoryAllocation;
+  mostTaken = std::max(mostTaken, taken += bytes);
+  return cudaSuccess;
+}
+
+void DeviceMemory::trim() {
+  cudaStreamSynchronize(stream);
+  cudaMemPoolTrimTo(pool, 0);
+}
+
+static int64_t attributeOf(cudaMemPool_t pool, cudaMemPoolAttr attribute) {
   uint64_t bytes = 0;
   if (pool)
-    cudaMemPoolGetAttribute(pool, cudaMemPoolAttrReservedMemHigh, &bytes);
+    cudaMemPoolGetAttribute(pool, attribute, &bytes);
   return int64_t(bytes);
 }
+
+int64_t DeviceMemory::pooled() const { return attributeOf(pool, cudaMemPoolAttrReservedMemCurrent); }
+int64_t DeviceMemory::peakBytes() const { return mostTaken + attributeOf(pool, cudaMemPoolAttrReservedMemHigh); }
 
 Staging::~Staging() {
   for (Turn &turn : turns)

@@ -1,4 +1,5 @@
 #include "staging.h"
+#include "memory.h"
 #include <algorithm>
 #include <utility>
 
@@ -22,12 +23,22 @@ cudaError_t DeviceBuffer::grow(cudaStream_t stream, size_t bytes) {
   if (bytes <= size)
     return cudaSuccess;
   cudaStreamSynchronize(stream);
-  cudaFree(memory);
-  memory = nullptr, size = 0;
-  cudaError_t error = cudaMalloc(&memory, bytes);
+  release();
+  cudaError_t error = account.take(int64_t(bytes));
+  if (error != cudaSuccess)
+    return error;
+  error = cudaMalloc(&memory, bytes);
   if (error == cudaSuccess)
     size = bytes;
+  else
+    account.giveBack(int64_t(bytes));
   return error;
+}
+
+void DeviceBuffer::release() {
+  cudaFree(memory);
+  account.giveBack(int64_t(size));
+  memory = nullptr, size = 0;
 }
 
 Upload::~Upload() {

@@ -27,18 +27,22 @@ private:
   size_t size = 0;
 };
 
+class DeviceMemory;
+
 /// Device memory that grows; the stream's work is waited for then.
 class DeviceBuffer {
 public:
-  DeviceBuffer() = default;
+  explicit DeviceBuffer(DeviceMemory &account) : account(account) {}
   DeviceBuffer(const DeviceBuffer &) = delete;
   DeviceBuffer &operator=(const DeviceBuffer &) = delete;
-  ~DeviceBuffer() { cudaFree(memory); }
+  ~DeviceBuffer() { release(); }
   cudaError_t grow(cudaStream_t stream, size_t bytes);
   void *data() const { return memory; }
   size_t bytes() const { return size; }
 
 private:
+  void release();
+  DeviceMemory &account;
   void *memory = nullptr;
   size_t size = 0;
 };
@@ -46,6 +50,7 @@ private:
 /// Arrays that go to the device together. Two pinned buffers take turns: one is filled while the other is sent.
 class Upload {
 public:
+  explicit Upload(DeviceMemory &account) : device(account) {}
   ~Upload();
   /// Adds an array; the result is its place, for at().
   template <typename T> size_t add(absl::Span<const T> values) {

@@ -337,15 +337,9 @@ StreamKernel(StreamedRows source, const typename Format::Half *prepared, Product
 
 /// How many blocks of a kernel the device holds at once.
 template <typename Kernel> int residentBlocks(Kernel *kernel, size_t shared) {
-  static const int multiprocessors = [] {
-    int device = 0, count = 1;
-    cudaGetDevice(&device);
-    cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, device);
-    return count;
-  }();
   int blocks = 1;
   cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, kernel, warps * 32, shared);
-  return multiprocessors * std::max(blocks, 1);
+  return std::max(DeviceAttribute(cudaDevAttrMultiProcessorCount), 1) * std::max(blocks, 1);
 }
 
 template <typename Format, typename Epilogue, int fixedDepth, bool gated>

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "compressc/runtime/batch.h"
+#include "compressc/runtime/device_usage.h"
 #include "compressc/runtime/row_score.h"
 #include "compressc/runtime/tensor.h"
 #include "compressc/runtime/status.h"
@@ -44,10 +45,16 @@ class Device {
 public:
   virtual ~Device() = default;
 
+  /// Makes it the one that this thread works with. Of several, each thread says so before it uses one, and a device
+  /// is used by one thread at a time; the thread that opened it need not.
+  virtual Status enter() = 0;
+
   /// Its name, "NVIDIA H200"; for reports.
   virtual std::string name() const = 0;
   /// Bytes that were allocated at most.
   virtual int64_t peakBytes() const = 0;
+  /// Watches it from now on; null when nothing tells what it does.
+  virtual std::unique_ptr<DeviceWatch> watch() const = 0;
 
   /// Zeroed memory, free again when its last owner goes; the device lives longer. `what` is named when there
   /// is too little.
@@ -137,11 +144,16 @@ public:
 struct DeviceOptions {
   /// What the GPU computes and stores as what schedules call bf16: BF16 or F16. Default: BF16 where the GPU has it.
   std::optional<DType> half;
+  int index = 0;           // of the machine's GPUs, as the driver counts them
+  int64_t memoryLimit = 0; // bytes to take at most, the driver's own included where they are known; 0: all there are
+  std::string remedy = "compile with a smaller --max-tokens, or use --device=cpu"; // when memory is short
 };
 
-/// The first GPU of the machine. Says what is missing: a build with CUDA, the driver, a GPU, cuBLASLt.
+/// A GPU of the machine. Says what is missing: a build with CUDA, the driver, a GPU, cuBLASLt.
 StatusOr<std::unique_ptr<Device>> OpenCudaDevice(const DeviceOptions &options = {});
-/// Its compute capability, 90 for 9.0; none without a GPU or a driver.
+/// How many there are, or what is missing.
+StatusOr<int> CountCudaDevices();
+/// The first one's compute capability, 90 for 9.0; none without a GPU or a driver.
 std::optional<int> CudaCapability();
 
 } // namespace compressc
