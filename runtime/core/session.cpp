@@ -121,7 +121,8 @@ struct Session::Impl {
   Status bindWeights(const WeightResolver &resolver, UploadedWeights &onDevice);
   bool rowsOnly(size_t weight) const;
   Status commitCache(const Batch &batch);
-  Status mapMemory(int64_t slots);
+  Status withPlan(const Status &status) const;
+  Status mapMemory();
   void prepare(const EntryPoint &entry, PreparedEntry &prepared);
   void prepareOperand(Operand operand, PreparedEntry &prepared, const EntryPoint &entry,
                       Tensor &tensor);
@@ -220,6 +221,23 @@ DType Session::Impl::cacheType() const {
 
 static int64_t slotBytes(const CacheView &cache) { return cache.heads * cache.dim * int64_t(DTypeSize(cache.dtype)); }
 
+/// What memory was planned, when it is short.
+Status Session::Impl::withPlan(const Status &status) const {
+  if (!device || !absl::IsResourceExhausted(status))
+    return status;
+  int64_t weightBytes = 0, cacheBytes = 0;
+  for (size_t i = 0; i < schedule.weights.size(); ++i) {
+    const WeightDecl &decl = schedule.weights[i];
+    if (!rowsOnly(i))
+      weightBytes += CheckedBytes(decl.dtype, decl.shape, decl.packed).value_or(0);
+  }
+  for (const CacheDecl &decl : schedule.caches)
+    cacheBytes += 2 * cacheSlots * decl.heads * decl.dim * int64_t(DTypeSize(cacheType()));
+  return Status(status.code(), absl::StrCat(status.message(), "; planned were ", weightBytes >> 20, " MiB of weights, ",
+                                            schedule.arenaBytes >> 20, " MiB of intermediate results and up to ",
+                                            cacheBytes >> 20, " MiB of KV cache"));
+}
+
 /// Makes the device's cache as large as the batch needs.
 Status Session::Impl::commitCache(const Batch &batch) {
   int64_t end = 0;
@@ -237,7 +255,7 @@ Status Session::Impl::commitCache(const Batch &batch) {
   return absl::OkStatus();
 }
 
-Status Session::Impl::mapMemory(int64_t slots) {
+Status Session::Impl::mapMemory() {
   COMPRESSC_ASSIGN_OR_RETURN(arena, map(schedule.arenaBytes, "the arena", arenaMemory));
   for (const BufferDecl &decl : schedule.buffers) {
     uint8_t *base = decl.offset >= 0 ? arena + decl.offset : nullptr;
@@ -248,7 +266,6 @@ Status Session::Impl::mapMemory(int64_t slots) {
     }
     buffers.push_back(tensorAt(base, decl.dtype, std::move(shape), decl.packed));
   }
-  cacheSlots = slots > 0 ? slots : schedule.maxTokens;
   if (cacheSlots > std::numeric_limits<int32_t>::max())
     return Invalid("session: ", cacheSlots, " cache slots are more than 32 bits can number");
   DType type = cacheType();
@@ -431,8 +448,9 @@ StatusOr<std::unique_ptr<Session>> Session::Create(Schedule schedule,
   if (options.device)
     COMPRESSC_RETURN_IF_ERROR(impl->checkDevice());
   impl->ownsWeights = !options.uploaded;
-  COMPRESSC_RETURN_IF_ERROR(impl->bindWeights(resolver, options.uploaded ? *options.uploaded : impl->uploaded));
-  COMPRESSC_RETURN_IF_ERROR(impl->mapMemory(options.cacheSlots));
+  impl->cacheSlots = options.cacheSlots > 0 ? options.cacheSlots : impl->schedule.maxTokens;
+  COMPRESSC_RETURN_IF_ERROR(impl->withPlan(impl->bindWeights(resolver, options.uploaded ? *options.uploaded : impl->uploaded)));
+  COMPRESSC_RETURN_IF_ERROR(impl->withPlan(impl->mapMemory()));
   impl->entries.resize(impl->schedule.entries.size());
   for (size_t i = 0; i < impl->entries.size(); ++i)
     impl->prepare(impl->schedule.entries[i], impl->entries[i]);
@@ -462,7 +480,7 @@ Status Session::run(const EntryPoint &entry, const Batch *batch, absl::Span<cons
   Status status;
   bool replayed = false;
   if (impl->device && batch) {
-    COMPRESSC_RETURN_IF_ERROR(impl->commitCache(*batch));
+    COMPRESSC_RETURN_IF_ERROR(impl->withPlan(impl->commitCache(*batch)));
     // The session of a step is run for its batches, and goes.
     bool repeated = impl->ownsWeights && known.inputs.empty() && !impl->checking;
     replayed = impl->device->beginBatch(*batch, repeated ? prepared : nullptr);
@@ -483,7 +501,7 @@ Status Session::run(const EntryPoint &entry, const Batch *batch, absl::Span<cons
     status = impl->interpret(*prepared, batch);
   }
   if (impl->device)
-    status.Update(impl->device->finishBatch());
+    status.Update(impl->withPlan(impl->device->finishBatch()));
   COMPRESSC_RETURN_IF_ERROR(status);
   prepared->hasRun = true;
   return absl::OkStatus();

@@ -140,7 +140,7 @@ Command BenchCommand() {
            {"json", "FILE", "Write the figures as JSON; - or nothing is standard output.", "-"},
            ModelFlag(),
            ThreadsFlag(),
-           DeviceFlag(), HalfFlag(), InterpretFlag(),
+           DeviceFlag(), GpuMemoryFlag(), HalfFlag(), InterpretFlag(),
            QuietFlag()},
           "bench\n"
           "bench --prompt 32 --decode 256 --batch 8 --threads 2 --json speed.json\n"

@@ -1,12 +1,18 @@
 #include "runtime/tasks/deployment.h"
 #include "absl/flags/flag.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_split.h"
+#include <algorithm>
 #include <filesystem>
+#include <numeric>
 
 ABSL_FLAG(std::string, data, "", "data folder or file");
 ABSL_FLAG(std::string, json, "", "result file");
 ABSL_FLAG(std::string, model, "", "folder that holds model/");
 ABSL_FLAG(int64_t, threads, 0, "worker threads");
 ABSL_FLAG(std::string, device, "", "cpu or cuda");
+ABSL_FLAG(std::string, devices, "", "GPUs");
+ABSL_FLAG(int64_t, gpu_memory_limit, 0, "megabytes of a GPU's memory");
 ABSL_FLAG(std::string, half, "", "bf16 or f16");
 ABSL_FLAG(bool, interpret, false, "walk the schedule");
 ABSL_FLAG(bool, quiet, false, "no progress");
@@ -25,6 +31,17 @@ FlagUse ThreadsFlag() {
 
 FlagUse DeviceFlag() {
   return {"device", "cpu|cuda", "Where the model runs. Default: what it was compiled for (--target)."};
+}
+
+FlagUse DevicesFlag() {
+  return {"devices", "N|all|I,J",
+          "Runs on GPUs: how many share the work, or which, counted from 0. Each holds the whole model; "
+          "results do not depend on the number. Default: the first alone."};
+}
+
+FlagUse GpuMemoryFlag() {
+  return {"gpu-memory-limit", "MB",
+          "With --device=cuda: take no more of each GPU's memory, the driver's part included where it is known; 0: all there is."};
 }
 
 FlagUse HalfFlag() {
@@ -70,12 +87,40 @@ StatusOr<std::unique_ptr<Deployment>> OpenDeployment() {
     COMPRESSC_ASSIGN_OR_RETURN(directory, ExecutableDirectory());
   }
   auto deployment = std::make_unique<Deployment>(int(absl::GetFlag(FLAGS_threads)));
-  COMPRESSC_ASSIGN_OR_RETURN(deployment->model, Model::Open(*payload, directory, deployment->pool,
-                                         {.interpret = absl::GetFlag(FLAGS_interpret),
-                                          .device = absl::GetFlag(FLAGS_device),
-                                          .openCuda = &OpenCudaDevice,
-                                          .cuda = cuda}));
+  ModelOptions options;
+  options.interpret = absl::GetFlag(FLAGS_interpret);
+  options.device = absl::GetFlag(FLAGS_device);
+  options.openCuda = &OpenCudaDevice;
+  COMPRESSC_RETURN_IF_ERROR(CheckRange("gpu-memory-limit", double(absl::GetFlag(FLAGS_gpu_memory_limit)), 0, 1e9));
+  options.cuda = cuda;
+  options.cuda.memoryLimit = absl::GetFlag(FLAGS_gpu_memory_limit) * 1000000;
+  if (std::string devices = absl::GetFlag(FLAGS_devices); !devices.empty()) {
+    if (options.device == "cpu")
+      return Invalid("--devices=", devices, ": GPUs, which --device=cpu leaves alone; leave one of them out");
+    options.device = "cuda";
+    COMPRESSC_ASSIGN_OR_RETURN(int count, CountCudaDevices());
+    COMPRESSC_ASSIGN_OR_RETURN(options.devices, ParseDevices(devices, count));
+  }
+  COMPRESSC_ASSIGN_OR_RETURN(deployment->model, Model::Open(*payload, directory, deployment->pool, options));
   return deployment;
+}
+
+StatusOr<std::vector<int>> ParseDevices(absl::string_view text, int count) {
+  std::vector<int> devices;
+  int number = 0;
+  if (text == "all" || (absl::SimpleAtoi(text, &number) && number >= 1)) {
+    if (number > count)
+      return Invalid("--devices=", text, ": there ", count == 1 ? "is " : "are ", count, count == 1 ? " GPU" : " GPUs");
+    devices.resize(size_t(number > 0 ? number : count));
+    std::iota(devices.begin(), devices.end(), 0);
+    return devices;
+  }
+  for (absl::string_view part : absl::StrSplit(text, ',')) {
+    if (!absl::SimpleAtoi(part, &number) || number < 0 || number >= count || std::count(devices.begin(), devices.end(), number))
+      return Invalid("--devices=", text, ": wanted a number of GPUs, all, or different indices from 0 to ", count - 1, ", as in 0,2");
+    devices.push_back(number);
+  }
+  return devices;
 }
 
 Status CheckRange(absl::string_view flag, double value, double low, double high) {

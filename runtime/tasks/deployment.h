@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
+#include <vector>
 
 ABSL_DECLARE_FLAG(std::string, data);
 ABSL_DECLARE_FLAG(std::string, json);
@@ -34,9 +35,14 @@ StatusOr<std::unique_ptr<Deployment>> OpenDeployment();
 FlagUse ModelFlag();
 FlagUse ThreadsFlag();
 FlagUse DeviceFlag();
+FlagUse DevicesFlag();
+FlagUse GpuMemoryFlag();
 FlagUse HalfFlag();
 FlagUse InterpretFlag();
 FlagUse QuietFlag();
+
+/// The GPUs that --devices names: a number of them, all, or a list of indices; `count` there are.
+StatusOr<std::vector<int>> ParseDevices(absl::string_view text, int count);
 
 /// An error when `value` is outside [low, high].
 Status CheckRange(absl::string_view flag, double value, double low, double high);

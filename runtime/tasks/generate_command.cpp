@@ -196,7 +196,7 @@ Command GenerateCommand() {
        {"json", "FILE", "Write text, tokens and speeds to a JSON file; - is standard output."},
        ModelFlag(),
        ThreadsFlag(),
-       DeviceFlag(), HalfFlag(), InterpretFlag(),
+       DeviceFlag(), GpuMemoryFlag(), HalfFlag(), InterpretFlag(),
        {"quiet", "", "No progress and no line about speeds."}},
       "generate --prompt \"The capital of France is\" --max-tokens 20\n"
       "generate --prompt \"Once upon a time\" --temperature 0.8 --top-p 0.95 --seed 7\n"

@@ -107,7 +107,7 @@ Command InfoCommand() {
           {{"json", "FILE", "Write it as JSON; - or nothing is standard output.", "-"},
            ModelFlag(),
            ThreadsFlag(),
-           DeviceFlag(), HalfFlag(), InterpretFlag()},
+           DeviceFlag(), GpuMemoryFlag(), HalfFlag(), InterpretFlag()},
           "info\ninfo --json",
           runInfo};
 }

@@ -204,16 +204,16 @@ Status runMmlu() {
     return journal ? journal->add(prompt, answer, secondsSince(start)) : absl::OkStatus();
   };
   run.normalised = over;
+  GpuUseWatch watch(model);
   StatusOr<ScoredPrompts> scored =
       ScorePrompts(ScorerOf(model), over == "answers" ? Normalise::Answers : Normalise::Vocabulary, encoded, onAnswer, known);
   if (!scored.ok())
     return stopped(scored.status(), journal.get(), work.questions.size());
   progress.finish();
   run.seconds = secondsSince(start) + (journal ? journal->keptSeconds() : 0);
-  if (const Device *device = model.device()) {
+  if (const Device *device = model.device())
     run.device = device->name();
-    run.gpuMemoryBytes = device->peakBytes();
-  }
+  run.gpus = watch.end();
   run.computedTokens = scored->computedTokens;
   for (size_t i = 0; i < work.questions.size(); ++i) {
     const Question &question = work.questions[i];
@@ -270,7 +270,7 @@ Command MmluCommand() {
         "needed."},
        ModelFlag(),
        ThreadsFlag(),
-       DeviceFlag(), HalfFlag(), InterpretFlag(),
+       DeviceFlag(), DevicesFlag(), GpuMemoryFlag(), HalfFlag(), InterpretFlag(),
        QuietFlag()},
       "mmlu --data ../shared/data --json mmlu.json\n"
       "mmlu --shots 0 --subjects anatomy,astronomy --csv mmlu.csv\n"

@@ -3,6 +3,7 @@
 #include "runtime/tasks/csv.h"
 #include "runtime/tasks/json_text.h"
 #include "runtime/tasks/text.h"
+#include <algorithm>
 #include <cmath>
 
 namespace compressc {
@@ -54,7 +55,12 @@ std::string MmluJson(const MmluRun &run, const SubjectGroups &groups) {
   json["weight_bytes"] = run.model.weightBytes;
   json["original_weight_bytes"] = run.model.originalWeightBytes;
   json["device"] = run.device;
-  json["gpu_memory_bytes"] = run.gpuMemoryBytes;
+  int64_t memory = 0; // of the GPU that held most
+  for (const GpuUse &gpu : run.gpus)
+    memory = std::max(memory, gpu.allocatedBytes);
+  json["gpu_memory_bytes"] = memory;
+  if (!run.gpus.empty())
+    json["gpus"] = GpuUseJson(run.gpus);
   json["split"] = run.split;
   json["shots"] = run.shots;
   json["normalised_over"] = run.normalised;
@@ -106,6 +112,10 @@ std::string MmluTable(const MmluRun &run, const SubjectGroups &groups) {
   absl::StrAppendFormat(&out, "\nweights          %s, %s at 16 bits\n",
                         FormatBytes(run.model.weightBytes),
                         FormatBytes(run.model.originalWeightBytes));
+  for (const GpuUse &gpu : run.gpus)
+    if (gpu.usage)
+      absl::StrAppendFormat(&out, "%-16s %.0f %% busy, %.0f W, %s of its memory in use at most\n", gpu.name, gpu.usage->mean.utilisation,
+                            gpu.usage->mean.watts, FormatBytes(gpu.usage->peakBytes));
   absl::StrAppendFormat(&out, "prompt tokens    %s, %s computed after prefix sharing\n",
                         FormatCount(run.promptTokens), FormatCount(run.computedTokens));
   if (run.truncatedPrompts > 0)

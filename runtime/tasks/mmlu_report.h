@@ -2,6 +2,7 @@
 #pragma once
 
 #include "compressc/runtime/model.h"
+#include "runtime/tasks/gpu_use.h"
 #include "runtime/tasks/mmlu_data.h"
 #include "runtime/tasks/statistics.h"
 #include <array>
@@ -27,8 +28,8 @@ struct MmluRun {
   std::string normalised = "vocabulary"; // what log-probabilities are normalised over
   std::vector<int32_t> specialTokens; // what encoding puts before each prompt
   std::array<int32_t, 4> answerTokens{};
-  std::string device = "cpu";   // or the GPU's name
-  int64_t gpuMemoryBytes = 0;  // allocated at most, without the driver's own
+  std::string device = "cpu";   // or the first GPU's name
+  std::vector<GpuUse> gpus;     // that the model ran on
   int64_t promptTokens = 0, computedTokens = 0, truncatedPrompts = 0;
   double seconds = 0;         // scoring
   double tokenizeSeconds = 0; // before it

@@ -56,7 +56,8 @@ StatusOr<PerplexityResult> MeasurePerplexity(const Scorer &score, int64_t vocabu
   return result;
 }
 
-std::string PerplexityJson(const PerplexityResult &result, const ModelInfo &model, double seconds) {
+std::string PerplexityJson(const PerplexityResult &result, const ModelInfo &model, double seconds,
+                           const std::vector<GpuUse> &gpus) {
   nlohmann::ordered_json json;
   json["task"] = "perplexity";
   json["model"] = model.name;
@@ -69,6 +70,8 @@ std::string PerplexityJson(const PerplexityResult &result, const ModelInfo &mode
   json["weight_bytes"] = model.weightBytes;
   json["original_weight_bytes"] = model.originalWeightBytes;
   json["seconds"] = seconds;
+  if (!gpus.empty())
+    json["gpus"] = GpuUseJson(gpus);
   return JsonText(json);
 }
 

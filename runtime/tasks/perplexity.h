@@ -1,6 +1,7 @@
 // Perplexity of a text over non-overlapping windows.
 #pragma once
 
+#include "runtime/tasks/gpu_use.h"
 #include "runtime/tasks/mmlu_score.h"
 
 namespace compressc {
@@ -20,6 +21,7 @@ StatusOr<PerplexityResult> MeasurePerplexity(const Scorer &score, int64_t vocabu
                                              int64_t windows,
                                              const std::function<void()> &onToken = {});
 
-std::string PerplexityJson(const PerplexityResult &result, const ModelInfo &model, double seconds);
+std::string PerplexityJson(const PerplexityResult &result, const ModelInfo &model, double seconds,
+                           const std::vector<GpuUse> &gpus = {});
 
 } // namespace compressc

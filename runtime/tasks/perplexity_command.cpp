@@ -42,15 +42,17 @@ Status runPerplexity() {
   int64_t count = windows > 0 ? windows : int64_t(ids.size()) / context;
   auto start = std::chrono::steady_clock::now();
   Progress progress("perplexity", count * (context - 1), "tokens", absl::GetFlag(FLAGS_quiet));
+  GpuUseWatch watch(model);
   COMPRESSC_ASSIGN_OR_RETURN(PerplexityResult result,
                              MeasurePerplexity(ScorerOf(model), model.info().vocabularySize, ids,
                                                context, windows, [&] { progress.advance(); }));
   progress.finish();
+  std::vector<GpuUse> gpus = watch.end();
   double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 
   std::string jsonPath = absl::GetFlag(FLAGS_json);
   if (!jsonPath.empty())
-    COMPRESSC_RETURN_IF_ERROR(WriteOutput(jsonPath, PerplexityJson(result, model.info(), seconds)));
+    COMPRESSC_RETURN_IF_ERROR(WriteOutput(jsonPath, PerplexityJson(result, model.info(), seconds, gpus)));
   std::string report = absl::StrFormat(
       "perplexity  %.4f\nwindows     %d of %d tokens, %s predicted\nweights     %s, %s at 16 bits\n"
       "time        %.1f s, %.1f tokens/s\n",
@@ -77,7 +79,7 @@ Command PerplexityCommand() {
            {"json", "FILE", "Write the result to a JSON file; - is standard output."},
            ModelFlag(),
            ThreadsFlag(),
-           DeviceFlag(), HalfFlag(), InterpretFlag(),
+           DeviceFlag(), DevicesFlag(), GpuMemoryFlag(), HalfFlag(), InterpretFlag(),
            QuietFlag()},
           "perplexity --windows 16\n"
           "perplexity --data text.txt --context 2048 --json perplexity.json",

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Fails unless results of `run` are equal in all but their times. usage: same_results.py A.json B.json ..."""
+"""Fails unless results of `run` are equal in all but their times and their use of GPUs. usage: same_results.py A.json B.json ..."""
 import json
 import sys
 
 
 def timeless(value):
     if isinstance(value, dict):
-        return {key: timeless(item) for key, item in value.items() if "second" not in key}
+        return {key: timeless(item) for key, item in value.items() if "second" not in key and not key.startswith("gpu")}
     return [timeless(item) for item in value] if isinstance(value, list) else value
 
 

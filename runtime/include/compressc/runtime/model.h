@@ -32,9 +32,11 @@ struct ModelOptions {
   std::string executable = "/proc/self/exe";
   /// "cpu" or "cuda"; "": what it was compiled for.
   std::string device = "";
-  /// Opens the GPU when it is asked for; null: there is none.
+  /// Opens a GPU when it is asked for; null: there is none.
   StatusOr<std::unique_ptr<Device>> (*openCuda)(const DeviceOptions &) = nullptr;
   DeviceOptions cuda = {};
+  /// The GPUs to run on, each with the whole model: they share what is scored. The first does the rest.
+  std::vector<int> devices = {0};
 };
 
 /// The tokens whose log-probabilities are wanted.
@@ -61,20 +63,24 @@ public:
                                                ThreadPool &pool, const ModelOptions &options = {});
   const ModelInfo &info() const { return modelInfo; }
   const Tokenizer &tokenizer() const { return *tokens; }
-  Session &session() { return *runner; }
+  Session &session() { return *runners.front()->session; }
   PlannerLimits limits() const;
   /// Differs when the files of the weights do; changes when they are written again.
   std::string weightsIdentity() const;
 
   /// What runs the model; null: the CPU.
-  const Device *device() const { return accelerator.get(); }
+  const Device *device() const { return runners.front()->device.get(); }
+  /// All GPUs that do.
+  std::vector<const Device *> devices() const;
 
   /// Runs one batch through "forward" and returns the logits [selected rows, vocabulary], fp32, on the host.
   StatusOr<Tensor> forward(const Batch &batch);
 
-  /// Plans the requests, runs every batch and calls `onScore` once for each wanted position, on one thread and in
-  /// a deterministic order; `onBatch` follows each batch, run or not. On a device the results of a batch are read while the
-  /// next one is computed. When they are not finite, the error names the call that first gave NaN or infinity.
+  /// Plans the requests, runs every batch and calls `onScore` once for each wanted position, in a deterministic order;
+  /// `onBatch` follows each batch, run or not. On a device the results of a batch are read while the next one is
+  /// computed. With several devices each has its share of the plans, a thread, and an order of its own; calls never
+  /// overlap, and the results do not depend on how many there are. When they are not finite, the error names the call
+  /// that first gave NaN or infinity.
   Status score(const std::vector<Request> &requests, const Targets &targets, const ScoreCallback &onScore,
                const std::function<void(const PlannedBatch &)> &onBatch = {});
 
@@ -84,16 +90,29 @@ public:
 private:
   Model() = default;
   struct Pending;
-  Status start(const PlannedBatch &planned, const Targets &targets, Pending &pending);
-  Status finish(const Plan &plan, const Pending &pending, const Targets &targets, const ScoreCallback &onScore);
-  Status notFinite(const Plan &plan, const RowUse &use);
+  struct Part;
+  struct Scoring;
+  /// The model on the CPU or on one GPU.
+  struct Runner {
+    std::string name; // that errors name one of several by
+    std::unique_ptr<ThreadPool> threads;
+    std::unique_ptr<Device> device; // outlives the session
+    std::unique_ptr<Session> session;
+    Status named(const Status &status) const { return name.empty() ? status : WithContext(status, name); }
+  };
+  Status open(Runner &runner, Schedule schedule, ThreadPool &threads, const ModelOptions &options, int index);
+  /// Calls it for each runner, on threads of their own but for the first. The first error, by number.
+  Status forEachRunner(const std::function<Status(size_t)> &call);
+  Status score(Runner &runner, absl::Span<const Part *const> parts, Scoring &scoring);
+  Status start(Runner &runner, const PlannedBatch &planned, const Targets &targets, Pending &pending);
+  Status finish(Runner &runner, const Pending &pending, Scoring &scoring);
+  Status notFinite(Runner &runner, const Plan &plan, const RowUse &use);
 
   ModelInfo modelInfo;
   SafetensorsReader weights;
   std::unique_ptr<Tokenizer> tokens;
   ThreadPool *pool = nullptr;
-  std::unique_ptr<Device> accelerator; // outlives the session
-  std::unique_ptr<Session> runner;
+  std::vector<std::unique_ptr<Runner>> runners;
   std::vector<float> hostLogits; // of the newest batch, when a device runs the model
 };
 
