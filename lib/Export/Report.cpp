@@ -23,8 +23,12 @@ std::string Report(const ReportInputs &inputs, const MaterializeReport &result) 
                              {"sequence_length", inputs.sequenceLength},
                              {"tokens_sha256", inputs.tokenDigest}};
   // Seconds would differ from run to run; they are in the summary.
-  if (!inputs.device.empty())
-    report["computed_on"] = {{"device", inputs.device}, {"slices", result.slices}, {"on_device", result.slicesOnDevice}};
+  if (!inputs.device.empty()) {
+    report["computed_on"] = {{"device", inputs.device}, {"slices", result.slices}, {"on_device", result.slicesOnDevice},
+                             {"allocated_bytes", inputs.deviceBytes}};
+    if (inputs.usage)
+      report["computed_on"]["usage"] = DeviceUsageJson(*inputs.usage);
+  }
   ordered_json decisions = ordered_json::array();
   for (const Decision &decision : result.decisions) {
     ordered_json row;

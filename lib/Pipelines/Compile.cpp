@@ -223,7 +223,16 @@ private:
     }
     std::string checkpointType;
     llvm::raw_string_ostream(checkpointType) << CheckpointType(module);
-    COMPRESSC_ASSIGN_OR_RETURN(MaterializeReport result, materializeModule(module, materialize));
+    std::unique_ptr<DeviceWatch> watch = device ? device->watch() : nullptr;
+    StatusOr<MaterializeReport> materialized = materializeModule(module, materialize);
+    if (absl::IsAborted(materialized.status())) // the GPU was lost
+      return absl::AbortedError(absl::StrCat(
+          materialized.status().message(), "; ",
+          store ? "finished layers are kept in " + storeDirectory() + ": the same command goes on from there" : "nothing is kept"));
+    COMPRESSC_ASSIGN_OR_RETURN(MaterializeReport result, std::move(materialized));
+    std::optional<DeviceUsage> usage;
+    if (watch)
+      usage = watch->stop();
     ConfigChanges changes{QuantizationConfig(module), layers, FindHeadLayout(module)};
     if (changes.head.rank && !options.singleFile)
       llvm::errs() << "compressc: remark: " << options.output
@@ -252,7 +261,11 @@ private:
     inputs.checkpointType = checkpointType;
     inputs.compute = options.compute;
     inputs.activations = options.activations;
-    inputs.device = device ? device->name() : "";
+    if (device) {
+      inputs.device = device->name();
+      inputs.deviceBytes = device->peakBytes();
+      inputs.usage = usage;
+    }
     if (!calibration.samples.empty()) {
       inputs.calibrationFile = std::filesystem::path(options.calibration).filename().string();
       inputs.samples = options.samples;
@@ -271,7 +284,7 @@ private:
     if (options.remarks)
       PrintDecisions(llvm::errs(), result.decisions);
     if (!options.quiet)
-      summarize(result, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(), device.get());
+      summarize(result, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(), device.get(), usage);
     if (!options.quiet && toolchain.compiler.empty())
       llvm::errs() << "run walks its schedule (" << toolchain.note << ")\n";
     else if (!options.quiet)
@@ -289,7 +302,10 @@ private:
   std::unique_ptr<Device> openDevice() {
     if (options.target != "cuda" || options.passes.empty())
       return nullptr;
-    auto device = OpenCudaDevice();
+    DeviceOptions wanted;
+    wanted.memoryLimit = options.gpuMemoryLimit;
+    wanted.remedy = "give fewer --samples or a smaller --sequence-length, or let the CPU compute with --target=cpu";
+    auto device = OpenCudaDevice(wanted);
     if (device.ok())
       return *std::move(device);
     llvm::errs() << "compressc: remark: calibration and weights are computed on the CPU: "
@@ -352,8 +368,10 @@ private:
   StatusOr<std::unique_ptr<BlockStore>> openStore() {
     if (!options.useStore || (options.store.empty() && options.passes.empty()))
       return std::unique_ptr<BlockStore>();
-    return BlockStore::Open(options.store.empty() ? DefaultStore(options.output) : options.store);
+    return BlockStore::Open(storeDirectory());
   }
+
+  std::string storeDirectory() const { return options.store.empty() ? DefaultStore(options.output) : options.store; }
 
   StatusOr<MaterializeReport> materializeModule(ModuleOp module, const MaterializeOptions &materialize) {
     std::string message;
@@ -376,7 +394,7 @@ private:
     return result;
   }
 
-  void summarize(const MaterializeReport &result, double seconds, const Device *device) {
+  void summarize(const MaterializeReport &result, double seconds, const Device *device, const std::optional<DeviceUsage> &usage) {
     PrintDecisionSummary(llvm::errs(), result.decisions);
     llvm::errs() << options.output << ": " << model.name << ", "
                  << llvm::format("%.1f MB (%.2f times smaller than 16 bits)", double(result.weightBytes) / 1e6,
@@ -386,6 +404,9 @@ private:
     if (device)
       llvm::errs() << device->name() << " computed " << result.slicesOnDevice << " of " << result.slices << " slices"
                    << llvm::format(", %.2f GiB of its memory at most\n", double(device->peakBytes()) / double(1 << 30));
+    if (usage)
+      llvm::errs() << llvm::format("it was busy for %.0f %% of the time, took %.0f W and had %.2f GiB in use at most\n",
+                                   usage->mean.utilisation, usage->mean.watts, double(usage->peakBytes) / double(1 << 30));
   }
 
   MLIRContext &context;

@@ -51,6 +51,8 @@ options
   --dry-run              print the plan and stop: time, memory, size, what the store has. Nothing is written
   --memory-limit MB      refuse before any work what would hold more anonymous memory (files that are mapped
                          are not counted)
+  --gpu-memory-limit MB  with --target=cuda: take no more of the GPU's memory, the driver's part included where it
+                         is known
   --emit=STAGE           print the program instead: lm (imported), compress (after the passes),
                          exec (the schedule), cpp (the source of its program), cuda (its source for
                          GPUs); with -o OUT: bin
@@ -119,6 +121,7 @@ struct Options {
   cl::opt<bool> noStore{"no-store"};
   cl::opt<bool> dryRun{"dry-run"};
   cl::opt<int64_t> memoryLimit{"memory-limit", cl::init(0)};
+  cl::opt<int64_t> gpuMemoryLimit{"gpu-memory-limit", cl::init(0)};
   cl::opt<std::string> remarks{"remarks", cl::ValueOptional};
   cl::opt<bool> quiet{"quiet"};
   cl::opt<std::string> runtimeFile{"runtime"};
@@ -171,8 +174,10 @@ int main(int argc, char **argv) {
                                    std::tuple("max-tokens", flags.maxTokens.getValue(), int64_t(1) << 20)})
     if (value < 1 || value > most)
       return fail(compressc::Invalid("--", name, " must be 1 to ", most, ", not ", value));
-  if (flags.memoryLimit < 0 || flags.memoryLimit > (int64_t(1) << 40))
-    return fail(compressc::Invalid("--memory-limit must be a number of megabytes, not ", flags.memoryLimit.getValue()));
+  for (auto [name, limit] : {std::pair("memory-limit", flags.memoryLimit.getValue()),
+                             std::pair("gpu-memory-limit", flags.gpuMemoryLimit.getValue())})
+    if (limit < 0 || limit > (int64_t(1) << 40))
+      return fail(compressc::Invalid("--", name, " must be a number of megabytes, not ", limit));
   if (flags.threads < 0 || flags.threads > 1024)
     return fail(compressc::Invalid("--threads must be 0 to 1024, not ", flags.threads.getValue()));
 
@@ -199,6 +204,7 @@ int main(int argc, char **argv) {
   options.threads = flags.threads;
   options.dryRun = flags.dryRun;
   options.memoryLimit = flags.memoryLimit * 1000000;
+  options.gpuMemoryLimit = flags.gpuMemoryLimit * 1000000;
   options.store = flags.store;
   options.useStore = !flags.noStore && (flags.store.getNumOccurrences() == 0 || !flags.store.empty());
   options.runtime = flags.runtimeFile;

@@ -58,7 +58,7 @@ struct ConfigChanges {
 Status WriteModelFiles(const std::string &directory, const std::map<std::string, std::string> &files,
                        const ConfigChanges &changes);
 
-/// report.json: the same bytes for the same input, so it holds no times.
+/// report.json: the same bytes for the same input, so it holds no times; but for what a GPU was seen to do.
 struct ReportInputs {
   ModelInfo info;
   std::string checkpointType;
@@ -66,6 +66,8 @@ struct ReportInputs {
   std::string calibrationFile; // its name, without the directory
   int64_t samples = 0, sequenceLength = 0;
   std::string device;      // that ran slices; "": the CPU ran all
+  int64_t deviceBytes = 0; // of its memory, allocated at most
+  std::optional<DeviceUsage> usage; // of it, when something tells
   std::string tokenDigest; // sha256 of the calibration token ids, little-endian int32
 };
 std::string Report(const ReportInputs &inputs, const MaterializeReport &result);

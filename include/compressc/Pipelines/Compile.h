@@ -31,6 +31,7 @@ struct CompileOptions {
   bool useStore = true;
   bool dryRun = false;            // print the plan and stop
   int64_t memoryLimit = 0;        // bytes of anonymous memory; a plan that needs more is refused; 0: none
+  int64_t gpuMemoryLimit = 0;     // bytes to take of the GPU's memory; 0: all there are
   std::string runtime;            // the prebuilt runtime; "": beside this executable
   std::string runtimeDirectory;   // headers and object that emitted programs need; "": ../lib/compressc
   bool singleFile = false;        // weights and tokenizer inside OUT/run, no OUT/model
