@@ -30,3 +30,4 @@ emulated = os.path.join(config.compressc_build, "lib", "compressc-emulated")
 if os.path.exists(os.path.join(emulated, "runtime.o")):
     config.available_features.add("emulated-cuda")
     config.substitutions.append(("%emulated", emulated))
+    config.substitutions.append(("%nvml", os.path.join(config.compressc_build, "lib", "emulation")))
