@@ -405,8 +405,7 @@ private:
       llvm::errs() << device->name() << " computed " << result.slicesOnDevice << " of " << result.slices << " slices"
                    << llvm::format(", %.2f GiB of its memory at most\n", double(device->peakBytes()) / double(1 << 30));
     if (usage)
-      llvm::errs() << llvm::format("it was busy for %.0f %% of the time, took %.0f W and had %.2f GiB in use at most\n",
-                                   usage->mean.utilisation, usage->mean.watts, double(usage->peakBytes) / double(1 << 30));
+      llvm::errs() << "the driver saw it " << DeviceUsageText(*usage) << "\n";
   }
 
   MLIRContext &context;

@@ -1,4 +1,5 @@
 #include "compressc/runtime/device_usage.h"
+#include "absl/strings/str_format.h"
 #include <cmath>
 #include <nlohmann/json.hpp>
 
@@ -20,6 +21,16 @@ nlohmann::ordered_json DeviceUsageJson(const DeviceUsage &usage) {
     json["power_series"].push_back(number(point.watts));
   }
   return json;
+}
+
+std::string DeviceUsageText(const DeviceUsage &usage) {
+  std::string text;
+  if (std::isfinite(usage.mean.utilisation))
+    absl::StrAppendFormat(&text, "%.0f %% busy, ", usage.mean.utilisation);
+  if (std::isfinite(usage.mean.watts))
+    absl::StrAppendFormat(&text, "%.0f W, ", usage.mean.watts);
+  absl::StrAppendFormat(&text, "%.2f GiB in use at most", double(usage.peakBytes) / double(1 << 30));
+  return text;
 }
 
 } // namespace compressc

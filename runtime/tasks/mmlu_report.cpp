@@ -114,8 +114,7 @@ std::string MmluTable(const MmluRun &run, const SubjectGroups &groups) {
                         FormatBytes(run.model.originalWeightBytes));
   for (const GpuUse &gpu : run.gpus)
     if (gpu.usage)
-      absl::StrAppendFormat(&out, "%-16s %.0f %% busy, %.0f W, %s of its memory in use at most\n", gpu.name, gpu.usage->mean.utilisation,
-                            gpu.usage->mean.watts, FormatBytes(gpu.usage->peakBytes));
+      absl::StrAppendFormat(&out, "%-16s %s\n", gpu.name, DeviceUsageText(*gpu.usage));
   absl::StrAppendFormat(&out, "prompt tokens    %s, %s computed after prefix sharing\n",
                         FormatCount(run.promptTokens), FormatCount(run.computedTokens));
   if (run.truncatedPrompts > 0)

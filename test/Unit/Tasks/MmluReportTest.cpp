@@ -60,6 +60,21 @@ TEST(MmluReport, JsonHasTheKeysThatComparisonsNeed) {
   EXPECT_EQ(json["questions"][4]["logprobs"], (std::vector<double>{-3, -2.5, -3, -4}));
 }
 
+TEST(MmluReport, SaysWhatGpusDid) {
+  MmluRun run = makeRun();
+  run.gpus = {{"a GPU", 3000, {}}, {"a GPU", 2000, DeviceUsage{{87.25, 300}, 9000, 0.1, {{80, 290}, {94.5, 310}}}}};
+  nlohmann::json json = nlohmann::json::parse(MmluJson(run, SubjectGroups::BuiltIn()), nullptr, false);
+  EXPECT_EQ(json["gpu_memory_bytes"], 3000);
+  EXPECT_EQ(json["gpus"][0].dump(), R"({"allocated_bytes":3000,"name":"a GPU"})");
+  nlohmann::json usage = json["gpus"][1]["usage"];
+  EXPECT_EQ(usage["utilisation_percent"], 87.3);
+  EXPECT_EQ(usage["power_watts"], 300);
+  EXPECT_EQ(usage["peak_memory_bytes"], 9000);
+  EXPECT_EQ(usage["utilisation_series"], (std::vector<double>{80, 94.5}));
+  EXPECT_EQ(usage["power_series"], (std::vector<double>{290, 310}));
+  EXPECT_NE(MmluTable(run, SubjectGroups::BuiltIn()).find("a GPU            87 % busy, 300 W, 0.00 GiB in use at most"), std::string::npos);
+}
+
 TEST(MmluReport, JsonIsReadBackByCompare) {
   StatusOr<MmluResultFile> file =
       ParseMmluResult(MmluJson(makeRun(), SubjectGroups::BuiltIn()), "r.json");

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <limits>
 #include <nlohmann/json_fwd.hpp>
+#include <string>
 #include <vector>
 
 namespace compressc {
@@ -23,6 +24,8 @@ struct DeviceUsage {
 
 /// An object of utilisation_percent, power_watts, peak_memory_bytes, point_seconds and the series of the first two.
 nlohmann::ordered_json DeviceUsageJson(const DeviceUsage &usage);
+/// "87 % busy, 512 W, 14.20 GiB in use at most", what is known of it.
+std::string DeviceUsageText(const DeviceUsage &usage);
 
 /// A GPU being watched, until stop() or its end.
 class DeviceWatch {

@@ -1,6 +1,6 @@
 // A model on several GPUs, on one that has little memory, and on one that is lost.
-#include "../../Emulation/devices.h"
-#include "../Session/ModelFixture.h"
+#include "devices.h"
+#include "../Unit/Session/ModelFixture.h"
 #include <atomic>
 #include <mutex>
 #include <thread>

@@ -1,7 +1,7 @@
 // Which GPUs are taken, and what they compute in.
-#include "../Cpu/ModelSupport.h"
+#include "../Unit/Cpu/ModelSupport.h"
 #include "compressc/runtime/device.h"
-#include "../../Emulation/stream.h"
+#include "stream.h"
 
 namespace compressc::test {
 namespace {

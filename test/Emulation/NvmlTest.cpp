@@ -1,5 +1,5 @@
 // Figures of NVML, through a library that stands in for it.
-#include "../../../runtime/cuda/nvml.h"
+#include "../../runtime/cuda/nvml.h"
 #include <cmath>
 #include <dlfcn.h>
 #include <gtest/gtest.h>
