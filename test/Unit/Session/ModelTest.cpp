@@ -91,6 +91,20 @@ TEST_F(ModelFixture, StopsWhenTheCallbackFails) {
             absl::string_view::npos);
 }
 
+TEST_F(ModelFixture, OptionsOfTheGpuReachIt) {
+  ToyModel toy(false);
+  write(toy);
+  ModelOptions options;
+  options.cuda.half = DType::F16;
+  EXPECT_EQ(Model::Open(payloadOf(toy.schedule), directory, pool, options).status().message(),
+            "--half is the GPU's; leave it out with --device=cpu");
+  options.device = "cuda";
+  options.openCuda = [](const DeviceOptions &cuda) -> StatusOr<std::unique_ptr<Device>> {
+    return Invalid("asked for ", DTypeName(cuda.half.value_or(DType::F32)));
+  };
+  EXPECT_EQ(Model::Open(payloadOf(toy.schedule), directory, pool, options).status().message(), "asked for f16");
+}
+
 TEST_F(ModelFixture, RefusesACheckpointOfAnotherModel) {
   ToyModel plain(false), packed(true);
   write(plain);
