@@ -25,6 +25,9 @@ if os.path.exists(faults):
     config.available_features.add("faults")
     config.substitutions.append(("%faults", faults))
 
+if os.path.exists(config.nvcc):
+    config.available_features.add("nvcc")
+
 # Built where there is nvcc.
 emulated = os.path.join(config.compressc_build, "lib", "compressc-emulated")
 if os.path.exists(os.path.join(emulated, "runtime.o")):

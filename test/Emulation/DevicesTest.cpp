@@ -151,7 +151,7 @@ TEST_F(Devices, OneThatIsLostEndsTheRun) {
   for (cudaError_t error : {cudaErrorECCUncorrectable, cudaErrorLaunchFailure}) {
     StatusOr<std::unique_ptr<Model>> model = open({0, 1});
     ASSERT_TRUE(model.ok()) << model.status();
-    FailAfter(1, 100, error);
+    FailAfter(1, 400, error);
     Scores scores;
     Status status = score(**model, requests, scores);
     EXPECT_TRUE(absl::IsAborted(status)) << status;
