@@ -4,8 +4,6 @@
 #include "absl/strings/str_join.h"
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringExtras.h"
-#include "llvm/Support/Program.h"
-#include <cstdlib>
 
 namespace compressc {
 
@@ -13,20 +11,7 @@ namespace compressc {
 static constexpr llvm::StringLiteral known[] = {"75", "80", "89", "90a", "100a", "120a"};
 
 StatusOr<std::string> FindCudaCompiler(const std::string &asked) {
-  if (asked == "none")
-    return absl::NotFoundError("--nvcc=none");
-  std::vector<std::string> names{asked};
-  if (asked.empty()) {
-    names = {"nvcc", "/usr/local/cuda/bin/nvcc"};
-    if (const char *compiler = std::getenv("CUDACXX"); compiler && *compiler)
-      names.insert(names.begin(), compiler);
-  }
-  for (const std::string &name : names)
-    if (auto path = llvm::sys::findProgramByName(name))
-      return *path;
-  if (!asked.empty())
-    return Invalid("--nvcc=", asked, ": there is no such program");
-  return absl::NotFoundError("no nvcc: neither $CUDACXX nor nvcc in PATH or /usr/local/cuda/bin");
+  return FindCompiler(asked, "--nvcc", "CUDACXX", {"nvcc", "/usr/local/cuda/bin/nvcc"});
 }
 
 StatusOr<std::vector<std::string>> CudaArchitectures(const std::string &list) {

@@ -21,6 +21,7 @@ private:
   }
   std::string weightType(Type) const override { return "Weight"; }
   std::string weightPlace(int64_t place) const override { return std::to_string(place); }
+  StringRef language() const override { return "C++"; }
   StringRef definition() const override { return "compressc_program"; }
 
   void printValue(exec::BufferOp buffer, StringRef name) override {
@@ -29,21 +30,11 @@ private:
         << ", " << *buffer.getOffset() << (type.getElementType().isBF16() ? ", Type::BF16" : "") << ");\n";
   }
 
-  Status printCall(exec::CallOp call, StringRef indent) override {
+  Status printKernel(exec::CallOp call, StringRef indent) override {
     CallConstants constants{call.getConstants()};
     StringRef kernel = call.getKernel();
     ArrayRef<Attribute> inputs = call.getInputs().getValue(), outputs = call.getOutputs().getValue();
-    for (Attribute output : outputs)
-      if (exec::BufferOp buffer = bufferOf(output); !buffer || buffer.getRows() == exec::RowCount::fixed)
-        return Invalid("the kernel ", kernel.str(), " makes a value without rows, which has no form in C++");
-    out << indent;
-    if (kernel == "embedding")
-      out << "embedding(run, " << operand(inputs[1]) << ", " << operand(outputs[0]) << ");\n";
-    else if (kernel == "select_rows")
-      out << "selectRows(run, " << operand(inputs[0]) << ", " << operand(outputs[0]) << ");\n";
-    else if (kernel == "add" || kernel == "mul")
-      out << kernel << "(run, " << operands(inputs) << ", " << operand(outputs[0]) << ");\n";
-    else if (kernel == "rms_norm")
+    if (kernel == "rms_norm")
       out << "rmsNorm(run, " << operands(inputs) << ", " << SourceNumber(constants.real("epsilon", 0)) << ", "
           << operand(outputs[0]) << ");\n";
     else if (kernel == "layer_norm")

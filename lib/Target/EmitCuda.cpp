@@ -41,6 +41,7 @@ private:
   }
   std::string weightComment(Type) const override { return ""; }
   std::string weightPlace(int64_t place) const override { return "{" + std::to_string(place) + "}"; }
+  StringRef language() const override { return "CUDA"; }
   StringRef definition() const override { return "compressc_cuda_program"; }
 
   /// Formats of packed weights get names: W4g128.
@@ -105,21 +106,11 @@ private:
 
   static std::string single(double value) { return SourceNumber(value) + "f"; }
 
-  Status printCall(exec::CallOp call, StringRef indent) override {
+  Status printKernel(exec::CallOp call, StringRef indent) override {
     CallConstants constants{call.getConstants()};
     StringRef kernel = call.getKernel();
     ArrayRef<Attribute> inputs = call.getInputs().getValue(), outputs = call.getOutputs().getValue();
-    for (Attribute output : outputs)
-      if (exec::BufferOp buffer = bufferOf(output); !buffer || buffer.getRows() == exec::RowCount::fixed)
-        return Invalid("the kernel ", kernel.str(), " makes a value without rows, which has no form in CUDA");
-    out << indent;
-    if (kernel == "embedding")
-      out << "embedding(run, " << operand(inputs[1]) << ", " << operand(outputs[0]) << ");\n";
-    else if (kernel == "select_rows")
-      out << "selectRows(run, " << operand(inputs[0]) << ", " << operand(outputs[0]) << ");\n";
-    else if (kernel == "add" || kernel == "mul")
-      out << kernel << "(run, " << operands(inputs) << ", " << operand(outputs[0]) << ");\n";
-    else if (kernel == "rms_norm")
+    if (kernel == "rms_norm")
       out << "rmsNorm(run, " << operands(inputs) << ", " << single(constants.real("epsilon", 0)) << ", "
           << operand(outputs[0]) << ");\n";
     else if (kernel == "layer_norm")

@@ -1,6 +1,7 @@
 // Find and run the compiler of this machine.
 #include "compressc/Target/HostCompiler.h"
 #include "RunCompiler.h"
+#include "absl/strings/str_join.h"
 #include "llvm/ADT/ScopeExit.h"
 #include "llvm/ADT/StringRef.h"
 #include "llvm/Support/FileSystem.h"
@@ -11,21 +12,24 @@
 
 namespace compressc {
 
-StatusOr<std::string> FindHostCompiler(const std::string &asked) {
+StatusOr<std::string> FindCompiler(const std::string &asked, const std::string &option, const char *variable,
+                                   std::vector<std::string> names) {
   if (asked == "none")
-    return absl::NotFoundError("--host-compiler=none");
-  std::vector<std::string> names{asked};
-  if (asked.empty()) {
-    names = {"c++", "clang++", "g++"};
-    if (const char *cxx = std::getenv("CXX"); cxx && *cxx)
-      names.insert(names.begin(), cxx);
-  }
+    return absl::NotFoundError(option + "=none");
+  if (const char *named = std::getenv(variable); named && *named)
+    names.insert(names.begin(), named);
+  if (!asked.empty())
+    names = {asked};
   for (const std::string &name : names)
     if (auto path = llvm::sys::findProgramByName(name))
       return *path;
   if (!asked.empty())
-    return Invalid("--host-compiler=", asked, ": there is no such program");
-  return absl::NotFoundError("no C++ compiler: neither $CXX nor c++, clang++ or g++ in PATH");
+    return Invalid(option, "=", asked, ": there is no such program");
+  return absl::NotFoundError(absl::StrCat("neither $", variable, " nor ", absl::StrJoin(names, " or "), " is a program here"));
+}
+
+StatusOr<std::string> FindHostCompiler(const std::string &asked) {
+  return FindCompiler(asked, "--host-compiler", "CXX", {"c++", "clang++", "g++"});
 }
 
 StatusOr<RuntimeFiles> RuntimeFiles::Find(const std::string &directory) {

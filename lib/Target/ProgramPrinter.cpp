@@ -162,6 +162,24 @@ void ProgramPrinter::printFrequencies() {
   }
 }
 
+Status ProgramPrinter::printCall(exec::CallOp call) {
+  StringRef kernel = call.getKernel();
+  ArrayRef<Attribute> inputs = call.getInputs().getValue(), outputs = call.getOutputs().getValue();
+  for (Attribute output : outputs)
+    if (exec::BufferOp buffer = bufferOf(output); !buffer || buffer.getRows() == exec::RowCount::fixed)
+      return Invalid("the kernel ", kernel.str(), " makes a value without rows, which has no form in ", language().str());
+  out << "  ";
+  if (kernel == "embedding")
+    out << "embedding(run, " << operand(inputs[1]) << ", " << operand(outputs[0]) << ");\n";
+  else if (kernel == "select_rows")
+    out << "selectRows(run, " << operand(inputs[0]) << ", " << operand(outputs[0]) << ");\n";
+  else if (kernel == "add" || kernel == "mul")
+    out << kernel << "(run, " << operands(inputs) << ", " << operand(outputs[0]) << ");\n";
+  else
+    return printKernel(call, "  ");
+  return absl::OkStatus();
+}
+
 static std::string typeName(std::string function) {
   function[0] = char(llvm::toUpper(function[0]));
   return function;
@@ -185,7 +203,7 @@ Status ProgramPrinter::printFunction(exec::FunctionOp function) {
   }
   out << "};\n\nvoid " << name << "(Run &run, const " << type << " &w) {\n";
   for (auto call : function.getBody().getOps<exec::CallOp>())
-    COMPRESSC_RETURN_IF_ERROR(printCall(call, "  "));
+    COMPRESSC_RETURN_IF_ERROR(printCall(call));
   out << "}\n\n";
   taken = std::move(outer);
   for (auto parameter : function.getBody().getOps<exec::ParameterOp>())
@@ -224,7 +242,7 @@ Status ProgramPrinter::printEntry(exec::EntryOp entry) {
   out << "void " << identifier(entry.getSymName()) << "(Run &run) {\n";
   for (Operation &op : entry.getBody().front()) {
     if (auto call = dyn_cast<exec::CallOp>(op)) {
-      COMPRESSC_RETURN_IF_ERROR(printCall(call, "  "));
+      COMPRESSC_RETURN_IF_ERROR(printCall(call));
       continue;
     }
     if (!tables.contains(&op))

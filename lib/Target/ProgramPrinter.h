@@ -58,7 +58,10 @@ protected:
   virtual void printValue(exec::BufferOp buffer, llvm::StringRef name) = 0;
   /// Types that calls need.
   virtual void printDefinitions() {}
-  virtual Status printCall(exec::CallOp call, llvm::StringRef indent) = 0;
+  /// A call that is not alike everywhere.
+  virtual Status printKernel(exec::CallOp call, llvm::StringRef indent) = 0;
+  /// Of the kernels' calls.
+  virtual llvm::StringRef language() const = 0;
   /// The definition that the runtime looks for.
   virtual llvm::StringRef definition() const = 0;
 
@@ -82,6 +85,7 @@ private:
   void printValues();
   void printFrequencies();
   Status printFunction(exec::FunctionOp function);
+  Status printCall(exec::CallOp call);
   Status printEntry(exec::EntryOp entry);
 
   int64_t weights = 0, caches = 0;

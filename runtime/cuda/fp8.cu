@@ -1,9 +1,8 @@
 // Operands of products in e4m3: activations rounded to it, and packed weights, whose codes minus their zero it has
 // exactly.
 #include "fp8.h"
-#include "for_each.cuh"
-#include "fours.cuh"
 #include "load.cuh"
+#include "rows.cuh"
 #include <cfloat>
 #include <cuda_fp8.h>
 
@@ -21,31 +20,11 @@ __device__ __forceinline__ float4 Normalised(float4 v, float factor, float4 weig
   return {v.x * factor * weight.x, v.y * factor * weight.y, v.z * factor * weight.z, v.w * factor * weight.w};
 }
 
-template <typename In> __device__ float NormFactor(const In *x, int64_t width, float epsilon) {
-  __shared__ float sums[threads / 32];
-  float sum = 0;
-  for (int64_t i = threadIdx.x * 4; i < width; i += threads * 4) {
-    float4 v = Get4(x + i);
-    sum = fmaf(v.x, v.x, fmaf(v.y, v.y, fmaf(v.z, v.z, fmaf(v.w, v.w, sum))));
-  }
-#pragma unroll
-  for (int step = 16; step; step /= 2)
-    sum += __shfl_xor_sync(~0u, sum, step);
-  if (threadIdx.x % 32 == 0)
-    sums[threadIdx.x / 32] = sum;
-  __syncthreads();
-  sum = 0;
-#pragma unroll
-  for (int i = 0; i < threads / 32; ++i)
-    sum += sums[i];
-  return 1.0f / sqrtf(sum / float(width) + epsilon);
-}
-
 /// A block for each row, a warp for each of its scales: the arithmetic of the CPU's RoundRowToFp8.
 template <typename In>
 __global__ void __launch_bounds__(threads) RoundToFp8Kernel(const void *x, const float *norm, float epsilon, Fp8Rows to) {
   const In *from = static_cast<const In *>(x) + blockIdx.x * to.columns;
-  float factor = norm ? NormFactor(from, to.columns, epsilon) : 1.0f;
+  float factor = norm ? rows::NormFactor<threads>(from, to.columns, epsilon) : 1.0f;
   int lane = threadIdx.x % 32;
   for (int64_t block = threadIdx.x / 32; block < to.columns / fp8Block; block += threads / 32) {
     int64_t column = block * fp8Block + lane * 4;

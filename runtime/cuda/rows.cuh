@@ -28,26 +28,30 @@ template <int size> __device__ float BlockSum(float v, float *shared) {
   return v;
 }
 
+/// 1 / sqrt(mean of x squared + epsilon) of a row, in every thread of the block.
+template <int size, typename In> __device__ __forceinline__ float NormFactor(const In *x, int64_t width, float epsilon) {
+  __shared__ float shared[size / 32];
+  float sum = 0;
+  if (width % 4 == 0) {
+    for (int64_t i = threadIdx.x * 4; i < width; i += size * 4) {
+      float4 v = Get4(x + i);
+      sum = fmaf(v.x, v.x, fmaf(v.y, v.y, fmaf(v.z, v.z, fmaf(v.w, v.w, sum))));
+    }
+  } else {
+    for (int64_t i = threadIdx.x; i < width; i += size)
+      sum = fmaf(ToFloat(x[i]), ToFloat(x[i]), sum);
+  }
+  return 1.0f / sqrtf(BlockSum<size>(sum, shared) / float(width) + epsilon);
+}
+
 /// One block for each run; short runs (heads) take a warp.
 template <int size, typename Out, int fixedRun>
 __global__ void __launch_bounds__(size) RmsNormKernel(const float *x, const float *weight, int64_t anyRun, float epsilon,
                                                       Out *out) {
   const int64_t run = fixedRun ? fixedRun : anyRun;
-  __shared__ float shared[size / 32];
   const float *from = x + blockIdx.x * run;
   Out *to = out + blockIdx.x * run;
-  float sum = 0;
-  if (run % 4 == 0) {
-    for (int64_t i = threadIdx.x * 4; i < run; i += size * 4) {
-      float4 v = Get4(from + i);
-      sum = fmaf(v.x, v.x, fmaf(v.y, v.y, fmaf(v.z, v.z, fmaf(v.w, v.w, sum))));
-    }
-  } else {
-    for (int64_t i = threadIdx.x; i < run; i += size)
-      sum = fmaf(from[i], from[i], sum);
-  }
-  sum = BlockSum<size>(sum, shared);
-  float factor = 1.0f / sqrtf(sum / float(run) + epsilon);
+  float factor = NormFactor<size>(from, run, epsilon);
   if (run % 4 == 0) {
     for (int64_t i = threadIdx.x * 4; i < run; i += size * 4) {
       float4 v = Get4(from + i), w = Get4(weight + i);

@@ -15,6 +15,7 @@
 #include "launch.cuh"
 #include "load.cuh"
 #include "ptx.cuh"
+#include "rows.cuh"
 #include <algorithm>
 
 namespace compressc::cuda::streamed {
@@ -192,29 +193,9 @@ __device__ __forceinline__ void finishTile(const Products &products, int tile, i
 /// Rows of x in 16 bits, normalised if there is a norm, eight columns in the order of `paired`: 0 4 1 5 2 6 3 7.
 template <bool paired, typename Half>
 __device__ __forceinline__ void prepare(const StreamedRows &x, int row, int depth, Half *to) {
-  __shared__ float sums[warps];
   const float *wide = static_cast<const float *>(x.data) + int64_t(row) * depth;
   const Half *narrow = static_cast<const Half *>(x.data) + int64_t(row) * depth;
-  float factor = 1;
-  if (x.norm) {
-    float sum = 0;
-    for (int i = threadIdx.x * 4; i < depth; i += warps * 128) {
-      float4 v = Get4(wide + i);
-      sum = fmaf(v.x, v.x, fmaf(v.y, v.y, fmaf(v.z, v.z, fmaf(v.w, v.w, sum))));
-    }
-#pragma unroll
-    for (int step = 16; step; step /= 2)
-      sum += __shfl_xor_sync(~0u, sum, step);
-    if (threadIdx.x % 32 == 0)
-      sums[threadIdx.x / 32] = sum;
-    __syncthreads();
-    sum = 0;
-#pragma unroll
-    for (int i = 0; i < warps; ++i)
-      sum += sums[i];
-    factor = 1.0f / sqrtf(sum / float(depth) + x.epsilon);
-    __syncthreads();
-  }
+  float factor = x.norm ? rows::NormFactor<warps * 32>(wide, depth, x.epsilon) : 1.0f;
   for (int i = threadIdx.x * 8; i < depth; i += warps * 256) {
     float4 v[2];
 #pragma unroll
