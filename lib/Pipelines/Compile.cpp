@@ -206,7 +206,7 @@ private:
     COMPRESSC_ASSIGN_OR_RETURN(auto staging, StagingDirectory::Create(options.output));
     ThreadPool pool(options.threads);
     COMPRESSC_ASSIGN_OR_RETURN(auto store, openStore());
-    std::unique_ptr<Device> device = openDevice();
+    COMPRESSC_ASSIGN_OR_RETURN(std::unique_ptr<Device> device, openDevice());
 
     MaterializeOptions materialize = materializeOptions(calibration, pool);
     if (device) {
@@ -299,18 +299,18 @@ private:
   }
 
   /// What calibrates and computes weights beside the CPU: with --target=cuda the GPU, if there is one.
-  std::unique_ptr<Device> openDevice() {
+  StatusOr<std::unique_ptr<Device>> openDevice() {
     if (options.target != "cuda" || options.passes.empty())
-      return nullptr;
+      return std::unique_ptr<Device>();
     DeviceOptions wanted;
     wanted.memoryLimit = options.gpuMemoryLimit;
     wanted.remedy = "give fewer --samples or a smaller --sequence-length, or let the CPU compute with --target=cpu";
     auto device = OpenCudaDevice(wanted);
-    if (device.ok())
-      return *std::move(device);
+    if (device.ok() || (options.gpuMemoryLimit > 0 && absl::IsResourceExhausted(device.status())))
+      return device; // a limit is kept, not evaded
     llvm::errs() << "compressc: remark: calibration and weights are computed on the CPU: "
                  << StringRef(std::string(device.status().message())).split(';').first << "\n";
-    return nullptr;
+    return std::unique_ptr<Device>();
   }
 
   StatusOr<CalibrationSet> readCalibration() {

@@ -233,9 +233,10 @@ Status Session::Impl::withPlan(const Status &status) const {
   }
   for (const CacheDecl &decl : schedule.caches)
     cacheBytes += 2 * cacheSlots * decl.heads * decl.dim * int64_t(DTypeSize(cacheType()));
-  return Status(status.code(), absl::StrCat(status.message(), "; planned were ", weightBytes >> 20, " MiB of weights, ",
-                                            schedule.arenaBytes >> 20, " MiB of intermediate results and up to ",
-                                            cacheBytes >> 20, " MiB of KV cache"));
+  auto mebibytes = [](int64_t bytes) { return (bytes + (1 << 20) - 1) >> 20; };
+  return Status(status.code(), absl::StrCat(status.message(), "; planned were ", mebibytes(weightBytes), " MiB of weights, ",
+                                            mebibytes(schedule.arenaBytes), " MiB of intermediate results and up to ",
+                                            mebibytes(cacheBytes), " MiB of KV cache"));
 }
 
 /// Makes the device's cache as large as the batch needs.
