@@ -2,7 +2,7 @@
 # Sets up, builds, and runs every test. The last line reads "N passed, M failed"; status 1 if any failed.
 # usage: tools/check.sh
 #   COMPRESSC_TEST_MEMORY_KB   address space of each lit test and what it starts (default 12 GiB)
-#   COMPRESSC_TEST_TIMEOUT     seconds for one lit test (default 120)
+#   COMPRESSC_TEST_TIMEOUT     seconds for one lit test (default 300)
 #   COMPRESSC_FUZZ_SECONDS     seconds for each fuzz target, 0: none (default 5)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -22,7 +22,7 @@ run_lit() {
   fi
   (
     ulimit -v "${COMPRESSC_TEST_MEMORY_KB:-12582912}"
-    .venv/bin/lit -v --order=lexical --timeout "${COMPRESSC_TEST_TIMEOUT:-120}" \
+    .venv/bin/lit -v --order=lexical --timeout "${COMPRESSC_TEST_TIMEOUT:-300}" \
       --output "$results/lit.json" "$suite"
   )
 }
