@@ -24,12 +24,13 @@ struct Toolchain {
   const char *productName() const { return library ? "libmodel.so" : "run"; }
 };
 
-/// Writes the program, and its source when it is compiled, into `directory`, where model/ is already;
-/// with `singleFile` model/ goes into the program. `title` says in the source what the program is.
-/// Returns the seconds that the compilers took.
 struct CompileSeconds {
   double host = 0, cuda = 0;
 };
+
+/// Writes the program, and its source when it is compiled, into `directory`, where model/ is already;
+/// with `singleFile` model/ goes into the program. `title` says in the source what the program is.
+/// Returns the seconds that the compilers took.
 StatusOr<CompileSeconds> DeployProgram(exec::ProgramOp program, const ModelInfo &info, const std::string &title,
                                const CompileOptions &options, const Toolchain &toolchain,
                                const std::string &directory);

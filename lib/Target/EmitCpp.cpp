@@ -13,11 +13,8 @@ public:
   using ProgramPrinter::ProgramPrinter;
 
 private:
-  void printHeader(StringRef title) override {
-    out << "// " << title << "\n//\n// " << program.getMaxTokens() << " rows and " << program.getMaxSelected()
-        << " selected rows at most, in an arena of " << program.getArena()
-        << " bytes. Emitted by compressc;\n// the weights are bound when a session starts, in the order of the schedule.\n"
-        << "#include \"compressc/runtime/program.h\"\n\nusing namespace compressc::program;\n\nnamespace {\n\n";
+  void printHeader() override {
+    out << "\n#include \"compressc/runtime/program.h\"\n\nusing namespace compressc::program;\n\nnamespace {\n\n";
   }
   std::string weightType(Type) const override { return "Weight"; }
   std::string weightPlace(int64_t place) const override { return std::to_string(place); }
@@ -30,7 +27,7 @@ private:
         << ", " << *buffer.getOffset() << (type.getElementType().isBF16() ? ", Type::BF16" : "") << ");\n";
   }
 
-  Status printKernel(exec::CallOp call, StringRef indent) override {
+  Status printKernel(exec::CallOp call) override {
     CallConstants constants{call.getConstants()};
     StringRef kernel = call.getKernel();
     ArrayRef<Attribute> inputs = call.getInputs().getValue(), outputs = call.getOutputs().getValue();
@@ -48,7 +45,7 @@ private:
     else if (kernel == "attention")
       printAttention(inputs, outputs, constants);
     else if (kernel == "linear")
-      printLinear(call, indent);
+      printLinear(call);
     else
       return Invalid("the kernel ", kernel.str(), " has no form in C++");
     return absl::OkStatus();
@@ -74,7 +71,7 @@ private:
     out << "});\n";
   }
 
-  void printLinear(exec::CallOp call, StringRef indent) {
+  void printLinear(exec::CallOp call) {
     LinearParts parts(call);
     std::vector<std::string> options;
     if (parts.norm) {
@@ -100,8 +97,8 @@ private:
     std::string line = "linear(run, " + operand(parts.x) + ", {" + operands(parts.weights) + "}, {" +
                        operands(call.getOutputs().getValue()) + "}";
     std::string last = options.empty() ? "" : "{" + llvm::join(options, ", ") + "}";
-    bool breaks = indent.size() + line.size() + last.size() > 106;
-    out << line << (last.empty() ? std::string() : breaks ? ",\n" + indent.str() + "       " : ", ") << last << ");\n";
+    bool breaks = 2 + line.size() + last.size() > 106;
+    out << line << (last.empty() ? "" : breaks ? ",\n         " : ", ") << last << ");\n";
   }
 };
 

@@ -31,11 +31,8 @@ public:
   using ProgramPrinter::ProgramPrinter;
 
 private:
-  void printHeader(StringRef title) override {
-    out << "// " << title << "\n//\n// " << program.getMaxTokens() << " rows and " << program.getMaxSelected()
-        << " selected rows at most, in an arena of " << program.getArena()
-        << " bytes. Emitted by compressc;\n// the weights are bound when a session starts, in the order of the schedule. "
-           "Runs of few rows are recorded as\n// CUDA graphs, one for each shape of a batch.\n"
+  void printHeader() override {
+    out << " Runs of few rows are recorded as\n// CUDA graphs, one for each shape of a batch.\n"
         << "#include \"runtime/cuda/program.cuh\"\n\nusing namespace compressc;\nusing namespace "
            "compressc::cuda::program;\n\nnamespace {\n\n";
   }
@@ -52,7 +49,8 @@ private:
                       .Case([](exec::ParameterOp parameter) { return parameter.getType().value_or(Type()); })
                       .Default([](Operation *) { return Type(); });
       if (auto packed = dyn_cast_or_null<compress::PackedType>(type))
-        nameFormat(packed);
+        if (std::string &name = formats[formatOf(packed)]; name.empty())
+          name = unique("W" + std::to_string(packed.getBits()) + "g" + std::to_string(packed.getGroup()));
       if (auto call = dyn_cast<exec::CallOp>(op); call && call.getKernel() == "linear")
         if (StringRef gate = LinearParts(call).gate; !gate.empty())
           activations.insert(gate);
@@ -70,13 +68,9 @@ private:
     }
   }
 
-  std::string &nameFormat(compress::PackedType packed) {
-    std::string text = "Packed<" + std::to_string(packed.getBits()) + ", " + std::to_string(packed.getGroup()) + ", " +
-                       plainType(packed.getScaleType()) + ", " + (packed.getSymmetric() ? "false" : "true") + ">";
-    std::string &name = formats[text];
-    if (name.empty())
-      name = unique("W" + std::to_string(packed.getBits()) + "g" + std::to_string(packed.getGroup()));
-    return name;
+  static std::string formatOf(compress::PackedType packed) {
+    return "Packed<" + std::to_string(packed.getBits()) + ", " + std::to_string(packed.getGroup()) + ", " +
+           plainType(packed.getScaleType()) + ", " + (packed.getSymmetric() ? "false" : "true") + ">";
   }
 
   std::string weightType(Type type) const override {
@@ -84,7 +78,7 @@ private:
       return "Weight<" + std::to_string(rows) + ", " + std::to_string(columns) + ", " + format + ">";
     };
     if (auto packed = dyn_cast<compress::PackedType>(type))
-      return text(packed.getRows(), packed.getColumns(), const_cast<CudaPrinter *>(this)->nameFormat(packed));
+      return text(packed.getRows(), packed.getColumns(), formats.at(formatOf(packed)));
     if (auto blocks = dyn_cast<compress::BlocksType>(type))
       return text(blocks.getRows(), blocks.getColumns(), "Plain<DType::" + blocks.getFormat().upper() + ">");
     auto tensor = cast<RankedTensorType>(type);
@@ -106,7 +100,7 @@ private:
 
   static std::string single(double value) { return SourceNumber(value) + "f"; }
 
-  Status printKernel(exec::CallOp call, StringRef indent) override {
+  Status printKernel(exec::CallOp call) override {
     CallConstants constants{call.getConstants()};
     StringRef kernel = call.getKernel();
     ArrayRef<Attribute> inputs = call.getInputs().getValue(), outputs = call.getOutputs().getValue();
@@ -125,7 +119,7 @@ private:
     else if (kernel == "attention")
       printAttention(inputs, outputs, constants);
     else if (kernel == "linear")
-      return printLinear(call, indent);
+      return printLinear(call);
     else
       return Invalid("the kernel ", kernel.str(), " has no form in CUDA");
     return absl::OkStatus();
@@ -148,7 +142,7 @@ private:
         << single(constants.real("scale", 1)) << ");\n";
   }
 
-  Status printLinear(exec::CallOp call, StringRef indent) {
+  Status printLinear(exec::CallOp call) {
     LinearParts parts(call);
     if (parts.compute == "int8")
       return Invalid("a linear computes in int8, which has no form in CUDA; compile with --activations=f32 or fp8");
@@ -159,11 +153,11 @@ private:
       x = "normed(" + x + ", " + operand(parts.norm) + ", " + single(parts.epsilon) + ")";
     arguments.push_back(x);
     auto biasOf = [&](size_t i) { return parts.biases.empty() ? Attribute() : parts.biases[i]; };
-    auto plus = [&](Attribute bias) { return bias ? "plus(" + operand(bias) + ")" : std::string("Nothing{}"); };
+    auto orNothing = [&](Attribute bias) { return bias ? operand(bias) : std::string("Nothing{}"); };
     if (!parts.gate.empty()) {
       std::string text = ("gated<" + functorOf(parts.gate).name + ">(").str() + operand(outputs[0]) + ", " + operands(parts.weights);
       if (!parts.biases.empty())
-        text += ", " + plus(biasOf(0)) + ", " + plus(biasOf(1));
+        text += ", " + orNothing(biasOf(0)) + ", " + orNothing(biasOf(1));
       arguments.push_back(text + ")");
     }
     for (size_t i = 0; parts.gate.empty() && i < parts.weights.size(); ++i) {
@@ -174,12 +168,12 @@ private:
       arguments.push_back(text + ")");
     }
     std::string line = std::string("linear<Compute::") + (parts.compute == "bf16" ? "BF16" : parts.compute == "fp8" ? "Fp8" : "F32") + (parts.answers ? ", true" : "") + ">(run";
-    size_t width = indent.size() + line.size();
+    size_t width = 2 + line.size();
     out << line;
     for (const std::string &argument : arguments) {
       bool breaks = width + argument.size() > 112;
-      out << (breaks ? ",\n" + indent.str() + "       " : ", ") << argument;
-      width = (breaks ? indent.size() + 7 : width + 2) + argument.size();
+      out << (breaks ? ",\n         " : ", ") << argument;
+      width = (breaks ? 9 : width + 2) + argument.size();
     }
     out << ");\n";
     return absl::OkStatus();

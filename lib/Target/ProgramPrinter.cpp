@@ -66,7 +66,10 @@ LinearParts::LinearParts(exec::CallOp call) {
 
 Status ProgramPrinter::run(StringRef title) {
   collect();
-  printHeader(title);
+  out << "// " << title << "\n//\n// " << program.getMaxTokens() << " rows and " << program.getMaxSelected()
+      << " selected rows at most, in an arena of " << program.getArena()
+      << " bytes. Emitted by compressc;\n// the weights are bound when a session starts, in the order of the schedule.";
+  printHeader();
   printDefinitions();
   printWeights();
   printValues();
@@ -176,7 +179,7 @@ Status ProgramPrinter::printCall(exec::CallOp call) {
   else if (kernel == "add" || kernel == "mul")
     out << kernel << "(run, " << operands(inputs) << ", " << operand(outputs[0]) << ");\n";
   else
-    return printKernel(call, "  ");
+    return printKernel(call);
   return absl::OkStatus();
 }
 

@@ -47,8 +47,8 @@ public:
   Status run(llvm::StringRef title);
 
 protected:
-  /// A comment on what it is, and includes.
-  virtual void printHeader(llvm::StringRef title) = 0;
+  /// What follows the comment on what it is: a line more of it, includes.
+  virtual void printHeader() = 0;
   /// `Weight` or the like, of a weight of this type.
   virtual std::string weightType(mlir::Type type) const = 0;
   /// " // tensor<64xf16>", where weightType does not say it.
@@ -59,7 +59,7 @@ protected:
   /// Types that calls need.
   virtual void printDefinitions() {}
   /// A call that is not alike everywhere.
-  virtual Status printKernel(exec::CallOp call, llvm::StringRef indent) = 0;
+  virtual Status printKernel(exec::CallOp call) = 0;
   /// Of the kernels' calls.
   virtual llvm::StringRef language() const = 0;
   /// The definition that the runtime looks for.

@@ -34,9 +34,7 @@ template <int columns, typename Element = float> using Selected = Value<columns,
 
 /// Formats of weights: the type of elements (or of GGUF blocks), or codes with scales for each group of columns.
 template <DType type> struct Plain {};
-template <int bits, int group, DType scales, bool zeros> struct Packed {
-  static constexpr DType scaleType = scales;
-};
+template <int bits, int group, DType scales, bool zeros> struct Packed {};
 
 /// Places in the schedule's lists of weights and caches.
 template <int rows_, int columns_, typename Format_> struct Weight {
@@ -54,24 +52,17 @@ struct Cache {
 
 /// x after rms_norm, computed inside the products that read it.
 template <typename X> struct Normed {
-  static constexpr bool normed = true;
   X x;
   Vector<X::columns> weight;
   float epsilon;
 };
 template <typename X> constexpr Normed<X> normed(X x, Vector<X::columns> weight, float epsilon) { return {x, weight, epsilon}; }
 
-/// What is added to a product.
+/// What is added to a product: a vector, a value, both or neither.
 struct Nothing {};
-template <int columns> struct Bias {
-  Vector<columns> weight;
-};
-template <typename Out> struct Residual {
-  Out value;
-};
-template <int columns, typename Out> struct BiasAndResidual {
-  Vector<columns> weight;
-  Out value;
+template <typename Bias, typename Residual> struct Added {
+  Bias bias;
+  Residual residual;
 };
 
 /// out = x w^T + what is added.
@@ -80,14 +71,16 @@ template <typename Out, typename W, typename Added> struct Product {
   W w;
   Added added;
 };
-template <typename Out, typename W> constexpr Product<Out, W, Nothing> into(Out out, W w) { return {out, w, {}}; }
-template <typename Out, typename W, typename Added> constexpr Product<Out, W, Added> into(Out out, W w, Added added) {
+template <typename Out, typename W, typename Added = Added<Nothing, Nothing>>
+constexpr Product<Out, W, Added> into(Out out, W w, Added added = {}) {
   return {out, w, added};
 }
-template <int columns> constexpr Bias<columns> plus(Vector<columns> bias) { return {bias}; }
-template <int columns, typename E, bool s> constexpr Residual<Value<columns, E, s>> plus(Value<columns, E, s> value) { return {value}; }
+template <int columns> constexpr Added<Vector<columns>, Nothing> plus(Vector<columns> bias) { return {bias, {}}; }
+template <int columns, typename E, bool s> constexpr Added<Nothing, Value<columns, E, s>> plus(Value<columns, E, s> value) {
+  return {{}, value};
+}
 template <int columns, typename E, bool s>
-constexpr BiasAndResidual<columns, Value<columns, E, s>> plus(Vector<columns> bias, Value<columns, E, s> value) {
+constexpr Added<Vector<columns>, Value<columns, E, s>> plus(Vector<columns> bias, Value<columns, E, s> value) {
   return {bias, value};
 }
 
@@ -115,21 +108,16 @@ template <typename Half> constexpr bool IsCompiled() {
 
 namespace detail {
 
-inline const float *biasOf(const Run &, Nothing) { return nullptr; }
-template <int n> const float *biasOf(const Run &run, Bias<n> bias) { return bias.weight.in(run); }
-template <typename V> const float *biasOf(const Run &, Residual<V>) { return nullptr; }
-template <int n, typename V> const float *biasOf(const Run &run, BiasAndResidual<n, V> added) { return added.weight.in(run); }
-inline const float *residualOf(const Run &, Nothing) { return nullptr; }
-template <int n> const float *residualOf(const Run &, Bias<n>) { return nullptr; }
-template <typename V> const float *residualOf(const Run &run, Residual<V> added) { return added.value.floats(run); }
-template <int n, typename V> const float *residualOf(const Run &run, BiasAndResidual<n, V> added) { return added.value.floats(run); }
+inline const float *floatsOf(const Run &, Nothing) { return nullptr; }
+template <int n> const float *floatsOf(const Run &run, Vector<n> vector) { return vector.in(run); }
+template <int n, typename E, bool s> const float *floatsOf(const Run &run, Value<n, E, s> value) { return value.floats(run); }
 
 template <typename Out, typename W, typename Added> LinearCall::Product productOf(const Run &run, const Product<Out, W, Added> &p) {
-  return {p.w.place, -1, biasOf(run, p.added), nullptr, residualOf(run, p.added), Activation::Silu, p.out.in(run), Out::type};
+  return {p.w.place, -1, floatsOf(run, p.added.bias), nullptr, floatsOf(run, p.added.residual), Activation::Silu, p.out.in(run), Out::type};
 }
 template <typename Functor, typename Out, typename Gate, typename W, typename GateBias, typename WBias>
 LinearCall::Product productOf(const Run &run, const GatedProduct<Functor, Out, Gate, W, GateBias, WBias> &p) {
-  return {p.w.place, p.gate.place, biasOf(run, p.bias), biasOf(run, p.gateBias), nullptr, Functor::kind, p.out.in(run), Out::type};
+  return {p.w.place, p.gate.place, floatsOf(run, p.bias), floatsOf(run, p.gateBias), nullptr, Functor::kind, p.out.in(run), Out::type};
 }
 
 template <typename X> struct Source {
@@ -147,10 +135,10 @@ template <typename X> struct Source<Normed<X>> {
 
 // ---- products of few rows, compiled for their shapes ----
 
-template <typename T> struct Scale;
-template <> struct Scale<std::integral_constant<DType, DType::F32>> { using type = float; };
-template <> struct Scale<std::integral_constant<DType, DType::F16>> { using type = __half; };
-template <> struct Scale<std::integral_constant<DType, DType::BF16>> { using type = __nv_bfloat16; };
+template <DType type> struct Scale;
+template <> struct Scale<DType::F32> { using type = float; };
+template <> struct Scale<DType::F16> { using type = __half; };
+template <> struct Scale<DType::BF16> { using type = __nv_bfloat16; };
 
 /// How the kernel reads weights of a format; void: it does not.
 template <typename Half, int columns, typename Format> struct Reader {
@@ -159,7 +147,7 @@ template <typename Half, int columns, typename Format> struct Reader {
 template <typename Half, int columns, int group, DType scales, bool zeros> struct Reader<Half, columns, Packed<4, group, scales, zeros>> {
   static constexpr int words = group % 128 == 0 ? 4 : group % 64 == 0 ? 2 : 1;
   using type = std::conditional_t<group % 32 == 0,
-                                  streamed::FourBits<Half, words, typename Scale<std::integral_constant<DType, scales>>::type, group>, void>;
+                                  streamed::FourBits<Half, words, typename Scale<scales>::type, group>, void>;
 };
 template <typename Half, int columns> struct Reader<Half, columns, Plain<DType::BF16>> {
   using type = std::conditional_t<columns % 32 == 0, streamed::Plain<Half, __nv_bfloat16>, void>;
@@ -191,28 +179,24 @@ template <bool gateBias, bool bias, typename Functor, typename Element> struct G
   }
 };
 
-template <typename Added> constexpr bool hasBias = false;
-template <int n> constexpr bool hasBias<Bias<n>> = true;
-template <int n, typename V> constexpr bool hasBias<BiasAndResidual<n, V>> = true;
-template <typename Added> constexpr bool hasResidual = false;
-template <typename V> constexpr bool hasResidual<Residual<V>> = true;
-template <int n, typename V> constexpr bool hasResidual<BiasAndResidual<n, V>> = true;
+template <typename T> constexpr bool isThere = !std::is_same_v<T, Nothing>;
 template <typename Half, typename Out> using ElementOf = std::conditional_t<Out::type == DType::F32, float, Half>;
 
 /// A product as the kernel is compiled for it; products of one launch share it.
 template <typename Half, typename P> struct Form;
-template <typename Half, typename Out, typename W, typename Added> struct Form<Half, Product<Out, W, Added>> {
+template <typename Half, typename Out, typename W, typename Bias, typename Residual>
+struct Form<Half, Product<Out, W, Added<Bias, Residual>>> {
   static_assert(Out::columns == W::rows);
   static constexpr bool gated = false;
   using Format = ReaderOf<Half, W>;
-  using Epilogue = AddEpilogue<hasBias<Added>, hasResidual<Added>, ElementOf<Half, Out>>;
+  using Epilogue = AddEpilogue<isThere<Bias>, isThere<Residual>, ElementOf<Half, Out>>;
 };
 template <typename Half, typename Functor, typename Out, typename Gate, typename W, typename GateBias, typename WBias>
 struct Form<Half, GatedProduct<Functor, Out, Gate, W, GateBias, WBias>> {
   static_assert(Out::columns == W::rows && W::rows == Gate::rows);
   static constexpr bool gated = true;
   using Format = std::conditional_t<std::is_same_v<ReaderOf<Half, W>, ReaderOf<Half, Gate>>, ReaderOf<Half, W>, void>;
-  using Epilogue = GateEpilogue<hasBias<GateBias>, hasBias<WBias>, Functor, ElementOf<Half, Out>>;
+  using Epilogue = GateEpilogue<isThere<GateBias>, isThere<WBias>, Functor, ElementOf<Half, Out>>;
 };
 template <typename Half, typename First, typename... Rest> struct Forms {
   using Of = Form<Half, First>;
