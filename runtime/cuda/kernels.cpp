@@ -185,12 +185,20 @@ void CudaDevice::linear(const LinearOperands &operands, const GemmProduct *produ
   // Few rows are not limited by arithmetic but by reading the weight: of them fp8 is bf16.
   bool narrow = operands.inBf16 || operands.inFp8;
   std::vector<StreamedProduct> streamed;
-  if (narrow && m <= mostStreamedRows && operands.answers.empty())
+  if (narrow && m <= mostBatchRows && operands.answers.empty())
     streamed = streamedProducts({products, count}, half);
   if (!streamed.empty()) {
-    if (void *scratch = grow(rows, m * depth * 2))
-      StreamProducts(stream, {operands.x.data, xType, int(m), operands.norm, operands.epsilon}, streamed.data(), int(count), half, scratch);
-    return;
+    StreamedRows x{operands.x.data, xType, int(m), operands.norm, operands.epsilon};
+    if (m <= mostStreamedRows) {
+      if (void *scratch = grow(rows, int64_t(StreamScratchBytes(m, depth))))
+        StreamProducts(stream, x, streamed.data(), int(count), half, scratch);
+      return;
+    }
+    if (CanMultiplyBatch(streamed.data(), int(count))) {
+      if (void *scratch = grow(rows, BatchScratchBytes(m, streamed.data(), int(count))))
+        MultiplyBatch(stream, x, streamed.data(), int(count), half, scratch);
+      return;
+    }
   }
   bool few = m <= fewRows || !operands.answers.empty();
   DType type = narrow && !few ? half : DType::F32;

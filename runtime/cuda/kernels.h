@@ -59,9 +59,20 @@ struct StreamedRows {
 };
 /// 4-bit weights in groups of a multiple of 32, bf16, and fp16 where `half` is.
 bool CanStream(const StreamedProduct &product, DType half);
-/// `scratch` has room for x in 16 bits.
+/// What they need of scratch memory: x in 16 bits and sums of at least 32 columns of it in fp32.
+inline size_t StreamScratchBytes(int64_t rows, int64_t depth) { return size_t(rows * depth * 2 + rows * (depth / 32) * 4); }
 void StreamProducts(cudaStream_t stream, const StreamedRows &x, const StreamedProduct *products, int count, DType half,
                     void *scratch);
+
+/// Words of codes that a lane takes from a chunk of 4-bit weights, 8 of plain ones; 0: not of a form that is streamed.
+int WordsOf(const Matrix &w);
+
+// batch_products.cu
+/// The same for 17 to 64 rows, by 4-bit weights.
+constexpr int mostBatchRows = 64;
+bool CanMultiplyBatch(const StreamedProduct *products, int count);
+int64_t BatchScratchBytes(int64_t rows, const StreamedProduct *products, int count);
+void MultiplyBatch(cudaStream_t stream, const StreamedRows &x, const StreamedProduct *products, int count, DType half, void *scratch);
 
 // rows.cu
 void SelectRows(cudaStream_t stream, const float *x, int64_t width, const int32_t *rows, int64_t count, float *out);

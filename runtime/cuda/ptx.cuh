@@ -20,40 +20,58 @@ template <typename T> __device__ __forceinline__ T *DynamicShared() {
 /// As instructions name it.
 __device__ __forceinline__ uint32_t SharedAddress(const void *shared) { return uint32_t(__cvta_generic_to_shared(shared)); }
 
-/// Neighbouring words of memory that is read once.
-template <int words> __device__ __forceinline__ void LoadOnce(uint32_t (&to)[words], const void *from) {
+/// (v & mask) | bits in one instruction.
+template <uint32_t mask> __device__ __forceinline__ uint32_t AndOr(uint32_t v, uint32_t bits) {
+  uint32_t result;
+  asm("lop3.b32 %0, %1, %2, %3, 0xea;" : "=r"(result) : "r"(v), "n"(mask), "r"(bits));
+  return result;
+}
+
+/// Neighbouring words, whose address is a multiple of their bytes.
+template <int words> __device__ __forceinline__ void Copy(uint32_t *to, const void *from) {
   static_assert(words == 1 || words == 2 || words == 4);
   if constexpr (words == 4) {
-    asm volatile("ld.global.nc.L1::no_allocate.v4.u32 {%0,%1,%2,%3}, [%4];"
-                 : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3])
-                 : "l"(from));
+    uint4 v = *static_cast<const uint4 *>(from);
+    to[0] = v.x, to[1] = v.y, to[2] = v.z, to[3] = v.w;
   } else if constexpr (words == 2) {
-    asm volatile("ld.global.nc.L1::no_allocate.v2.u32 {%0,%1}, [%2];" : "=r"(to[0]), "=r"(to[1]) : "l"(from));
+    uint2 v = *static_cast<const uint2 *>(from);
+    to[0] = v.x, to[1] = v.y;
   } else {
-    asm volatile("ld.global.nc.L1::no_allocate.u32 %0, [%1];" : "=r"(to[0]) : "l"(from));
+    to[0] = *static_cast<const uint32_t *>(from);
   }
 }
 
-/// 16 bytes to shared memory, there once WaitForCopies has waited for their group; zeros unless it `exists`. The T4
-/// (sm_75) copies at once.
-__device__ __forceinline__ void CopyAsync(uint32_t shared, const void *global, bool exists) {
+/// 16, 8 or 4 bytes to shared memory, there once WaitForCopies has waited for their group; zeros unless it `exists`. The
+/// T4 (sm_75) copies at once.
+template <int bytes = 16> __device__ __forceinline__ void CopyAsync(uint32_t shared, const void *global, bool exists) {
+  static_assert(bytes == 16 || bytes == 8 || bytes == 4);
 #if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
-  int bytes = exists ? 16 : 0;
-  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared), "l"(global), "r"(bytes));
+  int size = exists ? bytes : 0;
+  if constexpr (bytes == 16)
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared), "l"(global), "r"(size) : "memory");
+  else
+    asm volatile("cp.async.ca.shared.global [%0], [%1], %2, %3;" ::"r"(shared), "l"(global), "n"(bytes), "r"(size) : "memory");
 #else
-  uint4 v = exists ? *static_cast<const uint4 *>(global) : uint4{0, 0, 0, 0};
-  asm volatile("st.shared.v4.u32 [%0], {%1,%2,%3,%4};" ::"r"(shared), "r"(v.x), "r"(v.y), "r"(v.z), "r"(v.w) : "memory");
+  uint32_t v[4] = {};
+  if (exists)
+    Copy<bytes / 4>(v, global);
+  if constexpr (bytes == 16)
+    asm volatile("st.shared.v4.u32 [%0], {%1,%2,%3,%4};" ::"r"(shared), "r"(v[0]), "r"(v[1]), "r"(v[2]), "r"(v[3]) : "memory");
+  else if constexpr (bytes == 8)
+    asm volatile("st.shared.v2.u32 [%0], {%1,%2};" ::"r"(shared), "r"(v[0]), "r"(v[1]) : "memory");
+  else
+    asm volatile("st.shared.u32 [%0], %1;" ::"r"(shared), "r"(v[0]) : "memory");
 #endif
 }
 __device__ __forceinline__ void EndGroupOfCopies() {
 #if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
-  asm volatile("cp.async.commit_group;");
+  asm volatile("cp.async.commit_group;" ::: "memory");
 #endif
 }
 /// All but the newest `open` groups of this thread are there.
 template <int open> __device__ __forceinline__ void WaitForCopies() {
 #if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
-  asm volatile("cp.async.wait_group %0;" ::"n"(open));
+  asm volatile("cp.async.wait_group %0;" ::"n"(open) : "memory");
 #endif
 }
 

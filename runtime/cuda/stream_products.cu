@@ -12,21 +12,12 @@ void launch(cudaStream_t stream, const StreamedRows &x, const streamed::Products
     streamed::Launch<Format, streamed::AnyEpilogue, 0, false>(stream, x, products, scratch);
 }
 
-template <typename Half, int words>
-void launchPacked(cudaStream_t stream, const StreamedRows &x, const streamed::Products &products, bool gated, void *scratch) {
-  switch (products.each[0].w.scaleType) {
-  case DType::F32: return launch<streamed::FourBits<Half, words, float>>(stream, x, products, gated, scratch);
-  case DType::F16: return launch<streamed::FourBits<Half, words, __half>>(stream, x, products, gated, scratch);
-  default: return launch<streamed::FourBits<Half, words, __nv_bfloat16>>(stream, x, products, gated, scratch);
-  }
-}
-
 template <typename Half>
 void launch(cudaStream_t stream, const StreamedRows &x, const streamed::Products &products, int words, bool gated, void *scratch) {
   switch (words) {
-  case 1: return launchPacked<Half, 1>(stream, x, products, gated, scratch);
-  case 2: return launchPacked<Half, 2>(stream, x, products, gated, scratch);
-  case 4: return launchPacked<Half, 4>(stream, x, products, gated, scratch);
+  case 1: return launch<streamed::FourBits<Half, 1, streamed::AnyScale>>(stream, x, products, gated, scratch);
+  case 2: return launch<streamed::FourBits<Half, 2, streamed::AnyScale>>(stream, x, products, gated, scratch);
+  case 4: return launch<streamed::FourBits<Half, 4, streamed::AnyScale>>(stream, x, products, gated, scratch);
   default:
     if (std::is_same_v<Half, __half> && products.each[0].w.dtype == DType::F16)
       return launch<streamed::Plain<Half, Half>>(stream, x, products, gated, scratch);
@@ -34,11 +25,14 @@ void launch(cudaStream_t stream, const StreamedRows &x, const streamed::Products
   }
 }
 
-/// Words of codes that a lane takes from a chunk, 8 of plain weights; 0: another kernel's.
-int wordsOf(const Matrix &w) {
+bool sameForm(const Matrix &a, const Matrix &b) { return WordsOf(a) == WordsOf(b) && a.dtype == b.dtype; }
+
+} // namespace
+
+int WordsOf(const Matrix &w) {
   if (w.dtype == DType::BF16 || w.dtype == DType::F16)
     return w.columns % 32 == 0 && w.rowBytes % 16 == 0 ? 8 : 0;
-  if (w.dtype != DType::Packed || w.bits != 4)
+  if (w.dtype != DType::Packed || w.bits != 4 || !streamed::ScalesPair(w.rows, w.columns, w.group, w.scaleType == DType::F32))
     return 0;
   for (int words : {4, 2, 1})
     if (w.group % (words * 32) == 0)
@@ -46,16 +40,10 @@ int wordsOf(const Matrix &w) {
   return 0;
 }
 
-bool sameForm(const Matrix &a, const Matrix &b) {
-  return wordsOf(a) == wordsOf(b) && a.dtype == b.dtype && (a.dtype != DType::Packed || a.scaleType == b.scaleType);
-}
-
-} // namespace
-
 bool CanStream(const StreamedProduct &product, DType half) {
   if (product.w.dtype == DType::F16 && half == DType::BF16)
     return false; // bits would be lost
-  return wordsOf(product.w) != 0 && (!product.gate.data || sameForm(product.w, product.gate));
+  return WordsOf(product.w) != 0 && (!product.gate.data || sameForm(product.w, product.gate));
 }
 
 void StreamProducts(cudaStream_t stream, const StreamedRows &x, const StreamedProduct *products, int count, DType half, void *scratch) {
@@ -65,7 +53,7 @@ void StreamProducts(cudaStream_t stream, const StreamedRows &x, const StreamedPr
     streamed::Products part{};
     for (end = begin; end < count && part.count < streamed::mostMatrices && (end == begin || (!gated && !products[end].gate.data && sameForm(products[end].w, products[begin].w))); ++end)
       streamed::Add(part, products[end]);
-    WithHalf(half, [&](auto type) { launch<decltype(type)>(stream, x, part, wordsOf(products[begin].w), gated, scratch); });
+    WithHalf(half, [&](auto type) { launch<decltype(type)>(stream, x, part, WordsOf(products[begin].w), gated, scratch); });
   }
 }
 

@@ -3,149 +3,35 @@
 // the rows of x the right one, so one row costs what eight do.
 //
 // A block stays for many tiles. Its warps share out the depth; each goes through its chunks of all the tiles, and
-// always has the next few on their way. Within a chunk the order of the columns is free, as long as weights and x
-// agree: every lane takes neighbouring ones, so that it reads 16 bytes at once.
+// always has the next few on their way to shared memory. Sums are added over the warps for several tiles together.
+// Within a chunk the order of the columns is free, as long as weights and x agree: every lane takes neighbouring ones,
+// so that it reads 16 bytes at once. Where launches overlap (sm_90), a block takes half of a multiprocessor: the next
+// launch's first weights are on their way while this one ends.
 //
 // Emitted programs compile the kernel for their shapes, formats and what follows the products (program.cuh); the
 // prebuilt ones (stream_products.cu) take those from their arguments. The arithmetic is the same.
 #pragma once
 
 #include "activate.cuh"
-#include "fours.cuh"
-#include "launch.cuh"
-#include "load.cuh"
-#include "ptx.cuh"
-#include "rows.cuh"
+#include "weight_chunks.cuh"
 #include <algorithm>
 
 namespace compressc::cuda::streamed {
 
-constexpr int warps = 8, tileRows = 16, mostMatrices = 4;
-
-template <typename Half> using Two = std::conditional_t<std::is_same_v<Half, __half>, __half2, __nv_bfloat162>;
-/// A pair of the number whose last bits count ones: with a code in them it is 128 + code in bf16, 1024 + code in fp16.
-template <typename Half> constexpr uint32_t codesFrom = std::is_same_v<Half, __half> ? 0x64006400u : 0x43004300u;
-
-template <typename Half> __device__ __forceinline__ uint32_t subtract(uint32_t a, uint32_t b) {
-  Two<Half> difference = __hsub2(*reinterpret_cast<Two<Half> *>(&a), *reinterpret_cast<Two<Half> *>(&b));
-  return *reinterpret_cast<uint32_t *>(&difference);
-}
-
-/// Where a lane finds the two rows of a weight that it has in a tile: lane / 4 and 8 more.
-///
-/// 4-bit codes: `words` of 8 in each chunk, which lies in one group. Half i of a word's bytes pairs the columns i and
-/// i + 4, in weights and in x alike.
-/// `group`: its columns, 0 where the weight tells.
-template <typename Half_, int words_, typename Scale, int group = 0> struct FourBits {
-  using Half = Half_;
-  static constexpr int words = words_, columns = words * 32, ahead = words == 4 ? 4 : 8, blocks = 2; // of a multiprocessor
-  static constexpr bool paired = true, stays = true;
-  const uint8_t *low, *high;
-  const Scale *lowScales, *highScales;
-  const uint32_t *lowZeros, *highZeros; // null: 8
-  int chunksPerGroup;
-
-  __device__ __forceinline__ void moveTo(const Matrix &w, int64_t row, int lane) {
-    row += lane / 4;
-    int64_t other = min(row + 8, w.rows - 1), groups = w.columns / (group ? group : w.group); // of rows that are not there nothing is stored
-    row = min(row, w.rows - 1);
-    low = w.data + row * w.rowBytes + lane % 4 * words * 4;
-    high = w.data + other * w.rowBytes + lane % 4 * words * 4;
-    lowScales = static_cast<const Scale *>(w.scales) + row * groups;
-    highScales = static_cast<const Scale *>(w.scales) + other * groups;
-    lowZeros = w.zeros ? w.zeros + row / 8 * groups : nullptr;
-    highZeros = w.zeros ? w.zeros + other / 8 * groups : nullptr;
-    chunksPerGroup = (group ? group : w.group) / columns;
-  }
-
-  /// As loaded: nothing may wait for it before the other chunks are asked for.
-  struct Chunk {
-    uint32_t low[words], high[words], lowZero, highZero;
-    Scale lowScale, highScale;
-  };
-  __device__ __forceinline__ void load(Chunk &chunk, int index) const {
-    LoadOnce(chunk.low, low + index * (columns / 2));
-    LoadOnce(chunk.high, high + index * (columns / 2));
-    int chunks = group ? group / columns : chunksPerGroup, at = chunks == 1 ? index : index / chunks;
-    chunk.lowScale = lowScales[at];
-    chunk.highScale = highScales[at];
-    chunk.lowZero = lowZeros ? lowZeros[at] : 0x88888888u;
-    chunk.highZero = lowZeros ? highZeros[at] : 0x88888888u;
-  }
-
-  /// sum += the chunk times x, of which `x` are the lane's columns.
-  template <int tiles>
-  static __device__ __forceinline__ void add(float (&sum)[tiles][4], const Chunk &chunk, const uint32_t (&x)[tiles][columns / 8], int lane) {
-    int shift = lane / 4 * 4; // tiles begin at multiples of 8 rows, and so do the zeros' words
-    constexpr uint32_t from = codesFrom<Half>;
-    uint32_t lowZero = from | (chunk.lowZero >> shift & 15) * 0x10001u, highZero = from | (chunk.highZero >> shift & 15) * 0x10001u;
-    float part[tiles][4] = {};
-#pragma unroll
-    for (int step = 0; step < words * 2; ++step) {
-      uint32_t low = chunk.low[step / 2] >> (step % 2 * 8), high = chunk.high[step / 2] >> (step % 2 * 8);
-      // The codes minus their zeros, which either type holds exactly.
-      uint32_t a[4] = {subtract<Half>((low & 0x000f000fu) | from, lowZero), subtract<Half>((high & 0x000f000fu) | from, highZero),
-                       subtract<Half>((low >> 4 & 0x000f000fu) | from, lowZero),
-                       subtract<Half>((high >> 4 & 0x000f000fu) | from, highZero)};
-#pragma unroll
-      for (int n = 0; n < tiles; ++n)
-        MultiplyTiles<Half>(part[n], a, x[n][step * 2], x[n][step * 2 + 1]);
-    }
-    float lowScale = ToFloat(chunk.lowScale), highScale = ToFloat(chunk.highScale);
-#pragma unroll
-    for (int n = 0; n < tiles; ++n)
-#pragma unroll
-      for (int i = 0; i < 4; ++i)
-        sum[n][i] = fmaf(part[n][i], i < 2 ? lowScale : highScale, sum[n][i]);
-  }
-};
-
-/// Weights of 16 bits: 8 neighbours in each chunk. bf16 becomes fp16 where that is computed in.
-template <typename Half_, typename Weight> struct Plain {
-  using Half = Half_;
-  static constexpr int columns = 32, ahead = 3, blocks = 4;
-  static constexpr bool paired = false, stays = false; // its tiles are large: a block for each keeps the memory busy
-  const uint8_t *low, *high;
-
-  __device__ __forceinline__ void moveTo(const Matrix &w, int64_t row, int lane) {
-    row += lane / 4;
-    low = w.data + min(row, w.rows - 1) * w.rowBytes + lane % 4 * 16;
-    high = w.data + min(row + 8, w.rows - 1) * w.rowBytes + lane % 4 * 16;
-  }
-  struct Chunk {
-    uint32_t low[4], high[4];
-  };
-  __device__ __forceinline__ void load(Chunk &chunk, int index) const {
-    LoadOnce(chunk.low, low + index * (columns * 2));
-    LoadOnce(chunk.high, high + index * (columns * 2));
-  }
-  template <int tiles>
-  static __device__ __forceinline__ void add(float (&sum)[tiles][4], const Chunk &chunk, const uint32_t (&x)[tiles][columns / 8], int) {
-#pragma unroll
-    for (int step = 0; step < 2; ++step) {
-      uint32_t a[4] = {operand(chunk.low[step * 2]), operand(chunk.high[step * 2]), operand(chunk.low[step * 2 + 1]),
-                       operand(chunk.high[step * 2 + 1])};
-#pragma unroll
-      for (int n = 0; n < tiles; ++n)
-        MultiplyTiles<Half>(sum[n], a, x[n][step * 2], x[n][step * 2 + 1]);
-    }
-  }
-
-private:
-  static __device__ __forceinline__ uint32_t operand(uint32_t pair) {
-    if constexpr (std::is_same_v<Half, Weight>) {
-      return pair;
-    } else {
-      float2 values = Unpack<Weight>(pair);
-      return Pack<Half>(values.x, values.y);
-    }
-  }
-};
+constexpr int tileRows = 16, mostMatrices = 4, mostTogether = 4;
+constexpr int step = 2; // chunks that are copied and waited for together
 
 struct Products {
   StreamedProduct each[mostMatrices];
   int firstTile[mostMatrices + 1]; // of 16 rows
   int count;
+};
+
+/// What a block has in shared memory, one behind the other: slots for chunks, x, and the warps' sums of tiles.
+struct Shared {
+  int slots; // of each warp, each for a step: 4, 2 or 1
+  int xAt, sumsAt;
+  int together, turns; // tiles whose sums are added at once; 2: the next ones begin meanwhile
 };
 
 /// What follows the sums, as the products say: `column` of `rows` columns of the output, element `at`.
@@ -165,182 +51,224 @@ struct AnyEpilogue {
   }
 };
 
-/// Adds the warps' sums of a tile.
-template <typename Epilogue, int tiles, bool gated>
-__device__ __forceinline__ void finishTile(const Products &products, int tile, int rows,
-                                           const float (&sums)[gated ? 2 : 1][warps][tiles * 8][tileRows + 1]) {
+/// The warps' sums of tiles: [turn, tile, matrix, warp, row of x, row of the weight].
+struct PartialSums {
+  static constexpr int stride = tileRows + 1;
+  float *data;
+  int together, parts, rows;
+
+  __device__ __forceinline__ float *at(int turn, int tile, int part, int warp) const {
+    return data + (((turn * together + tile) * parts + part) * warps + warp) * rows * stride;
+  }
+  /// Of one tile.
+  static int bytes(int parts, int rows) { return int(sizeof(float)) * parts * warps * rows * stride; }
+};
+
+__device__ __forceinline__ int productOf(const Products &products, int tile) {
   int which = 0;
   while (which + 1 < products.count && tile >= products.firstTile[which + 1])
     ++which;
-  const StreamedProduct &product = products.each[which];
-  int64_t row = int64_t(tile - products.firstTile[which]) * tileRows;
-  for (int i = threadIdx.x; i < rows * tileRows; i += warps * 32) {
-    int m = i / tileRows, n = i % tileRows;
-    if (row + n >= product.w.rows)
+  return which;
+}
+
+/// Adds the sums that `active` warps have of `count` tiles, the first of which is `tile`; the others lie a grid's size apart.
+template <typename Epilogue, bool gated>
+__device__ __forceinline__ void finishTiles(const Products &products, int tile, int count, int turn, const PartialSums &sums, int active) {
+  int rows = sums.rows;
+  for (int i = threadIdx.x; i < count * rows * tileRows; i += warps * 32) {
+    int n = i % tileRows, rest = i / tileRows, index = rest / rows, m = rest - index * rows, of = tile + index * int(gridDim.x);
+    int which = productOf(products, of);
+    const StreamedProduct &product = products.each[which];
+    int64_t column = int64_t(of - products.firstTile[which]) * tileRows + n;
+    if (column >= product.w.rows)
       continue;
     float sum = 0, gate = 0;
-#pragma unroll
-    for (int part = 0; part < warps; ++part)
-      sum += sums[0][part][m][n];
-    if constexpr (gated)
-#pragma unroll
-      for (int part = 0; part < warps; ++part)
-        gate += sums[1][part][m][n];
-    Epilogue::template finish<gated>(product, row + n, int64_t(m) * product.w.rows + row + n, sum, gate);
-  }
-}
-
-/// Rows of x in 16 bits, normalised if there is a norm, eight columns in the order of `paired`: 0 4 1 5 2 6 3 7.
-template <bool paired, typename Half>
-__device__ __forceinline__ void prepare(const StreamedRows &x, int row, int depth, Half *to) {
-  const float *wide = static_cast<const float *>(x.data) + int64_t(row) * depth;
-  const Half *narrow = static_cast<const Half *>(x.data) + int64_t(row) * depth;
-  float factor = x.norm ? rows::NormFactor<warps * 32>(wide, depth, x.epsilon) : 1.0f;
-  for (int i = threadIdx.x * 8; i < depth; i += warps * 256) {
-    float4 v[2];
-#pragma unroll
-    for (int half = 0; half < 2; ++half) {
-      v[half] = x.type == DType::F32 ? Get4(wide + i + half * 4) : Get4(narrow + i + half * 4);
-      if (x.norm) {
-        float4 w = Get4(x.norm + i + half * 4);
-        v[half] = {v[half].x * factor * w.x, v[half].y * factor * w.y, v[half].z * factor * w.z, v[half].w * factor * w.w};
-      }
+    for (int warp = 0; warp < active; ++warp) {
+      sum += sums.at(turn, index, 0, warp)[m * PartialSums::stride + n];
+      if constexpr (gated)
+        gate += sums.at(turn, index, 1, warp)[m * PartialSums::stride + n];
     }
-    Put4(to + i, paired ? float4{v[0].x, v[1].x, v[0].y, v[1].y} : v[0]);
-    Put4(to + i + 4, paired ? float4{v[0].z, v[1].z, v[0].w, v[1].w} : v[1]);
+    Epilogue::template finish<gated>(product, column, int64_t(m) * product.w.rows + column, sum, gate);
   }
-}
-
-template <bool paired, typename Half> __global__ void __launch_bounds__(warps * 32) PrepareKernel(StreamedRows x, int depth, Half *to) {
-  prepare<paired>(x, int(blockIdx.x), depth, to + int64_t(blockIdx.x) * depth);
 }
 
 /// With `prepared` x is what PrepareKernel made of it, else every block prepares it for itself. `fixedDepth`: the
 /// columns of x, 0 where the weights tell.
 template <typename Format, typename Epilogue, int fixedDepth, int tiles, bool gated>
-__global__ void __launch_bounds__(warps * 32, tiles == 1 ? Format::blocks : 2)
-StreamKernel(StreamedRows source, const typename Format::Half *prepared, Products products) {
+__global__ void __launch_bounds__(warps * 32, tiles == 1 ? 2 : 1)
+StreamKernel(StreamedRows source, const typename Format::Half *prepared, Products products, Shared shared) {
   using Half = typename Format::Half;
   if (!IsForThisGpu<Half>())
     return;
-  constexpr int parts = gated ? 2 : 1, perLane = Format::columns / 4; // matrices of a tile; columns of x
-  auto *own = DynamicShared<Half>();
-  __shared__ float sums[2][parts][warps][tiles * 8][tileRows + 1]; // of two tiles in turn
+  constexpr int parts = gated ? 2 : 1, words = Format::words; // parts: matrices of a tile
+  auto *memory = DynamicShared<uint8_t>();
   LetTheNextBegin();
   int lane = threadIdx.x % 32, warp = threadIdx.x / 32, g = lane / 4, rows = source.rows;
+  const PartialSums partial{reinterpret_cast<float *>(memory + shared.sumsAt), shared.together, parts, rows};
   int depth = fixedDepth ? fixedDepth : int(products.each[0].w.columns), tileCount = products.firstTile[products.count];
-  // A warp without a chunk of its own repeats one for nothing.
-  int chunks = depth / Format::columns, begin = chunks * warp / warps, end = chunks * (warp + 1) / warps;
-  bool idle = begin == end;
-  if (idle)
-    begin = min(begin, chunks - 1), end = begin + 1;
-  int perPart = end - begin, myTiles = (tileCount - 1 - int(blockIdx.x)) / int(gridDim.x) + 1, total = myTiles * parts * perPart;
+  int chunks = depth / Format::columns, active = min(warps, chunks);
+  int begin = chunks * warp / active, end = warp < active ? chunks * (warp + 1) / active : begin;
 
-  // Where loading is, ahead of where the sums are.
+  // Where copying is, ahead of where the sums are.
   struct {
     int tile, part, chunk;
-    Format rows;
-  } next{int(blockIdx.x), 0, begin, {}};
+    typename Format::Source source;
+  } next{begin < end ? int(blockIdx.x) : tileCount, 0, begin, {}};
   auto moveNext = [&] {
-    int which = 0;
-    while (which + 1 < products.count && next.tile >= products.firstTile[which + 1])
-      ++which;
+    int which = productOf(products, next.tile);
     const StreamedProduct &product = products.each[which];
-    next.rows.moveTo(gated && next.part ? product.gate : product.w, int64_t(next.tile - products.firstTile[which]) * tileRows, lane);
+    next.source.moveTo(gated && next.part ? product.gate : product.w, (next.tile - products.firstTile[which]) * tileRows, lane);
   };
-  moveNext();
-  auto fetch = [&](typename Format::Chunk &chunk) {
-    next.rows.load(chunk, next.chunk);
-    if (++next.chunk < end)
-      return;
-    next.chunk = begin;
-    if (++next.part == parts)
-      next.part = 0, next.tile += int(gridDim.x);
-    if (next.tile < tileCount)
-      moveNext();
-  };
-  typename Format::Chunk chunk[Format::ahead];
+  if (next.tile < tileCount)
+    moveNext();
+  constexpr int stepBytes = step * Format::slotBytes;
+  const uint8_t *slots = memory + warp * shared.slots * stepBytes;
+  auto copyNext = [&](uint32_t slot) { // a group of copies, empty at the end
+    if (next.tile < tileCount) {
 #pragma unroll
-  for (int u = 0; u < Format::ahead; ++u)
-    if (u < total)
-      fetch(chunk[u]);
+      for (int i = 0; i < step; ++i)
+        if (next.chunk + i < end)
+          next.source.copy(slot + uint32_t(i * Format::slotBytes), next.chunk + i, lane);
+      next.chunk += step;
+      if (next.chunk >= end) {
+        next.chunk = begin;
+        if (!gated || ++next.part == parts)
+          next.part = 0, next.tile += int(gridDim.x);
+        if (next.tile < tileCount)
+          moveNext();
+      }
+    }
+    EndGroupOfCopies();
+  };
+  for (int slot = 0; slot < shared.slots; ++slot)
+    copyNext(SharedAddress(slots) + uint32_t(slot * stepBytes));
   WaitForTheOneBefore();
 
-  const Half *x = prepared;
+  auto *own = reinterpret_cast<Half *>(memory + shared.xAt);
   if (!prepared) {
     for (int row = 0; row < rows; ++row)
-      prepare<Format::paired>(source, row, depth, own + row * depth);
+      prepare<Format>(source, row, depth, own);
     __syncthreads();
-    x = own;
   }
 
-  int tile = int(blockIdx.x), part = 0, at = begin, turn = 0;
-  float sum[tiles][4] = {};
-  uint32_t xs[tiles][perLane / 2] = {}; // rows that are not there stay 0
-  for (int first = 0; first < total; first += Format::ahead)
+  int slot = 0, inSet = 0, turn = 0, firstOfSet = int(blockIdx.x), perEight = rows * 32;
+  for (int tile = firstOfSet; tile < tileCount; tile += int(gridDim.x)) {
+    const StreamedProduct &product = products.each[productOf(products, tile)];
 #pragma unroll
-    for (int u = 0; u < Format::ahead; ++u) {
-      if (first + u >= total)
-        break;
+    for (int part = 0; part < parts; ++part) {
+      const typename Format::View view(gated && part ? product.gate : product.w, lane);
+      float sum[tiles][4] = {};
+      // `base`: x where the chunks of this step begin, for this lane.
+      auto consume = [&](const Half *base, const float *sumsOfX, const typename Format::Chunk (&chunks)[step], int at) {
 #pragma unroll
-      for (int n = 0; n < tiles; ++n)
-        if (n * 8 + g < rows) {
-          const Half *from = x + (n * 8 + g) * depth + at * Format::columns + lane % 4 * perLane;
+        for (int i = 0; i < step; ++i)
+          if (at + i < end)
+            Format::add(
+                sum, chunks[i],
+                [&](int n, int eight) { // of rows that are not there: 0
+                  return n * 8 + g < rows ? *reinterpret_cast<const uint4 *>(base + (i * words + eight) * perEight + n * 256) : uint4{0, 0, 0, 0};
+                },
+                [&](int n) {
+                  int row = n * 8 + lane % 4 * 2;
+                  const float *of = sumsOfX + i * rows + row;
+                  return float2{row < rows ? of[0] : 0.0f, row + 1 < rows ? of[1] : 0.0f};
+                },
+                lane);
+      };
+      for (int at = begin; at < end; at += step) {
+        if (shared.slots == 4)
+          WaitForCopies<3>();
+        else if (shared.slots == 2)
+          WaitForCopies<1>();
+        else
+          WaitForCopies<0>();
+        __syncwarp();
+        const uint8_t *from = slots + slot * stepBytes;
+        typename Format::Chunk chunks[step];
 #pragma unroll
-          for (int i = 0; i < perLane / 2; i += 4) {
-            uint4 v = *reinterpret_cast<const uint4 *>(from + i * 2);
-            xs[n][i] = v.x, xs[n][i + 1] = v.y, xs[n][i + 2] = v.z, xs[n][i + 3] = v.w;
+        for (int i = 0; i < step; ++i)
+          if (at + i < end)
+            Format::read(chunks[i], from + i * Format::slotBytes, view, at + i, lane);
+        __syncwarp();
+        copyNext(SharedAddress(from));
+        slot = (slot + 1) & (shared.slots - 1);
+        int offset = at * words * perEight + lane * 8;
+        if (prepared)
+          consume(prepared + offset, reinterpret_cast<const float *>(prepared + rows * depth) + at * rows, chunks, at);
+        else
+          consume(own + offset, reinterpret_cast<const float *>(own + rows * depth) + at * rows, chunks, at);
+      }
+      float *to = partial.at(turn, inSet, part, warp);
+      if (begin < end)
+#pragma unroll
+        for (int n = 0; n < tiles; ++n)
+#pragma unroll
+          for (int i = 0; i < 4; ++i) {
+            int row = n * 8 + lane % 4 * 2 + i % 2;
+            if (row < rows)
+              to[row * PartialSums::stride + g + i / 2 * 8] = sum[n][i];
           }
-        }
-      Format::add(sum, chunk[u], xs, lane);
-      if (first + u + Format::ahead < total)
-        fetch(chunk[u]);
-      if (++at < end)
-        continue;
-      // A matrix of the tile is done.
-      at = begin;
-#pragma unroll
-      for (int n = 0; n < tiles; ++n)
-#pragma unroll
-        for (int i = 0; i < 4; ++i) {
-          sums[turn][part][warp][n * 8 + lane % 4 * 2 + i % 2][g + i / 2 * 8] = idle ? 0.0f : sum[n][i];
-          sum[n][i] = 0;
-        }
-      if (++part < parts)
-        continue;
-      part = 0;
-      __syncthreads();
-      finishTile<Epilogue, tiles, gated>(products, tile, rows, sums[turn]);
-      tile += int(gridDim.x);
-      turn ^= 1;
     }
+    if (++inSet < shared.together && tile + int(gridDim.x) < tileCount)
+      continue;
+    __syncthreads();
+    finishTiles<Epilogue, gated>(products, firstOfSet, inSet, turn, partial, active);
+    firstOfSet += inSet * int(gridDim.x);
+    inSet = 0;
+    if (shared.turns == 2)
+      turn ^= 1;
+    else
+      __syncthreads();
+  }
+  WaitForCopies<0>(); // groups without copies, but groups
 }
 
-/// How many blocks of a kernel the device holds at once.
-template <typename Kernel> int residentBlocks(Kernel *kernel, size_t shared) {
-  int blocks = 1;
-  cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, kernel, warps * 32, shared);
-  return std::max(DeviceAttribute(cudaDevAttrMultiProcessorCount), 1) * std::max(blocks, 1);
+/// What a block of the device may take, and whether launches overlap.
+struct Limits {
+  int sharedBytes, multiprocessors;
+};
+inline Limits DeviceLimits() {
+  int most = DeviceAttribute(cudaDevAttrMaxSharedMemoryPerBlockOptin);
+  if (DeviceAttribute(cudaDevAttrComputeCapabilityMajor) >= 9) // two blocks, each with 1 KiB that it does not see
+    most = std::min(most, DeviceAttribute(cudaDevAttrMaxSharedMemoryPerMultiprocessor) / 2 - 1024);
+  return {most - 512, std::max(DeviceAttribute(cudaDevAttrMultiProcessorCount), 1)}; // norms have a little of their own
 }
 
 template <typename Format, typename Epilogue, int fixedDepth, bool gated>
 void Launch(cudaStream_t stream, const StreamedRows &x, const Products &products, void *scratch) {
   using Half = typename Format::Half;
-  auto *prepared = static_cast<Half *>(scratch);
-  int depth = int(products.each[0].w.columns);
-  size_t shared = size_t(x.rows) * size_t(depth) * sizeof(Half);
-  // x lies beside the sums of two tiles in the 48 KiB that a block has without asking for more.
-  size_t sums = sizeof(float) * 2 * (gated ? 2 : 1) * warps * (x.rows <= 8 ? 8 : 16) * (tileRows + 1);
-  size_t mostShared = std::min<size_t>(28 << 10, (47 << 10) - sums);
-  bool prepares = !Format::stays || shared > mostShared;
-  if (prepares) {
-    cuda::Launch(PrepareKernel<Format::paired, Half>, unsigned(x.rows), warps * 32, 0, stream, x, depth, prepared);
-    shared = 0;
-  }
+  int depth = int(products.each[0].w.columns), tileCount = products.firstTile[products.count];
+  Limits limits = DeviceLimits();
+  // A block for each multiprocessor, and as many tiles for one as for the other.
+  int each = (tileCount + limits.multiprocessors - 1) / limits.multiprocessors, blocks = (tileCount + each - 1) / each;
+  int sumBytes = PartialSums::bytes(gated ? 2 : 1, x.rows), left = limits.sharedBytes - sumBytes;
+  constexpr int slotBytes = warps * step * Format::slotBytes;
+  Shared shared{4, 0, 0, 1, 1};
+  while (shared.slots > 1 && shared.slots * slotBytes > left)
+    shared.slots /= 2;
+  shared.xAt = shared.slots * slotBytes;
+  left -= shared.xAt;
+  int xBytes = int((StreamScratchBytes(x.rows, depth) + 15) / 16 * 16);
+  bool prepares = xBytes > left;
+  if (prepares)
+    xBytes = 0;
+  shared.sumsAt = shared.xAt + xBytes;
+  int sets = 1 + (left - xBytes) / sumBytes;
+  if (sets >= 2)
+    shared.turns = 2, shared.together = std::min({sets / 2, mostTogether, each});
+  size_t bytes = size_t(shared.sumsAt) + size_t(shared.turns * shared.together) * size_t(sumBytes);
+
   auto *kernel = x.rows <= 8 ? StreamKernel<Format, Epilogue, fixedDepth, 1, gated> : StreamKernel<Format, Epilogue, fixedDepth, 2, gated>;
-  int tileCount = products.firstTile[products.count];
-  unsigned blocks = unsigned(Format::stays ? std::min(tileCount, residentBlocks(kernel, shared)) : tileCount);
-  LaunchChained(kernel, dim3(blocks), warps * 32, shared, stream, x, prepares ? prepared : nullptr, products);
+  static OncePerDevice raise[2];
+  raise[x.rows > 8]([&] {
+    cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, limits.sharedBytes);
+    // The largest, for all of them: blocks of two launches are together on a multiprocessor only if it need not change.
+    cudaFuncSetAttribute(kernel, cudaFuncAttributePreferredSharedMemoryCarveout, cudaSharedmemCarveoutMaxShared);
+  });
+  auto *prepared = static_cast<Half *>(scratch);
+  if (prepares)
+    LaunchChained(PrepareKernel<Format>, dim3(unsigned(x.rows)), warps * 32, 0, stream, x, depth, prepared);
+  LaunchChained(kernel, dim3(unsigned(blocks)), warps * 32, bytes, stream, x, prepares ? prepared : nullptr, products, shared);
 }
 
 /// Adds a product to those of one launch.

@@ -43,7 +43,7 @@ struct Exchanged {
   const char *operator[](int lane) const { return first + lane * exchangeStride; }
 };
 Exchanged Exchange(unsigned mask, const void *data, size_t bytes);
-void CopyLater(uint32_t shared, const void *global, bool exists);
+void CopyLater(uint32_t shared, const void *global, int bytes, bool exists);
 void EndGroup();
 void WaitForGroups(int open);
 
@@ -125,8 +125,11 @@ template <typename T> T *DynamicShared() { return reinterpret_cast<T *>(emulated
 inline uint32_t SharedAddress(const void *shared) {
   return uint32_t(static_cast<const char *>(shared) - emulated::DynamicSharedMemory());
 }
-template <int words> void LoadOnce(uint32_t (&to)[words], const void *from) { std::memcpy(to, from, sizeof to); }
-inline void CopyAsync(uint32_t shared, const void *global, bool exists) { emulated::CopyLater(shared, global, exists); }
+template <uint32_t mask> uint32_t AndOr(uint32_t v, uint32_t bits) { return (v & mask) | bits; }
+template <int words> void Copy(uint32_t *to, const void *from) { std::memcpy(to, from, words * 4); }
+template <int bytes = 16> void CopyAsync(uint32_t shared, const void *global, bool exists) {
+  emulated::CopyLater(shared, global, bytes, exists);
+}
 inline void EndGroupOfCopies() { emulated::EndGroup(); }
 template <int open> void WaitForCopies() { emulated::WaitForGroups(open); }
 void LoadMatrices(uint32_t (&r)[4], uint32_t shared);

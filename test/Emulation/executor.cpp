@@ -23,6 +23,7 @@ constexpr size_t stackBytes = 256 << 10, sharedBytes = 228 << 10;
 struct Copy {
   uint32_t shared;
   const void *global;
+  int bytes;
   bool exists;
 };
 
@@ -182,20 +183,22 @@ Exchanged Exchange(unsigned mask, const void *data, size_t bytes) {
   return {published + lane / 32 * 32 * exchangeStride + place};
 }
 
-void CopyLater(uint32_t shared, const void *global, bool exists) { current->copies.back().push_back({shared, global, exists}); }
+void CopyLater(uint32_t shared, const void *global, int bytes, bool exists) {
+  current->copies.back().push_back({shared, global, bytes, exists});
+}
 void EndGroup() { current->copies.emplace_back(); }
 
 void WaitForGroups(int open) {
   auto &groups = current->copies;
   while (groups.size() > size_t(open) + 1) {
     for (const Copy &copy : groups.front()) {
-      if (copy.shared % 16 || reinterpret_cast<uintptr_t>(copy.global) % 16)
+      if (copy.shared % uint32_t(copy.bytes) || reinterpret_cast<uintptr_t>(copy.global) % uintptr_t(copy.bytes))
         fail("a copy to shared memory is not aligned");
       char *to = sharedMemory() + copy.shared;
       if (copy.exists)
-        std::memcpy(to, copy.global, 16);
+        std::memcpy(to, copy.global, size_t(copy.bytes));
       else
-        std::memset(to, 0, 16);
+        std::memset(to, 0, size_t(copy.bytes));
     }
     groups.erase(groups.begin());
   }

@@ -187,7 +187,13 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp *properties, int device) {
   return cudaSuccess;
 }
 cudaError_t cudaDeviceGetAttribute(int *value, cudaDeviceAttr attribute, int) {
-  *value = attribute == cudaDevAttrComputeCapabilityMajor ? major : attribute == cudaDevAttrMultiProcessorCount ? 4 : 0;
+  switch (attribute) {
+  case cudaDevAttrComputeCapabilityMajor: *value = major; break;
+  case cudaDevAttrMultiProcessorCount: *value = 4; break;
+  case cudaDevAttrMaxSharedMemoryPerBlockOptin: *value = (major < 8 ? 64 : 227) << 10; break; // of a T4 and an H200
+  case cudaDevAttrMaxSharedMemoryPerMultiprocessor: *value = (major < 8 ? 64 : 228) << 10; break;
+  default: *value = 0;
+  }
   return cudaSuccess;
 }
 cudaError_t cudaMemGetInfo(size_t *free, size_t *total) {

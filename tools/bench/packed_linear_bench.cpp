@@ -1,4 +1,4 @@
-// Products of few rows by 4-bit weights, as generation runs them: 36 layers of distinct weights in one CUDA graph, so
+// Products of up to 64 rows by 4-bit weights, as generation runs them: 36 layers of distinct weights in one CUDA graph, so
 // that none is in the cache when its turn comes. Prints a JSON line for each shape and number of rows: microseconds
 // for a product, and the part of the bandwidth of a copy, measured here, that its weights are read at.
 #include "../../runtime/cuda/kernels.h"
@@ -80,7 +80,6 @@ int main() {
   cudaFree(from), cudaFree(to);
   std::printf("{\"copy_bytes_per_second\": %.4g}\n", bandwidth);
 
-  void *scratch = allocate<char>(16 * 12288 * 2);
   for (Shape shape : {Shape{"qkv", 4096, 6144, false}, {"o", 4096, 4096, false}, {"gate_up", 4096, 24576, true}, {"down", 12288, 4096, false}}) {
     int64_t groups = shape.columns / 128;
     size_t codes = size_t(shape.rows * shape.columns / 2), scales = size_t(shape.rows * groups * 2), zeros = size_t(shape.rows * groups / 2);
@@ -97,16 +96,18 @@ int main() {
       product.w = part(0);
       if (shape.gated)
         product.gate = part(rows);
-      product.out = allocate<float>(size_t(16 * rows * 4));
+      product.out = allocate<float>(size_t(mostBatchRows * rows * 4));
       product.outType = DType::F32;
       products.push_back(product);
     }
-    auto *x = allocate<uint8_t>(size_t(16 * shape.columns * 2));
-    fill(x, size_t(16 * shape.columns * 2), 99);
-    for (int rows : {1, 4, 8, 16}) {
+    auto *x = allocate<uint8_t>(size_t(mostBatchRows * shape.columns * 2));
+    fill(x, size_t(mostBatchRows * shape.columns * 2), 99);
+    void *scratch = allocate<char>(size_t(BatchScratchBytes(mostBatchRows, products.data(), 1)));
+    for (int rows : {1, 4, 8, 16, 17, 32, 48, 64}) {
       double seconds = secondsOf(stream, [&] {
+                         auto *multiply = rows <= mostStreamedRows ? StreamProducts : MultiplyBatch;
                          for (const StreamedProduct &product : products)
-                           StreamProducts(stream, {x, DType::BF16, rows, nullptr, 0}, &product, 1, DType::BF16, scratch);
+                           multiply(stream, {x, DType::BF16, rows, nullptr, 0}, &product, 1, DType::BF16, scratch);
                        }) / layers;
       std::printf("{\"shape\": \"%s\", \"rows\": %d, \"microseconds\": %.2f, \"bandwidth_part\": %.3f}\n", shape.name, rows, seconds * 1e6,
                   double(codes + scales + zeros) / seconds / bandwidth);
@@ -115,6 +116,6 @@ int main() {
       cudaFree(const_cast<uint8_t *>(std::min(product.w.data, product.gate.data ? product.gate.data : product.w.data)));
       cudaFree(product.out);
     }
-    cudaFree(x);
+    cudaFree(x), cudaFree(scratch);
   }
 }
