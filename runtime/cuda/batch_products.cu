@@ -9,7 +9,7 @@ namespace {
 
 using namespace streamed;
 
-constexpr int blockRows = warps * tileRows, stages = 4;
+constexpr int blockWarps = 8, blockRows = blockWarps * tileRows, stages = 4;
 
 /// The matrices of all products, gates behind their products' weights.
 struct Matrices {
@@ -21,19 +21,15 @@ struct Matrices {
 };
 
 template <typename Format> __host__ __device__ constexpr int chunkBytesOfX(int rows) {
-  return rows * Format::columns * 2 + (rows * 4 + 15) / 16 * 16;
+  return rows * Format::columns * 2 + (rows * int(sizeof(ChunkOfX)) + 15) / 16 * 16;
 }
 
-/// Grid: blocks of 128 rows of the matrices, parts of the depth.
+/// Grid: blocks of 128 rows of the matrices, parts of the depth. `tiles`: of 4 rows of x.
 template <typename Format, int tiles>
-__global__ void __launch_bounds__(warps * 32, 2)
-BatchKernel(const typename Format::Half *x, int rows, int depth, Matrices matrices, float *parts) {
-  using Half = typename Format::Half;
-  if (!IsForThisGpu<Half>())
-    return;
+__global__ void __launch_bounds__(blockWarps * 32, 2) BatchKernel(const uint8_t *x, int rows, int depth, Matrices matrices, float *parts) {
   LetTheNextBegin();
   auto *memory = DynamicShared<uint8_t>();
-  int lane = threadIdx.x % 32, warp = threadIdx.x / 32, g = lane / 4;
+  int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
   int which = 0;
   while (which + 1 < matrices.count && int(blockIdx.x) >= matrices.firstBlock[which + 1])
     ++which;
@@ -45,18 +41,19 @@ BatchKernel(const typename Format::Half *x, int rows, int depth, Matrices matric
   typename Format::Source source;
   source.moveTo(w, firstRow, lane);
   const typename Format::View view(w, lane);
-  const auto *sumsOfX = reinterpret_cast<const float *>(x + int64_t(rows) * depth);
-  int xBytes = rows * Format::columns * 2, stageBytes = chunkBytesOfX<Format>(rows) + warps * Format::slotBytes;
+  const typename Format::template Place<tiles> place(rows, lane);
+  const auto *ofX = reinterpret_cast<const ChunkOfX *>(x + int64_t(rows) * depth * 2);
+  int xBytes = rows * Format::columns * 2, stageBytes = chunkBytesOfX<Format>(rows) + blockWarps * Format::slotBytes;
   auto copyWeights = [&](int chunk, int stage) {
     source.copy(SharedAddress(memory) + uint32_t(stage * stageBytes + warp * Format::slotBytes), chunk, lane);
   };
   auto copyX = [&](int chunk, int stage) {
-    uint32_t to = SharedAddress(memory) + uint32_t(stage * stageBytes + warps * Format::slotBytes);
-    const auto *from = reinterpret_cast<const uint8_t *>(x) + int64_t(chunk) * xBytes;
-    for (int i = int(threadIdx.x) * 16; i < xBytes; i += warps * 32 * 16)
+    uint32_t to = SharedAddress(memory) + uint32_t(stage * stageBytes + blockWarps * Format::slotBytes);
+    const uint8_t *from = x + int64_t(chunk) * xBytes;
+    for (int i = int(threadIdx.x) * 16; i < xBytes; i += blockWarps * 32 * 16)
       CopyAsync<16>(to + uint32_t(i), from + i, true);
     if (int(threadIdx.x) < rows)
-      CopyAsync<4>(to + uint32_t(xBytes) + threadIdx.x * 4, sumsOfX + int64_t(chunk) * rows + threadIdx.x, true);
+      CopyAsync<8>(to + uint32_t(xBytes) + threadIdx.x * 8, ofX + int64_t(chunk) * rows + threadIdx.x, true);
   };
   // The first weights do not wait for x.
   for (int stage = 0; stage < stages - 1; ++stage)
@@ -69,7 +66,7 @@ BatchKernel(const typename Format::Half *x, int rows, int depth, Matrices matric
     EndGroupOfCopies();
   }
 
-  float sum[tiles][4] = {};
+  float sum[tiles][2] = {};
   int stage = 0;
   for (int chunk = begin; chunk < end; ++chunk, stage = (stage + 1) % stages) {
     WaitForCopies<stages - 2>();
@@ -79,22 +76,10 @@ BatchKernel(const typename Format::Half *x, int rows, int depth, Matrices matric
       copyX(next, (stage + stages - 1) % stages);
     }
     EndGroupOfCopies();
-    const uint8_t *from = memory + stage * stageBytes;
+    const uint8_t *from = memory + stage * stageBytes, *xs = from + blockWarps * Format::slotBytes;
     typename Format::Chunk codes;
     Format::read(codes, from + warp * Format::slotBytes, view, chunk, lane);
-    const uint8_t *xs = from + warps * Format::slotBytes;
-    Format::add(
-        sum, codes,
-        [&](int n, int eight) {
-          int row = n * 8 + g;
-          return row < rows ? *reinterpret_cast<const uint4 *>(xs + ((eight * rows + row) * 4 + lane % 4) * 16) : uint4{0, 0, 0, 0};
-        },
-        [&](int n) {
-          int row = n * 8 + lane % 4 * 2;
-          auto *of = reinterpret_cast<const float *>(xs + xBytes);
-          return float2{row < rows ? of[row] : 0.0f, row + 1 < rows ? of[row + 1] : 0.0f};
-        },
-        lane);
+    Format::add(sum, codes, place, xs, reinterpret_cast<const ChunkOfX *>(xs + xBytes), lane);
   }
   WaitForCopies<0>(); // groups without copies, but groups
 
@@ -102,11 +87,9 @@ BatchKernel(const typename Format::Half *x, int rows, int depth, Matrices matric
 #pragma unroll
   for (int n = 0; n < tiles; ++n)
 #pragma unroll
-    for (int i = 0; i < 4; ++i) {
-      int row = n * 8 + lane % 4 * 2 + i % 2, column = firstRow + g + i / 2 * 8;
-      if (row < rows && column < w.rows)
+    for (int i = 0; i < 2; ++i)
+      if (int row = Format::rowOfX(n, i, lane), column = firstRow + Format::rowOfTile(i, lane); row < rows && column < w.rows)
         to[row * w.rows + column] = sum[n][i];
-    }
 }
 
 /// Adds the parts of each product's sums, and what follows. Grid: columns of the widest product, rows of x, products.
@@ -160,20 +143,19 @@ int64_t bytesOfX(int64_t rows, int64_t depth) { return (int64_t(StreamScratchByt
 
 template <typename Format, int tiles>
 void launch(cudaStream_t stream, const StreamedRows &x, const StreamedProduct *list, int count, void *scratch) {
-  using Half = typename Format::Half;
   int depth = int(list[0].w.columns);
   Matrices matrices = matricesOf(x.rows, list, count);
-  int blocks = matrices.firstBlock[matrices.count], splits = partsOf(blocks, depth), bytes = stages * (chunkBytesOfX<Format>(x.rows) + warps * Format::slotBytes);
+  int blocks = matrices.firstBlock[matrices.count], splits = partsOf(blocks, depth), bytes = stages * (chunkBytesOfX<Format>(x.rows) + blockWarps * Format::slotBytes);
   auto *kernel = BatchKernel<Format, tiles>;
   static OncePerDevice raise;
   raise([&] {
-    cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, stages * (chunkBytesOfX<Format>(tiles * 8) + warps * Format::slotBytes));
+    cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, stages * (chunkBytesOfX<Format>(tiles * 4) + blockWarps * Format::slotBytes));
     cudaFuncSetAttribute(kernel, cudaFuncAttributePreferredSharedMemoryCarveout, cudaSharedmemCarveoutMaxShared);
   });
-  auto *prepared = static_cast<Half *>(scratch);
+  auto *prepared = static_cast<uint8_t *>(scratch);
   auto *parts = reinterpret_cast<float *>(static_cast<uint8_t *>(scratch) + bytesOfX(x.rows, depth));
-  LaunchChained(PrepareKernel<Format>, dim3(unsigned(x.rows)), warps * 32, 0, stream, x, depth, prepared);
-  LaunchChained(kernel, dim3(unsigned(blocks), unsigned(splits)), warps * 32, size_t(bytes), stream, prepared, x.rows, depth, matrices, parts);
+  LaunchChained(PrepareKernel<Format>, dim3(unsigned(x.rows)), threadsOfX, 0, stream, x, depth, prepared);
+  LaunchChained(kernel, dim3(unsigned(blocks), unsigned(splits)), blockWarps * 32, size_t(bytes), stream, prepared, x.rows, depth, matrices, parts);
   Products products{};
   int64_t widest = 0;
   for (int i = 0; i < count; ++i) {
@@ -203,22 +185,19 @@ int64_t BatchScratchBytes(int64_t rows, const StreamedProduct *products, int cou
   return bytesOfX(rows, depth) + partsOf(matrices.firstBlock[matrices.count], depth) * matrices.partSize * 4;
 }
 
-void MultiplyBatch(cudaStream_t stream, const StreamedRows &x, const StreamedProduct *products, int count, DType half, void *scratch) {
-  WithHalf(half, [&](auto type) {
-    using Half = decltype(type);
-    auto with = [&](auto words) {
-      using Format = FourBits<Half, decltype(words)::value, AnyScale>;
-      if (x.rows <= 32)
-        launch<Format, 4>(stream, x, products, count, scratch);
-      else
-        launch<Format, 8>(stream, x, products, count, scratch);
-    };
-    switch (WordsOf(products[0].w)) {
-    case 1: return with(std::integral_constant<int, 1>{});
-    case 2: return with(std::integral_constant<int, 2>{});
-    default: return with(std::integral_constant<int, 4>{});
-    }
-  });
+void MultiplyBatch(cudaStream_t stream, const StreamedRows &x, const StreamedProduct *products, int count, void *scratch) {
+  auto with = [&](auto words) {
+    using Format = FourBits<decltype(words)::value, AnyScale>;
+    if (x.rows <= 32)
+      launch<Format, 8>(stream, x, products, count, scratch);
+    else
+      launch<Format, 16>(stream, x, products, count, scratch);
+  };
+  switch (WordsOf(products[0].w)) {
+  case 1: return with(std::integral_constant<int, 1>{});
+  case 2: return with(std::integral_constant<int, 2>{});
+  default: return with(std::integral_constant<int, 4>{});
+  }
 }
 
 } // namespace compressc::cuda

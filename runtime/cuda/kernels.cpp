@@ -196,7 +196,7 @@ void CudaDevice::linear(const LinearOperands &operands, const GemmProduct *produ
     }
     if (CanMultiplyBatch(streamed.data(), int(count))) {
       if (void *scratch = grow(rows, BatchScratchBytes(m, streamed.data(), int(count))))
-        MultiplyBatch(stream, x, streamed.data(), int(count), half, scratch);
+        MultiplyBatch(stream, x, streamed.data(), int(count), scratch);
       return;
     }
   }

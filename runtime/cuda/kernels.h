@@ -59,8 +59,8 @@ struct StreamedRows {
 };
 /// 4-bit weights in groups of a multiple of 32, bf16, and fp16 where `half` is.
 bool CanStream(const StreamedProduct &product, DType half);
-/// What they need of scratch memory: x in 16 bits and sums of at least 32 columns of it in fp32.
-inline size_t StreamScratchBytes(int64_t rows, int64_t depth) { return size_t(rows * depth * 2 + rows * (depth / 32) * 4); }
+/// What they need of scratch memory: x in 16 bits, and 8 bytes for at least 32 columns of it.
+inline size_t StreamScratchBytes(int64_t rows, int64_t depth) { return size_t(rows * depth * 2 + rows * (depth / 32) * 8); }
 void StreamProducts(cudaStream_t stream, const StreamedRows &x, const StreamedProduct *products, int count, DType half,
                     void *scratch);
 
@@ -72,7 +72,7 @@ int WordsOf(const Matrix &w);
 constexpr int mostBatchRows = 64;
 bool CanMultiplyBatch(const StreamedProduct *products, int count);
 int64_t BatchScratchBytes(int64_t rows, const StreamedProduct *products, int count);
-void MultiplyBatch(cudaStream_t stream, const StreamedRows &x, const StreamedProduct *products, int count, DType half, void *scratch);
+void MultiplyBatch(cudaStream_t stream, const StreamedRows &x, const StreamedProduct *products, int count, void *scratch);
 
 // rows.cu
 void SelectRows(cudaStream_t stream, const float *x, int64_t width, const int32_t *rows, int64_t count, float *out);

@@ -148,7 +148,7 @@ template <typename Half, int rows, int columns, int group, DType scales, bool ze
 struct Reader<Half, rows, columns, Packed<4, group, scales, zeros>> {
   static constexpr int words = group % 128 == 0 ? 4 : group % 64 == 0 ? 2 : 1;
   using type = std::conditional_t<group % 32 == 0 && streamed::ScalesPair(rows, columns, group, scales == DType::F32),
-                                  streamed::FourBits<Half, words, typename Scale<scales>::type, group>, void>;
+                                  streamed::FourBits<words, typename Scale<scales>::type, group>, void>;
 };
 template <typename Half, int rows, int columns> struct Reader<Half, rows, columns, Plain<DType::BF16>> {
   using type = std::conditional_t<columns % 32 == 0, streamed::Plain<Half, __nv_bfloat16>, void>;

@@ -20,13 +20,6 @@ template <typename T> __device__ __forceinline__ T *DynamicShared() {
 /// As instructions name it.
 __device__ __forceinline__ uint32_t SharedAddress(const void *shared) { return uint32_t(__cvta_generic_to_shared(shared)); }
 
-/// (v & mask) | bits in one instruction.
-template <uint32_t mask> __device__ __forceinline__ uint32_t AndOr(uint32_t v, uint32_t bits) {
-  uint32_t result;
-  asm("lop3.b32 %0, %1, %2, %3, 0xea;" : "=r"(result) : "r"(v), "n"(mask), "r"(bits));
-  return result;
-}
-
 /// Neighbouring words, whose address is a multiple of their bytes.
 template <int words> __device__ __forceinline__ void Copy(uint32_t *to, const void *from) {
   static_assert(words == 1 || words == 2 || words == 4);
@@ -110,6 +103,21 @@ __device__ __forceinline__ void MultiplyTiles(float (&c)[4], const uint32_t (&a)
     multiply(a[0], a[1], b0);
     multiply(a[2], a[3], b1);
   }
+#endif
+}
+
+/// c[16, 8] += a[16, 32] * b[32, 8], of unsigned and signed bytes.
+__device__ __forceinline__ void MultiplyBytes(int (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
+#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
+  asm volatile("mma.sync.aligned.m16n8k32.row.col.s32.u8.s8.s32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+               : "+r"(c[0]), "+r"(c[1]), "+r"(c[2]), "+r"(c[3])
+               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+#else
+  auto multiply = [](int &c0, int &c1, uint32_t part, uint32_t b) { // of 8 rows and half the depth
+    asm volatile("mma.sync.aligned.m8n8k16.row.col.s32.u8.s8.s32 {%0,%1}, {%2}, {%3}, {%0,%1};" : "+r"(c0), "+r"(c1) : "r"(part), "r"(b));
+  };
+  multiply(c[0], c[1], a[0], b0), multiply(c[0], c[1], a[2], b1);
+  multiply(c[2], c[3], a[1], b0), multiply(c[2], c[3], a[3], b1);
 #endif
 }
 

@@ -12,16 +12,18 @@ void launch(cudaStream_t stream, const StreamedRows &x, const streamed::Products
     streamed::Launch<Format, streamed::AnyEpilogue, 0, false>(stream, x, products, scratch);
 }
 
-template <typename Half>
-void launch(cudaStream_t stream, const StreamedRows &x, const streamed::Products &products, int words, bool gated, void *scratch) {
-  switch (words) {
-  case 1: return launch<streamed::FourBits<Half, 1, streamed::AnyScale>>(stream, x, products, gated, scratch);
-  case 2: return launch<streamed::FourBits<Half, 2, streamed::AnyScale>>(stream, x, products, gated, scratch);
-  case 4: return launch<streamed::FourBits<Half, 4, streamed::AnyScale>>(stream, x, products, gated, scratch);
+void launch(cudaStream_t stream, const StreamedRows &x, const streamed::Products &products, DType half, bool gated, void *scratch) {
+  const Matrix &w = products.each[0].w;
+  switch (WordsOf(w)) {
+  case 1: return launch<streamed::FourBits<1, streamed::AnyScale>>(stream, x, products, gated, scratch);
+  case 2: return launch<streamed::FourBits<2, streamed::AnyScale>>(stream, x, products, gated, scratch);
+  case 4: return launch<streamed::FourBits<4, streamed::AnyScale>>(stream, x, products, gated, scratch);
   default:
-    if (std::is_same_v<Half, __half> && products.each[0].w.dtype == DType::F16)
-      return launch<streamed::Plain<Half, Half>>(stream, x, products, gated, scratch);
-    return launch<streamed::Plain<Half, __nv_bfloat16>>(stream, x, products, gated, scratch);
+    if (half == DType::BF16)
+      return launch<streamed::Plain<__nv_bfloat16, __nv_bfloat16>>(stream, x, products, gated, scratch);
+    if (w.dtype == DType::F16)
+      return launch<streamed::Plain<__half, __half>>(stream, x, products, gated, scratch);
+    return launch<streamed::Plain<__half, __nv_bfloat16>>(stream, x, products, gated, scratch);
   }
 }
 
@@ -53,7 +55,7 @@ void StreamProducts(cudaStream_t stream, const StreamedRows &x, const StreamedPr
     streamed::Products part{};
     for (end = begin; end < count && part.count < streamed::mostMatrices && (end == begin || (!gated && !products[end].gate.data && sameForm(products[end].w, products[begin].w))); ++end)
       streamed::Add(part, products[end]);
-    WithHalf(half, [&](auto type) { launch<decltype(type)>(stream, x, part, WordsOf(products[begin].w), gated, scratch); });
+    launch(stream, x, part, half, gated, scratch);
   }
 }
 

@@ -1,6 +1,6 @@
 // Products of up to 16 rows, as generation needs them: each weight is read once, as it lies in the checkpoint, at
 // the speed of the memory. The weights are the tensor cores' left operand, 16 rows of them at a time (a tile), and
-// the rows of x the right one, so one row costs what eight do.
+// the rows of x the right one, so one row costs what four do, or eight.
 //
 // A block stays for many tiles. Its warps share out the depth; each goes through its chunks of all the tiles, and
 // always has the next few on their way to shared memory. Sums are added over the warps for several tiles together.
@@ -18,7 +18,7 @@
 
 namespace compressc::cuda::streamed {
 
-constexpr int tileRows = 16, mostMatrices = 4, mostTogether = 4;
+constexpr int warps = threadsOfX / 32, mostMatrices = 4, mostTogether = 4;
 constexpr int step = 2; // chunks that are copied and waited for together
 
 struct Products {
@@ -29,7 +29,7 @@ struct Products {
 
 /// What a block has in shared memory, one behind the other: slots for chunks, x, and the warps' sums of tiles.
 struct Shared {
-  int slots; // of each warp, each for a step: 4, 2 or 1
+  int slots; // of each warp, each for a step: 2 or 1
   int xAt, sumsAt;
   int together, turns; // tiles whose sums are added at once; 2: the next ones begin meanwhile
 };
@@ -93,17 +93,14 @@ __device__ __forceinline__ void finishTiles(const Products &products, int tile, 
 }
 
 /// With `prepared` x is what PrepareKernel made of it, else every block prepares it for itself. `fixedDepth`: the
-/// columns of x, 0 where the weights tell.
+/// columns of x, 0 where the weights tell. `tiles`: column tiles of the products.
 template <typename Format, typename Epilogue, int fixedDepth, int tiles, bool gated>
 __global__ void __launch_bounds__(warps * 32, tiles == 1 ? 2 : 1)
-StreamKernel(StreamedRows source, const typename Format::Half *prepared, Products products, Shared shared) {
-  using Half = typename Format::Half;
-  if (!IsForThisGpu<Half>())
-    return;
-  constexpr int parts = gated ? 2 : 1, words = Format::words; // parts: matrices of a tile
+StreamKernel(StreamedRows source, const uint8_t *prepared, Products products, Shared shared) {
+  constexpr int parts = gated ? 2 : 1; // matrices of a tile
   auto *memory = DynamicShared<uint8_t>();
   LetTheNextBegin();
-  int lane = threadIdx.x % 32, warp = threadIdx.x / 32, g = lane / 4, rows = source.rows;
+  int lane = threadIdx.x % 32, warp = threadIdx.x / 32, rows = source.rows;
   const PartialSums partial{reinterpret_cast<float *>(memory + shared.sumsAt), shared.together, parts, rows};
   int depth = fixedDepth ? fixedDepth : int(products.each[0].w.columns), tileCount = products.firstTile[products.count];
   int chunks = depth / Format::columns, active = min(warps, chunks);
@@ -144,70 +141,55 @@ StreamKernel(StreamedRows source, const typename Format::Half *prepared, Product
     copyNext(SharedAddress(slots) + uint32_t(slot * stepBytes));
   WaitForTheOneBefore();
 
-  auto *own = reinterpret_cast<Half *>(memory + shared.xAt);
+  uint8_t *own = memory + shared.xAt;
   if (!prepared) {
     for (int row = 0; row < rows; ++row)
       prepare<Format>(source, row, depth, own);
     __syncthreads();
   }
 
-  int slot = 0, inSet = 0, turn = 0, firstOfSet = int(blockIdx.x), perEight = rows * 32;
+  const typename Format::template Place<tiles> place(rows, lane);
+  int slot = 0, inSet = 0, turn = 0, firstOfSet = int(blockIdx.x), chunkBytes = rows * Format::columns * 2;
   for (int tile = firstOfSet; tile < tileCount; tile += int(gridDim.x)) {
     const StreamedProduct &product = products.each[productOf(products, tile)];
 #pragma unroll
     for (int part = 0; part < parts; ++part) {
       const typename Format::View view(gated && part ? product.gate : product.w, lane);
-      float sum[tiles][4] = {};
-      // `base`: x where the chunks of this step begin, for this lane.
-      auto consume = [&](const Half *base, const float *sumsOfX, const typename Format::Chunk (&chunks)[step], int at) {
-#pragma unroll
-        for (int i = 0; i < step; ++i)
-          if (at + i < end)
-            Format::add(
-                sum, chunks[i],
-                [&](int n, int eight) { // of rows that are not there: 0
-                  return n * 8 + g < rows ? *reinterpret_cast<const uint4 *>(base + (i * words + eight) * perEight + n * 256) : uint4{0, 0, 0, 0};
-                },
-                [&](int n) {
-                  int row = n * 8 + lane % 4 * 2;
-                  const float *of = sumsOfX + i * rows + row;
-                  return float2{row < rows ? of[0] : 0.0f, row + 1 < rows ? of[1] : 0.0f};
-                },
-                lane);
-      };
+      float sum[tiles][Format::sums] = {};
       for (int at = begin; at < end; at += step) {
-        if (shared.slots == 4)
-          WaitForCopies<3>();
-        else if (shared.slots == 2)
+        if (shared.slots == 2)
           WaitForCopies<1>();
         else
           WaitForCopies<0>();
         __syncwarp();
         const uint8_t *from = slots + slot * stepBytes;
-        typename Format::Chunk chunks[step];
+        auto addTo = [&](const uint8_t *x) {
+          const auto *of = reinterpret_cast<const ChunkOfX *>(x + rows * depth * 2) + at * rows;
+          x += at * chunkBytes;
 #pragma unroll
-        for (int i = 0; i < step; ++i)
-          if (at + i < end)
-            Format::read(chunks[i], from + i * Format::slotBytes, view, at + i, lane);
-        __syncwarp();
-        copyNext(SharedAddress(from));
-        slot = (slot + 1) & (shared.slots - 1);
-        int offset = at * words * perEight + lane * 8;
+          for (int i = 0; i < step; ++i)
+            if (at + i < end) {
+              typename Format::Chunk chunk;
+              Format::read(chunk, from + i * Format::slotBytes, view, at + i, lane);
+              Format::add(sum, chunk, place, x + i * chunkBytes, of + i * rows, lane);
+            }
+        };
         if (prepared)
-          consume(prepared + offset, reinterpret_cast<const float *>(prepared + rows * depth) + at * rows, chunks, at);
+          addTo(prepared);
         else
-          consume(own + offset, reinterpret_cast<const float *>(own + rows * depth) + at * rows, chunks, at);
+          addTo(own);
+        __syncwarp(); // all have read the slot
+        copyNext(SharedAddress(from));
+        slot ^= shared.slots - 1;
       }
       float *to = partial.at(turn, inSet, part, warp);
       if (begin < end)
 #pragma unroll
         for (int n = 0; n < tiles; ++n)
 #pragma unroll
-          for (int i = 0; i < 4; ++i) {
-            int row = n * 8 + lane % 4 * 2 + i % 2;
-            if (row < rows)
-              to[row * PartialSums::stride + g + i / 2 * 8] = sum[n][i];
-          }
+          for (int i = 0; i < Format::sums; ++i)
+            if (int row = Format::rowOfX(n, i, lane); row < rows)
+              to[row * PartialSums::stride + Format::rowOfTile(i, lane)] = sum[n][i];
     }
     if (++inSet < shared.together && tile + int(gridDim.x) < tileCount)
       continue;
@@ -236,16 +218,13 @@ inline Limits DeviceLimits() {
 
 template <typename Format, typename Epilogue, int fixedDepth, bool gated>
 void Launch(cudaStream_t stream, const StreamedRows &x, const Products &products, void *scratch) {
-  using Half = typename Format::Half;
   int depth = int(products.each[0].w.columns), tileCount = products.firstTile[products.count];
   Limits limits = DeviceLimits();
   // A block for each multiprocessor, and as many tiles for one as for the other.
   int each = (tileCount + limits.multiprocessors - 1) / limits.multiprocessors, blocks = (tileCount + each - 1) / each;
   int sumBytes = PartialSums::bytes(gated ? 2 : 1, x.rows), left = limits.sharedBytes - sumBytes;
   constexpr int slotBytes = warps * step * Format::slotBytes;
-  Shared shared{4, 0, 0, 1, 1};
-  while (shared.slots > 1 && shared.slots * slotBytes > left)
-    shared.slots /= 2;
+  Shared shared{2 * slotBytes <= left ? 2 : 1, 0, 0, 1, 1};
   shared.xAt = shared.slots * slotBytes;
   left -= shared.xAt;
   int xBytes = int((StreamScratchBytes(x.rows, depth) + 15) / 16 * 16);
@@ -258,17 +237,24 @@ void Launch(cudaStream_t stream, const StreamedRows &x, const Products &products
     shared.turns = 2, shared.together = std::min({sets / 2, mostTogether, each});
   size_t bytes = size_t(shared.sumsAt) + size_t(shared.turns * shared.together) * size_t(sumBytes);
 
-  auto *kernel = x.rows <= 8 ? StreamKernel<Format, Epilogue, fixedDepth, 1, gated> : StreamKernel<Format, Epilogue, fixedDepth, 2, gated>;
-  static OncePerDevice raise[2];
-  raise[x.rows > 8]([&] {
-    cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, limits.sharedBytes);
-    // The largest, for all of them: blocks of two launches are together on a multiprocessor only if it need not change.
-    cudaFuncSetAttribute(kernel, cudaFuncAttributePreferredSharedMemoryCarveout, cudaSharedmemCarveoutMaxShared);
-  });
-  auto *prepared = static_cast<Half *>(scratch);
-  if (prepares)
-    LaunchChained(PrepareKernel<Format>, dim3(unsigned(x.rows)), warps * 32, 0, stream, x, depth, prepared);
-  LaunchChained(kernel, dim3(unsigned(blocks)), warps * 32, bytes, stream, x, prepares ? prepared : nullptr, products, shared);
+  auto launch = [&](auto *kernel, OncePerDevice &raise) {
+    raise([&] {
+      cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, limits.sharedBytes);
+      // The largest, for all of them: blocks of two launches are together on a multiprocessor only if it need not change.
+      cudaFuncSetAttribute(kernel, cudaFuncAttributePreferredSharedMemoryCarveout, cudaSharedmemCarveoutMaxShared);
+    });
+    auto *to = static_cast<uint8_t *>(scratch);
+    if (prepares)
+      LaunchChained(PrepareKernel<Format>, dim3(unsigned(x.rows)), threadsOfX, 0, stream, x, depth, to);
+    LaunchChained(kernel, dim3(unsigned(blocks)), warps * 32, bytes, stream, x, prepares ? to : nullptr, products, shared);
+  };
+  static OncePerDevice raise[3];
+  if (x.rows <= Format::rowsOfX)
+    launch(StreamKernel<Format, Epilogue, fixedDepth, 1, gated>, raise[0]);
+  else if (x.rows <= 2 * Format::rowsOfX)
+    launch(StreamKernel<Format, Epilogue, fixedDepth, 2, gated>, raise[1]);
+  else if constexpr (Format::rowsOfX == 4)
+    launch(StreamKernel<Format, Epilogue, fixedDepth, 4, gated>, raise[2]);
 }
 
 /// Adds a product to those of one launch.

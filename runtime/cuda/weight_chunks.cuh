@@ -1,5 +1,8 @@
 // Weights and x as products of few rows read them: chunks of 16 rows of a weight and some columns, by way of shared
 // memory, as the left operand of tensor core products, and rows of x in the order that fits.
+//
+// 4-bit codes are multiplied as integers. x is 16 bits with a scale for each chunk: two digits of a byte, each of which is
+// a column of the right operand. So all sums of a chunk are exact, and closer than with x in bf16.
 #pragma once
 
 #include "fours.cuh"
@@ -10,28 +13,31 @@
 
 namespace compressc::cuda::streamed {
 
-constexpr int warps = 8; // of a block
-
-/// The number whose last bits count ones, and a pair of it: with a code in them it is that much more.
-template <typename Half> constexpr float codeOffset = std::is_same_v<Half, __half> ? 1024.0f : 128.0f;
-template <typename Half> constexpr uint32_t codesFrom = std::is_same_v<Half, __half> ? 0x64006400u : 0x43004300u;
-
-/// Whether scales can be read in words: of 16 bits there must be an even number.
-constexpr bool ScalesPair(int64_t rows, int64_t columns, int64_t group, bool wide) { return wide || rows * (columns / group) % 2 == 0; }
+constexpr int tileRows = 16, threadsOfX = 512; // of blocks that prepare x
 
 /// fp32, fp16 or bf16, as the weight says.
 struct AnyScale {};
 
-/// Where a lane finds the two rows of a weight that it has in a tile: lane / 4 and 8 more. A chunk lies in a slot of
-/// shared memory between being copied and being read.
+/// Whether scales can be read in words: of 16 bits there must be an even number.
+constexpr bool ScalesPair(int64_t rows, int64_t columns, int64_t group, bool wide) { return wide || rows * (columns / group) % 2 == 0; }
+
+/// What a chunk's x is multiplied by, and the sum of its integers.
+struct ChunkOfX {
+  float scale;
+  int sum;
+};
+
+/// A lane has two rows of a weight in a tile: lane / 4 and 8 more. A chunk lies in a slot of shared memory between being
+/// copied and being read.
 ///
-/// 4-bit codes: `words` of 8 in each chunk, which lies in one group. Half i of a word's bytes pairs the columns i and
-/// i + 4, in weights and in x alike. Behind the codes of a slot are the words that have the 16 rows' scales, and the two
-/// that have their zeros. `group`: its columns, 0 where the weight tells; Scale: their type, AnyScale where it does.
-template <typename Half_, int words_, typename Scale, int group = 0> struct FourBits {
-  using Half = Half_;
+/// 4-bit codes: `words` of 8 in each chunk, which lies in one group. Behind the codes of a slot are the words that have the
+/// 16 rows' scales, and the two that have their zeros. `group`: its columns, 0 where the weight tells; Scale: their type,
+/// AnyScale where it does.
+template <int words_, typename Scale, int group = 0> struct FourBits {
   static constexpr int words = words_, columns = words * 32, codeBytes = words * 256, slotBytes = codeBytes + 128;
-  static constexpr bool paired = true, offset = true;
+  /// Rows of x for each column tile of the products, sums that a lane has of them, bytes of x that it reads at once.
+  static constexpr int rowsOfX = 4, sums = 2, pieceBytes = words == 1 ? 8 : 16, pieces = words * 8 / pieceBytes;
+
   static __device__ __forceinline__ int scaleBytes(DType type) {
     if constexpr (std::is_same_v<Scale, AnyScale>)
       return type == DType::F32 ? 4 : 2;
@@ -107,48 +113,91 @@ template <typename Half_, int words_, typename Scale, int group = 0> struct Four
       chunk.lowZero = reinterpret_cast<const uint32_t *>(more)[16], chunk.highZero = reinterpret_cast<const uint32_t *>(more)[17];
   }
 
-  /// sum += the chunk times x: x(n, i) are the lane's 8 columns i of the rows 8n + lane / 4, and sums(n) of all the
-  /// chunk's, of the rows whose products the lane has. Codes are multiplied as they are with an offset, and what is too
-  /// much in that, offset and zero times the sum of x, goes in fp32.
-  template <int tiles, typename X, typename Sums>
-  static __device__ __forceinline__ void add(float (&sum)[tiles][4], const Chunk &chunk, const X &x, const Sums &sums, int lane) {
-    uint32_t from = codesFrom<Half>;
-    constexpr uint32_t mask = 0x000f000fu;
-    constexpr int chains = tiles > 2 ? 1 : 2; // a product waits for the one that adds to the same
-    float part[chains][tiles][4] = {};
-#pragma unroll
-    for (int i = 0; i < words; ++i) {
-      uint32_t low = chunk.low[i], high = chunk.high[i];
-      uint32_t first[4] = {AndOr<mask>(low, from), AndOr<mask>(high, from), AndOr<mask>(low >> 4, from), AndOr<mask>(high >> 4, from)};
-      uint32_t second[4] = {AndOr<mask>(low >> 8, from), AndOr<mask>(high >> 8, from), AndOr<mask>(low >> 12, from),
-                            AndOr<mask>(high >> 12, from)};
+  /// Where a lane's columns and scales of x begin: rows that are not there are the last one, whose sums are not used.
+  template <int tiles> struct Place {
+    int columns[tiles], chunks[tiles], stride, rows;
+    __device__ __forceinline__ Place(int rows, int lane) : stride(rows * 8 * pieceBytes), rows(rows) {
+      int g = lane / 4, t = lane % 4;
 #pragma unroll
       for (int n = 0; n < tiles; ++n) {
-        uint4 columns = x(n, i);
-        MultiplyTiles<Half>(part[0][n], first, columns.x, columns.y);
-        MultiplyTiles<Half>(part[chains - 1][n], second, columns.z, columns.w);
+        columns[n] = ((min(n * 4 + g / 2, rows - 1) * 2 + g % 2) * 4 + t) * pieceBytes;
+        chunks[n] = min(n * 4 + t, rows - 1);
       }
     }
-    int shift = lane / 4 * 4;
-    float lowOffset = -codeOffset<Half> - float(int(chunk.lowZero >> shift & 15)), highOffset = -codeOffset<Half> - float(int(chunk.highZero >> shift & 15));
+  };
+
+  /// sum += the chunk times x, of which the chunk's columns begin at `x` and its scales at `of`.
+  template <int tiles>
+  static __device__ __forceinline__ void add(float (&sum)[tiles][2], const Chunk &chunk, const Place<tiles> &place, const uint8_t *x,
+                                             const ChunkOfX *of, int lane) {
+    constexpr uint32_t mask = 0x0f0f0f0fu;
+    uint32_t codes[words][4];
+#pragma unroll
+    for (int i = 0; i < words; ++i) {
+      codes[i][0] = chunk.low[i] & mask, codes[i][1] = chunk.high[i] & mask;
+      codes[i][2] = chunk.low[i] >> 4 & mask, codes[i][3] = chunk.high[i] >> 4 & mask;
+    }
+    int shift = lane / 4 * 4; // tiles begin at multiples of 8 rows, and so do the zeros' words
+    int lowZero = int(chunk.lowZero >> shift & 15), highZero = int(chunk.highZero >> shift & 15);
 #pragma unroll
     for (int n = 0; n < tiles; ++n) {
-      float2 all = sums(n);
+      uint32_t digits[words * 2];
 #pragma unroll
-      for (int i = 0; i < 4; ++i) {
-        float codes = fmaf(i < 2 ? lowOffset : highOffset, i % 2 ? all.y : all.x,
-                           chains == 1 ? part[0][n][i] : part[0][n][i] + part[1][n][i]);
-        sum[n][i] = fmaf(codes, i < 2 ? chunk.lowScale : chunk.highScale, sum[n][i]);
-      }
+      for (int piece = 0; piece < pieces; ++piece)
+        Copy<pieceBytes / 4>(digits + piece * (pieceBytes / 4), x + place.columns[n] + piece * place.stride);
+      int products[4] = {}; // a lane has both digits' of one row of x
+#pragma unroll
+      for (int i = 0; i < words; ++i)
+        MultiplyBytes(products, codes[i], digits[2 * i], digits[2 * i + 1]);
+      ChunkOfX row = of[place.chunks[n]];
+      int low = products[0] * 256 + products[1] - lowZero * row.sum, high = products[2] * 256 + products[3] - highZero * row.sum;
+      sum[n][0] = fmaf(float(low), chunk.lowScale * row.scale, sum[n][0]);
+      sum[n][1] = fmaf(float(high), chunk.highScale * row.scale, sum[n][1]);
     }
+  }
+  /// Which row of x and of the tile sum i of column tile n is.
+  static __device__ __forceinline__ int rowOfX(int n, int, int lane) { return n * 4 + lane % 4; }
+  static __device__ __forceinline__ int rowOfTile(int i, int lane) { return lane / 4 + i * 8; }
+
+  /// Eight neighbouring columns of a row of x become digits: of the first, third, …, then of the second, fourth, ….
+  static __device__ __forceinline__ void put(const float (&v)[8], bool exists, int row, int column, int rows, uint8_t *x, ChunkOfX *of) {
+    constexpr int lanes = columns / 8; // that have a chunk
+    uint32_t most = 0; // as integers, NaN is greater than all
+#pragma unroll
+    for (int i = 0; i < 8; ++i)
+      most = max(most, __float_as_uint(v[i]) & 0x7fffffffu);
+#pragma unroll
+    for (int step = lanes / 2; step; step /= 2)
+      most = max(most, __shfl_xor_sync(~0u, most, step));
+    constexpr float largest = 127 * 256;
+    float greatest = __uint_as_float(most), inverse = greatest < 1e-30f ? 0.0f : largest / greatest;
+    uint32_t digits[2][2] = {}; // [first or second digit][first or second columns]
+    int sum = 0;
+#pragma unroll
+    for (int i = 0; i < 8; ++i) {
+      int q = __float2int_rn(v[i] * inverse), second = int8_t(q), first = (q - second) >> 8;
+      digits[0][i % 2] |= uint32_t(first & 255) << (i / 2 * 8);
+      digits[1][i % 2] |= uint32_t(second & 255) << (i / 2 * 8);
+      sum += q;
+    }
+#pragma unroll
+    for (int step = lanes / 2; step; step /= 2)
+      sum += __shfl_xor_sync(~0u, sum, step);
+    if (!exists)
+      return;
+    int chunk = column / columns, t = column % columns / (words * 8), at = column % (words * 8);
+#pragma unroll
+    for (int digit = 0; digit < 2; ++digit)
+      *reinterpret_cast<uint2 *>(x + ((((chunk * pieces + at / pieceBytes) * rows + row) * 2 + digit) * 4 + t) * pieceBytes + at % pieceBytes) = {
+          digits[digit][0], digits[digit][1]};
+    if (column % columns == 0)
+      of[chunk * rows + row] = {greatest / largest, sum};
   }
 };
 
 /// Weights of 16 bits: 8 neighbours in each chunk. bf16 becomes fp16 where that is computed in.
-template <typename Half_, typename Weight> struct Plain {
-  using Half = Half_;
-  static constexpr int words = 1, columns = 32, slotBytes = 1024;
-  static constexpr bool paired = false, offset = false;
+template <typename Half, typename Weight> struct Plain {
+  static constexpr int columns = 32, slotBytes = 1024, rowsOfX = 8, sums = 4;
 
   struct Source {
     const uint8_t *low, *high;
@@ -173,16 +222,33 @@ template <typename Half_, typename Weight> struct Plain {
     Copy<4>(chunk.low, slot + lane * 16);
     Copy<4>(chunk.high, slot + 512 + lane * 16);
   }
-  template <int tiles, typename X, typename Sums>
-  static __device__ __forceinline__ void add(float (&sum)[tiles][4], const Chunk &chunk, const X &x, const Sums &, int) {
+  template <int tiles> struct Place {
+    int columns[tiles], rows;
+    __device__ __forceinline__ Place(int rows, int lane) : rows(rows) {
+#pragma unroll
+      for (int n = 0; n < tiles; ++n)
+        columns[n] = (min(n * 8 + lane / 4, rows - 1) * 4 + lane % 4) * 16;
+    }
+  };
+  template <int tiles>
+  static __device__ __forceinline__ void add(float (&sum)[tiles][4], const Chunk &chunk, const Place<tiles> &place, const uint8_t *x,
+                                             const ChunkOfX *, int) {
     uint32_t first[4] = {operand(chunk.low[0]), operand(chunk.high[0]), operand(chunk.low[1]), operand(chunk.high[1])};
     uint32_t second[4] = {operand(chunk.low[2]), operand(chunk.high[2]), operand(chunk.low[3]), operand(chunk.high[3])};
 #pragma unroll
     for (int n = 0; n < tiles; ++n) {
-      uint4 columns = x(n, 0);
+      uint4 columns = *reinterpret_cast<const uint4 *>(x + place.columns[n]);
       MultiplyTiles<Half>(sum[n], first, columns.x, columns.y);
       MultiplyTiles<Half>(sum[n], second, columns.z, columns.w);
     }
+  }
+  static __device__ __forceinline__ int rowOfX(int n, int i, int lane) { return n * 8 + lane % 4 * 2 + i % 2; }
+  static __device__ __forceinline__ int rowOfTile(int i, int lane) { return lane / 4 + i / 2 * 8; }
+
+  static __device__ __forceinline__ void put(const float (&v)[8], bool exists, int row, int column, int rows, uint8_t *x, ChunkOfX *) {
+    if (exists)
+      *reinterpret_cast<uint4 *>(x + ((column / 32 * rows + row) * 4 + column / 8 % 4) * 16) = {
+          Pack<Half>(v[0], v[1]), Pack<Half>(v[2], v[3]), Pack<Half>(v[4], v[5]), Pack<Half>(v[6], v[7])};
   }
 
 private:
@@ -196,56 +262,37 @@ private:
   }
 };
 
-/// Where 8 neighbouring columns of a row of x are in the order that the kernel reads: for each chunk the lanes' eights one
-/// after the other, in each of them all rows, in each the four lanes.
-template <int columns> __device__ __forceinline__ int placeOf(int column, int row, int rows) {
-  constexpr int perLane = columns / 4, eights = perLane / 8;
-  int chunk = column / columns, lane = column % columns / perLane, eight = column % perLane / 8;
-  return (((chunk * eights + eight) * rows + row) * 4 + lane) * 8;
-}
-
-/// A row of x in that order and in 16 bits, normalised if there is a norm; pairs of columns are 0 4, 1 5, 2 6 and 3 7 if
-/// `paired`. Behind all rows, where codes have an offset, are the sums of each chunk's columns, [chunk, row].
-template <typename Format> __device__ __forceinline__ void prepare(const StreamedRows &x, int row, int depth, typename Format::Half *to) {
-  using Half = typename Format::Half;
-  const float *wide = static_cast<const float *>(x.data) + int64_t(row) * depth;
-  const Half *narrow = static_cast<const Half *>(x.data) + int64_t(row) * depth;
-  auto *sums = reinterpret_cast<float *>(to + x.rows * depth);
-  float factor = x.norm ? rows::NormFactor<warps * 32>(wide, depth, x.epsilon) : 1.0f;
+/// A row of x as products of this format read it, normalised if there is a norm; behind all rows what belongs to chunks,
+/// [chunk, row].
+template <typename Format> __device__ __forceinline__ void prepare(const StreamedRows &x, int row, int depth, uint8_t *to) {
+  auto *of = reinterpret_cast<ChunkOfX *>(to + x.rows * depth * 2);
+  int64_t begin = int64_t(row) * depth;
+  auto get = [&](int column) {
+    if (x.type == DType::F32)
+      return Get4(static_cast<const float *>(x.data) + begin + column);
+    return x.type == DType::F16 ? Get4(static_cast<const __half *>(x.data) + begin + column)
+                                : Get4(static_cast<const __nv_bfloat16 *>(x.data) + begin + column);
+  };
+  float factor = x.norm ? rows::NormFactor<threadsOfX>(static_cast<const float *>(x.data) + begin, depth, x.epsilon) : 1.0f;
   int lane = threadIdx.x % 32;
-  for (int i = threadIdx.x * 8; i - lane * 8 < depth; i += warps * 256) { // warps stay together
-    float sum = 0;
-    if (i < depth) {
-      float4 v[2];
+  for (int column = threadIdx.x * 8; column - lane * 8 < depth; column += threadsOfX * 8) { // warps stay together
+    float v[8] = {};
+    bool exists = column < depth;
+    if (exists)
 #pragma unroll
-      for (int half = 0; half < 2; ++half) {
-        v[half] = x.type == DType::F32 ? Get4(wide + i + half * 4) : Get4(narrow + i + half * 4);
+      for (int half = 0; half < 8; half += 4) {
+        float4 some = get(column + half);
         if (x.norm) {
-          float4 w = Get4(x.norm + i + half * 4);
-          v[half] = {v[half].x * factor * w.x, v[half].y * factor * w.y, v[half].z * factor * w.z, v[half].w * factor * w.w};
+          float4 w = Get4(x.norm + column + half);
+          some = {some.x * factor * w.x, some.y * factor * w.y, some.z * factor * w.z, some.w * factor * w.w};
         }
+        v[half] = some.x, v[half + 1] = some.y, v[half + 2] = some.z, v[half + 3] = some.w;
       }
-      uint4 packed;
-      if constexpr (Format::paired)
-        packed = {Pack<Half>(v[0].x, v[1].x), Pack<Half>(v[0].y, v[1].y), Pack<Half>(v[0].z, v[1].z), Pack<Half>(v[0].w, v[1].w)};
-      else
-        packed = {Pack<Half>(v[0].x, v[0].y), Pack<Half>(v[0].z, v[0].w), Pack<Half>(v[1].x, v[1].y), Pack<Half>(v[1].z, v[1].w)};
-      *reinterpret_cast<uint4 *>(to + placeOf<Format::columns>(i, row, x.rows)) = packed;
-      float2 a = Unpack<Half>(packed.x), b = Unpack<Half>(packed.y), c = Unpack<Half>(packed.z), d = Unpack<Half>(packed.w);
-      sum = ((a.x + a.y) + (b.x + b.y)) + ((c.x + c.y) + (d.x + d.y)); // of what was rounded
-    }
-    if constexpr (Format::offset) {
-      constexpr int lanes = Format::columns / 8;
-#pragma unroll
-      for (int step = lanes / 2; step; step /= 2)
-        sum += __shfl_xor_sync(~0u, sum, step);
-      if (i < depth && lane % lanes == 0)
-        sums[i / Format::columns * x.rows + row] = sum;
-    }
+    Format::put(v, exists, row, column, x.rows, to, of);
   }
 }
 
-template <typename Format> __global__ void __launch_bounds__(warps * 32) PrepareKernel(StreamedRows x, int depth, typename Format::Half *to) {
+template <typename Format> __global__ void __launch_bounds__(threadsOfX) PrepareKernel(StreamedRows x, int depth, uint8_t *to) {
   LetTheNextBegin();
   WaitForTheOneBefore();
   prepare<Format>(x, int(blockIdx.x), depth, to);

@@ -102,6 +102,7 @@ inline float __fsub_rn(float a, float b) { return a - b; }
 inline float __fdiv_rn(float a, float b) { return a / b; }
 inline float __uint_as_float(uint32_t bits) { return std::bit_cast<float>(bits); }
 inline uint32_t __float_as_uint(float value) { return std::bit_cast<uint32_t>(value); }
+inline int __float2int_rn(float value) { return std::isnan(value) ? 0 : int(std::nearbyint(value)); }
 inline float __int_as_float(int bits) { return std::bit_cast<float>(bits); }
 template <typename T> T __ldcg(const T *at) { return *at; }
 template <typename T> T __ldg(const T *at) { return *at; }
@@ -125,7 +126,6 @@ template <typename T> T *DynamicShared() { return reinterpret_cast<T *>(emulated
 inline uint32_t SharedAddress(const void *shared) {
   return uint32_t(static_cast<const char *>(shared) - emulated::DynamicSharedMemory());
 }
-template <uint32_t mask> uint32_t AndOr(uint32_t v, uint32_t bits) { return (v & mask) | bits; }
 template <int words> void Copy(uint32_t *to, const void *from) { std::memcpy(to, from, words * 4); }
 template <int bytes = 16> void CopyAsync(uint32_t shared, const void *global, bool exists) {
   emulated::CopyLater(shared, global, bytes, exists);
@@ -135,5 +135,6 @@ template <int open> void WaitForCopies() { emulated::WaitForGroups(open); }
 void LoadMatrices(uint32_t (&r)[4], uint32_t shared);
 void LoadTransposed(uint32_t (&r)[4], uint32_t shared);
 template <typename Half> void MultiplyTiles(float (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1);
+void MultiplyBytes(int (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1);
 
 } // namespace compressc::cuda

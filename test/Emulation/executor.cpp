@@ -289,6 +289,25 @@ template <typename Half> void MultiplyTiles(float (&c)[4], const uint32_t (&a)[4
     }
   }
 }
+void MultiplyBytes(int (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
+  // As above, but four neighbours of the depth for each lane, and 16 more.
+  struct {
+    uint32_t a[4], b[2];
+  } mine{{a[0], a[1], a[2], a[3]}, {b0, b1}}, row, column;
+  emulated::Exchanged all = emulated::Exchange(~0u, &mine, sizeof mine);
+  int lane = emulated::Lane(), g = lane / 4, t = lane % 4;
+  for (int part = 0; part < 4; ++part) {
+    std::memcpy(&row, all[g * 4 + part], sizeof row);
+    for (int n = 0; n < 2; ++n) {
+      std::memcpy(&column, all[(t * 2 + n) * 4 + part], sizeof column);
+      for (int r = 0; r < 2; ++r)
+        for (int half = 0; half < 2; ++half)
+          for (int i = 0; i < 32; i += 8)
+            c[r * 2 + n] += int(uint8_t(row.a[half * 2 + r] >> i)) * int(int8_t(column.b[half] >> i));
+    }
+  }
+}
+
 template void MultiplyTiles<__nv_bfloat16>(float (&)[4], const uint32_t (&)[4], uint32_t, uint32_t);
 template void MultiplyTiles<__half>(float (&)[4], const uint32_t (&)[4], uint32_t, uint32_t);
 

@@ -44,7 +44,7 @@ def quantization_of(directory):
 def unpack(words, bits, count):
     """Codes of a little-endian bit stream along the last dimension of int32 words."""
     words = words.to(torch.int64) & 0xFFFFFFFF
-    start = torch.arange(count) * bits
+    start = torch.arange(count, device=words.device) * bits
     low = words[..., start // 32] >> (start % 32)
     spill = (start // 32 + 1).clamp(max=words.shape[-1] - 1)
     high = words[..., spill] << (32 - start % 32)
@@ -76,16 +76,17 @@ def dequantise(tensors, schemes):
     return result
 
 
-def load_unpacked(directory, schemes):
+def load_unpacked(directory, schemes, device):
     """The dense model filled with weights dequantised here: for what the installed library cannot read."""
     from safetensors.torch import load_file
     from transformers import AutoConfig, AutoModelForCausalLM
     config = AutoConfig.from_pretrained(directory)
     del config.quantization_config
-    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    with torch.device(device):
+        model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
     tensors = {}
     for path in sorted(directory.glob("*.safetensors")):
-        tensors.update(load_file(path))
+        tensors.update(load_file(path, device=device))
     missing, unexpected = model.load_state_dict(dequantise(tensors, schemes), strict=False)
     tied = {"lm_head.weight"} if config.tie_word_embeddings else set()
     if unexpected or set(missing) - tied:
@@ -94,14 +95,16 @@ def load_unpacked(directory, schemes):
     return model
 
 
-def load(directory, loader):
-    """The model in fp32 and the name of the way it was loaded."""
+def load(directory, loader, device="cpu"):
+    """The model in fp32 on a device, and the name of the way it was loaded."""
     from transformers import AutoModelForCausalLM, logging
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     schemes = quantization_of(directory)
     if schemes is None:
-        return AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32).eval(), "dense"
+        return AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32).eval().to(device), "dense"
+    if loader == "unpack":
+        return load_unpacked(directory, schemes, device).eval(), "unpack"
     import compressed_tensors
     version = tuple(int(x) for x in compressed_tensors.__version__.split(".")[:2])
     # Before 0.18 the library padded each word of widths that do not divide 32 instead of packing a
@@ -110,13 +113,13 @@ def load(directory, loader):
     if loader == "auto":
         loader = "unpack" if dense_stream and version < (0, 18) else "transformers"
     if loader == "unpack":
-        return load_unpacked(directory, schemes).eval(), "unpack"
+        return load_unpacked(directory, schemes, device).eval(), "unpack"
     options = {}
     if version >= (0, 18) and not all(s.get("symmetric", True) for s in schemes):
         from transformers import CompressedTensorsConfig
         options["quantization_config"] = CompressedTensorsConfig(dequantize=True)
     model = AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32, **options).eval()
-    return model, f"compressed-tensors {compressed_tensors.__version__}"
+    return model.to(device), f"compressed-tensors {compressed_tensors.__version__}"
 
 
 class Encoder:
@@ -152,7 +155,7 @@ def perplexity(model, encoder, path, context, windows):
     start = time.perf_counter()
     losses = []
     for index in range(windows):
-        window = torch.tensor([ids[index * context:(index + 1) * context]])
+        window = torch.tensor([ids[index * context:(index + 1) * context]], device=model.device)
         logits = model(input_ids=window).logits[0, :-1].float()
         losses.append(torch.nn.functional.cross_entropy(logits, window[0, 1:], reduction="sum").item())
     mean = sum(losses) / (windows * (context - 1))
@@ -229,10 +232,10 @@ def mmlu(model, encoder, data, rows, shots, whole):
         shared = 0 if whole else min([common_prefix(ids + [encoder.prompt(prefix)])] + [len(x) - 1 for x in ids])
         cache = None
         if shared > 0:
-            cache = model.model(input_ids=torch.tensor([ids[0][:shared]]), use_cache=True).past_key_values
+            cache = model.model(input_ids=torch.tensor([ids[0][:shared]], device=model.device), use_cache=True).past_key_values
         computed_tokens += shared
         for row, prompt, tokens in zip(members, prompts, ids):
-            hidden = model.model(input_ids=torch.tensor([tokens[shared:]]), past_key_values=cache,
+            hidden = model.model(input_ids=torch.tensor([tokens[shared:]], device=model.device), past_key_values=cache,
                                  use_cache=cache is not None).last_hidden_state[:, -1]
             if cache is not None:
                 cache.crop(shared)
@@ -277,13 +280,14 @@ def main():
     parser.add_argument("--loader", choices=["auto", "transformers", "unpack"], default="auto",
                         help="of quantised checkpoints; `unpack` dequantises here")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", default="cpu", help="torch's name of it, cuda for a GPU")
     options = parser.parse_args()
     if not (options.model / "config.json").exists():
         parser.error(f"{options.model}: no config.json there")
     torch.set_num_threads(options.threads)
     start = time.perf_counter()
     import transformers
-    model, loader = load(options.model, options.loader)
+    model, loader = load(options.model, options.loader, options.device)
     encoder = Encoder(options.model, options.add_special_tokens)
     result = {"model": options.model.resolve().name, "loader": loader, "threads": options.threads,
               "torch": torch.__version__, "transformers": transformers.__version__,

@@ -105,9 +105,12 @@ int main() {
     void *scratch = allocate<char>(size_t(BatchScratchBytes(mostBatchRows, products.data(), 1)));
     for (int rows : {1, 4, 8, 16, 17, 32, 48, 64}) {
       double seconds = secondsOf(stream, [&] {
-                         auto *multiply = rows <= mostStreamedRows ? StreamProducts : MultiplyBatch;
+                         StreamedRows from{x, DType::BF16, rows, nullptr, 0};
                          for (const StreamedProduct &product : products)
-                           multiply(stream, {x, DType::BF16, rows, nullptr, 0}, &product, 1, DType::BF16, scratch);
+                           if (rows <= mostStreamedRows)
+                             StreamProducts(stream, from, &product, 1, DType::BF16, scratch);
+                           else
+                             MultiplyBatch(stream, from, &product, 1, scratch);
                        }) / layers;
       std::printf("{\"shape\": \"%s\", \"rows\": %d, \"microseconds\": %.2f, \"bandwidth_part\": %.3f}\n", shape.name, rows, seconds * 1e6,
                   double(codes + scales + zeros) / seconds / bandwidth);

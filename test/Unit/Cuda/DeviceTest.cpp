@@ -151,7 +151,7 @@ TEST_P(CudaHalfTest, LinearOfEveryType) {
 /// Up to 64 rows in 16 bits: several products, a residual, a gate, rows of weights that fill no tile, and a depth of many chunks.
 TEST_P(CudaHalfTest, StreamedProducts) {
   int64_t columns = 100;
-  double tolerance = inF16() ? 1e-3 : 5e-3;
+  double tolerance = inF16() ? 1e-3 : 1e-2; // that of the CPU, whose x is bf16
   for (int64_t depth : {576, 2304}) { // x fits beside the sums in shared memory, or does not
     for (const WeightKind &kind : weightKinds(depth)) {
       if (kind.name != "bf16" && !(inF16() && kind.name == "f16") && kind.name.substr(0, 2) != "w4")
