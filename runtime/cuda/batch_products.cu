@@ -26,7 +26,7 @@ template <typename Format> __host__ __device__ constexpr int chunkBytesOfX(int r
 
 /// Grid: blocks of 128 rows of the matrices, parts of the depth. `tiles`: of 4 rows of x.
 template <typename Format, int tiles>
-__global__ void __launch_bounds__(blockWarps * 32, 2) BatchKernel(const uint8_t *x, int rows, int depth, Matrices matrices, float *parts) {
+__global__ void __launch_bounds__(blockWarps * 32, 2) BatchKernel(const uint8_t *x, int rows, int depth, Matrices matrices, typename Format::Groups groups, float *parts) {
   LetTheNextBegin();
   auto *memory = DynamicShared<uint8_t>();
   int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
@@ -39,13 +39,12 @@ __global__ void __launch_bounds__(blockWarps * 32, 2) BatchKernel(const uint8_t 
   int begin = int(int64_t(chunks) * blockIdx.y / gridDim.y), end = int(int64_t(chunks) * (blockIdx.y + 1) / gridDim.y);
 
   typename Format::Source source;
-  source.moveTo(w, firstRow, lane);
-  const typename Format::View view(w, lane);
+  source.moveTo(w, groups, firstRow, lane);
   const typename Format::template Place<tiles> place(rows, lane);
   const auto *ofX = reinterpret_cast<const ChunkOfX *>(x + int64_t(rows) * depth * 2);
   int xBytes = rows * Format::columns * 2, stageBytes = chunkBytesOfX<Format>(rows) + blockWarps * Format::slotBytes;
   auto copyWeights = [&](int chunk, int stage) {
-    source.copy(SharedAddress(memory) + uint32_t(stage * stageBytes + warp * Format::slotBytes), chunk, lane);
+    source.copy(SharedAddress(memory) + uint32_t(stage * stageBytes + warp * Format::slotBytes), groups, chunk, lane);
   };
   auto copyX = [&](int chunk, int stage) {
     uint32_t to = SharedAddress(memory) + uint32_t(stage * stageBytes + blockWarps * Format::slotBytes);
@@ -78,7 +77,7 @@ __global__ void __launch_bounds__(blockWarps * 32, 2) BatchKernel(const uint8_t 
     EndGroupOfCopies();
     const uint8_t *from = memory + stage * stageBytes, *xs = from + blockWarps * Format::slotBytes;
     typename Format::Chunk codes;
-    Format::read(codes, from + warp * Format::slotBytes, view, chunk, lane);
+    Format::read(codes, from + warp * Format::slotBytes, groups, chunk, lane);
     Format::add(sum, codes, place, xs, reinterpret_cast<const ChunkOfX *>(xs + xBytes), lane);
   }
   WaitForCopies<0>(); // groups without copies, but groups
@@ -155,7 +154,8 @@ void launch(cudaStream_t stream, const StreamedRows &x, const StreamedProduct *l
   auto *prepared = static_cast<uint8_t *>(scratch);
   auto *parts = reinterpret_cast<float *>(static_cast<uint8_t *>(scratch) + bytesOfX(x.rows, depth));
   LaunchChained(PrepareKernel<Format>, dim3(unsigned(x.rows)), threadsOfX, 0, stream, x, depth, prepared);
-  LaunchChained(kernel, dim3(unsigned(blocks), unsigned(splits)), blockWarps * 32, size_t(bytes), stream, prepared, x.rows, depth, matrices, parts);
+  LaunchChained(kernel, dim3(unsigned(blocks), unsigned(splits)), blockWarps * 32, size_t(bytes), stream, prepared, x.rows, depth, matrices,
+                Format::groupsOf(list[0].w), parts);
   Products products{};
   int64_t widest = 0;
   for (int i = 0; i < count; ++i) {
@@ -169,12 +169,12 @@ void launch(cudaStream_t stream, const StreamedRows &x, const StreamedProduct *l
 
 bool CanMultiplyBatch(const StreamedProduct *products, int count) {
   // On a T4 the stages would not fit.
-  int words = WordsOf(products[0].w);
+  const Matrix &first = products[0].w;
   if (count > mostMatrices || DeviceAttribute(cudaDevAttrComputeCapabilityMajor) < 8)
     return false;
   for (int i = 0; i < count; ++i)
     for (const Matrix *w : {&products[i].w, &products[i].gate})
-      if (w->data && (w->dtype != DType::Packed || WordsOf(*w) == 0 || WordsOf(*w) != words))
+      if (w->data && (w->dtype != DType::Packed || WordsOf(*w) == 0 || !SameForm(*w, first)))
         return false;
   return true;
 }

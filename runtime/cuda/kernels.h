@@ -66,6 +66,8 @@ void StreamProducts(cudaStream_t stream, const StreamedRows &x, const StreamedPr
 
 /// Words of codes that a lane takes from a chunk of 4-bit weights, 8 of plain ones; 0: not of a form that is streamed.
 int WordsOf(const Matrix &w);
+/// Whether one launch can read both.
+bool SameForm(const Matrix &a, const Matrix &b);
 
 // batch_products.cu
 /// The same for 17 to 64 rows, by 4-bit weights.

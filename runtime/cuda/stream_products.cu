@@ -27,8 +27,6 @@ void launch(cudaStream_t stream, const StreamedRows &x, const streamed::Products
   }
 }
 
-bool sameForm(const Matrix &a, const Matrix &b) { return WordsOf(a) == WordsOf(b) && a.dtype == b.dtype; }
-
 } // namespace
 
 int WordsOf(const Matrix &w) {
@@ -42,10 +40,15 @@ int WordsOf(const Matrix &w) {
   return 0;
 }
 
+bool SameForm(const Matrix &a, const Matrix &b) {
+  return WordsOf(a) == WordsOf(b) && a.dtype == b.dtype &&
+         (a.dtype != DType::Packed || (a.group == b.group && a.scaleType == b.scaleType && !a.zeros == !b.zeros));
+}
+
 bool CanStream(const StreamedProduct &product, DType half) {
   if (product.w.dtype == DType::F16 && half == DType::BF16)
     return false; // bits would be lost
-  return WordsOf(product.w) != 0 && (!product.gate.data || sameForm(product.w, product.gate));
+  return WordsOf(product.w) != 0 && (!product.gate.data || SameForm(product.w, product.gate));
 }
 
 void StreamProducts(cudaStream_t stream, const StreamedRows &x, const StreamedProduct *products, int count, DType half, void *scratch) {
@@ -53,7 +56,7 @@ void StreamProducts(cudaStream_t stream, const StreamedRows &x, const StreamedPr
     // Neighbours of one form go together.
     bool gated = products[begin].gate.data != nullptr;
     streamed::Products part{};
-    for (end = begin; end < count && part.count < streamed::mostMatrices && (end == begin || (!gated && !products[end].gate.data && sameForm(products[end].w, products[begin].w))); ++end)
+    for (end = begin; end < count && part.count < streamed::mostMatrices && (end == begin || (!gated && !products[end].gate.data && SameForm(products[end].w, products[begin].w))); ++end)
       streamed::Add(part, products[end]);
     launch(stream, x, part, half, gated, scratch);
   }

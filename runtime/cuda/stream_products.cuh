@@ -2,8 +2,9 @@
 // the speed of the memory. The weights are the tensor cores' left operand, 16 rows of them at a time (a tile), and
 // the rows of x the right one, so one row costs what four do, or eight.
 //
-// A block stays for many tiles. Its warps share out the depth; each goes through its chunks of all the tiles, and
-// always has the next few on their way to shared memory. Sums are added over the warps for several tiles together.
+// A block stays for many tiles. The warps of a team share out the depth; each goes through its chunks of all the team's
+// tiles, and always has the next few on their way to shared memory. Sums are added over the warps for several tiles
+// together.
 // Within a chunk the order of the columns is free, as long as weights and x agree: every lane takes neighbouring ones,
 // so that it reads 16 bytes at once. Where launches overlap (sm_90), a block takes half of a multiprocessor: the next
 // launch's first weights are on their way while this one ends.
@@ -18,7 +19,8 @@
 
 namespace compressc::cuda::streamed {
 
-constexpr int warps = threadsOfX / 32, mostMatrices = 4, mostTogether = 4;
+constexpr int teams = 2, warps = threadsOfX / 32 / teams; // a team of warps has a tile
+constexpr int mostMatrices = 4, mostTogether = 4;
 constexpr int step = 2; // chunks that are copied and waited for together
 
 struct Products {
@@ -31,7 +33,7 @@ struct Products {
 struct Shared {
   int slots; // of each warp, each for a step: 2 or 1
   int xAt, sumsAt;
-  int together, turns; // tiles whose sums are added at once; 2: the next ones begin meanwhile
+  int together, turns; // tiles of each team whose sums are added at once; 2: the next ones begin meanwhile
 };
 
 /// What follows the sums, as the products say: `column` of `rows` columns of the output, element `at`.
@@ -51,17 +53,18 @@ struct AnyEpilogue {
   }
 };
 
-/// The warps' sums of tiles: [turn, tile, matrix, warp, row of x, row of the weight].
+/// The warps' sums of tiles: [turn, tile, team, matrix, warp, row of x, row of the weight].
 struct PartialSums {
   static constexpr int stride = tileRows + 1;
   float *data;
   int together, parts, rows;
 
+  /// `tile`: of all teams'.
   __device__ __forceinline__ float *at(int turn, int tile, int part, int warp) const {
-    return data + (((turn * together + tile) * parts + part) * warps + warp) * rows * stride;
+    return data + (((turn * together * teams + tile) * parts + part) * warps + warp) * rows * stride;
   }
-  /// Of one tile.
-  static int bytes(int parts, int rows) { return int(sizeof(float)) * parts * warps * rows * stride; }
+  /// Of a tile of each team.
+  static int bytes(int parts, int rows) { return int(sizeof(float)) * teams * parts * warps * rows * stride; }
 };
 
 __device__ __forceinline__ int productOf(const Products &products, int tile) {
@@ -71,12 +74,16 @@ __device__ __forceinline__ int productOf(const Products &products, int tile) {
   return which;
 }
 
-/// Adds the sums that `active` warps have of `count` tiles, the first of which is `tile`; the others lie a grid's size apart.
+/// Adds the sums that `active` warps have of each team's `count` tiles, the first of which is `tile`; the others lie a grid
+/// of teams apart.
 template <typename Epilogue, bool gated>
 __device__ __forceinline__ void finishTiles(const Products &products, int tile, int count, int turn, const PartialSums &sums, int active) {
   int rows = sums.rows;
-  for (int i = threadIdx.x; i < count * rows * tileRows; i += warps * 32) {
-    int n = i % tileRows, rest = i / tileRows, index = rest / rows, m = rest - index * rows, of = tile + index * int(gridDim.x);
+  for (int i = threadIdx.x; i < count * teams * rows * tileRows; i += threadsOfX) {
+    int n = i % tileRows, rest = i / tileRows, index = rest / rows, m = rest - index * rows;
+    int of = tile + index % teams + index / teams * int(gridDim.x) * teams;
+    if (of >= products.firstTile[products.count])
+      continue;
     int which = productOf(products, of);
     const StreamedProduct &product = products.each[which];
     int64_t column = int64_t(of - products.firstTile[which]) * tileRows + n;
@@ -95,44 +102,62 @@ __device__ __forceinline__ void finishTiles(const Products &products, int tile, 
 /// With `prepared` x is what PrepareKernel made of it, else every block prepares it for itself. `fixedDepth`: the
 /// columns of x, 0 where the weights tell. `tiles`: column tiles of the products.
 template <typename Format, typename Epilogue, int fixedDepth, int tiles, bool gated>
-__global__ void __launch_bounds__(warps * 32, tiles == 1 ? 2 : 1)
-StreamKernel(StreamedRows source, const uint8_t *prepared, Products products, Shared shared) {
+__global__ void __launch_bounds__(threadsOfX, tiles == 1 ? 2 : 1)
+StreamKernel(StreamedRows source, const uint8_t *prepared, Products products, typename Format::Groups groups, Shared shared) {
   constexpr int parts = gated ? 2 : 1; // matrices of a tile
   auto *memory = DynamicShared<uint8_t>();
   LetTheNextBegin();
-  int lane = threadIdx.x % 32, warp = threadIdx.x / 32, rows = source.rows;
+  int lane = threadIdx.x % 32, warp = threadIdx.x / 32 % warps, team = threadIdx.x / (warps * 32), rows = source.rows;
   const PartialSums partial{reinterpret_cast<float *>(memory + shared.sumsAt), shared.together, parts, rows};
   int depth = fixedDepth ? fixedDepth : int(products.each[0].w.columns), tileCount = products.firstTile[products.count];
   int chunks = depth / Format::columns, active = min(warps, chunks);
   int begin = chunks * warp / active, end = warp < active ? chunks * (warp + 1) / active : begin;
+  int firstTile = int(blockIdx.x) * teams + team, tileStride = int(gridDim.x) * teams;
 
   // Where copying is, ahead of where the sums are.
   struct {
-    int tile, part, chunk;
-    typename Format::Source source;
-  } next{begin < end ? int(blockIdx.x) : tileCount, 0, begin, {}};
+    int tile, part, chunk, which, tilesLeft; // of the product that can be reached by advancing
+    typename Format::Source source[parts];
+  } next{begin < end ? firstTile : tileCount, 0, begin, 0, 0, {}};
   auto moveNext = [&] {
-    int which = productOf(products, next.tile);
-    const StreamedProduct &product = products.each[which];
-    next.source.moveTo(gated && next.part ? product.gate : product.w, (next.tile - products.firstTile[which]) * tileRows, lane);
+    next.which = productOf(products, next.tile);
+    const StreamedProduct &product = products.each[next.which];
+    int tile = next.tile - products.firstTile[next.which];
+    next.source[0].moveTo(product.w, groups, tile * tileRows, lane);
+    if constexpr (gated)
+      next.source[parts - 1].moveTo(product.gate, groups, tile * tileRows, lane);
+    next.tilesLeft = int(product.w.rows) / tileRows - tile;
   };
   if (next.tile < tileCount)
     moveNext();
   constexpr int stepBytes = step * Format::slotBytes;
-  const uint8_t *slots = memory + warp * shared.slots * stepBytes;
+  const uint8_t *slots = memory + int(threadIdx.x / 32) * shared.slots * stepBytes;
   auto copyNext = [&](uint32_t slot) { // a group of copies, empty at the end
     if (next.tile < tileCount) {
+      auto copy = [&](const typename Format::Source &from) {
 #pragma unroll
-      for (int i = 0; i < step; ++i)
-        if (next.chunk + i < end)
-          next.source.copy(slot + uint32_t(i * Format::slotBytes), next.chunk + i, lane);
+        for (int i = 0; i < step; ++i)
+          if (next.chunk + i < end)
+            from.copy(slot + uint32_t(i * Format::slotBytes), groups, next.chunk + i, lane);
+      };
+      if (gated && next.part)
+        copy(next.source[parts - 1]);
+      else
+        copy(next.source[0]);
       next.chunk += step;
       if (next.chunk >= end) {
         next.chunk = begin;
-        if (!gated || ++next.part == parts)
-          next.part = 0, next.tile += int(gridDim.x);
-        if (next.tile < tileCount)
-          moveNext();
+        if (!gated || ++next.part == parts) {
+          next.part = 0, next.tile += tileStride, next.tilesLeft -= tileStride;
+          if (next.tilesLeft > 0) {
+            int rowBytes = int(products.each[next.which].w.rowBytes);
+#pragma unroll
+            for (int i = 0; i < parts; ++i)
+              next.source[i].advance(tileStride * tileRows, rowBytes, groups, lane);
+          } else if (next.tile < tileCount) {
+            moveNext();
+          }
+        }
       }
     }
     EndGroupOfCopies();
@@ -149,14 +174,13 @@ StreamKernel(StreamedRows source, const uint8_t *prepared, Products products, Sh
   }
 
   const typename Format::template Place<tiles> place(rows, lane);
-  int slot = 0, inSet = 0, turn = 0, firstOfSet = int(blockIdx.x), chunkBytes = rows * Format::columns * 2;
-  for (int tile = firstOfSet; tile < tileCount; tile += int(gridDim.x)) {
-    const StreamedProduct &product = products.each[productOf(products, tile)];
+  int slot = 0, inSet = 0, turn = 0, firstOfSet = int(blockIdx.x) * teams, chunkBytes = rows * Format::columns * 2;
+  for (int tile = firstOfSet; tile < tileCount; tile += tileStride) { // of the first team
 #pragma unroll
     for (int part = 0; part < parts; ++part) {
-      const typename Format::View view(gated && part ? product.gate : product.w, lane);
       float sum[tiles][Format::sums] = {};
-      for (int at = begin; at < end; at += step) {
+      int last = tile + team < tileCount ? end : begin;
+      for (int at = begin; at < last; at += step) {
         if (shared.slots == 2)
           WaitForCopies<1>();
         else
@@ -170,7 +194,7 @@ StreamKernel(StreamedRows source, const uint8_t *prepared, Products products, Sh
           for (int i = 0; i < step; ++i)
             if (at + i < end) {
               typename Format::Chunk chunk;
-              Format::read(chunk, from + i * Format::slotBytes, view, at + i, lane);
+              Format::read(chunk, from + i * Format::slotBytes, groups, at + i, lane);
               Format::add(sum, chunk, place, x + i * chunkBytes, of + i * rows, lane);
             }
         };
@@ -182,8 +206,8 @@ StreamKernel(StreamedRows source, const uint8_t *prepared, Products products, Sh
         copyNext(SharedAddress(from));
         slot ^= shared.slots - 1;
       }
-      float *to = partial.at(turn, inSet, part, warp);
-      if (begin < end)
+      float *to = partial.at(turn, inSet * teams + team, part, warp);
+      if (begin < last)
 #pragma unroll
         for (int n = 0; n < tiles; ++n)
 #pragma unroll
@@ -191,11 +215,11 @@ StreamKernel(StreamedRows source, const uint8_t *prepared, Products products, Sh
             if (int row = Format::rowOfX(n, i, lane); row < rows)
               to[row * PartialSums::stride + Format::rowOfTile(i, lane)] = sum[n][i];
     }
-    if (++inSet < shared.together && tile + int(gridDim.x) < tileCount)
+    if (++inSet < shared.together && tile + tileStride < tileCount)
       continue;
     __syncthreads();
     finishTiles<Epilogue, gated>(products, firstOfSet, inSet, turn, partial, active);
-    firstOfSet += inSet * int(gridDim.x);
+    firstOfSet += inSet * tileStride;
     inSet = 0;
     if (shared.turns == 2)
       turn ^= 1;
@@ -221,9 +245,9 @@ void Launch(cudaStream_t stream, const StreamedRows &x, const Products &products
   int depth = int(products.each[0].w.columns), tileCount = products.firstTile[products.count];
   Limits limits = DeviceLimits();
   // A block for each multiprocessor, and as many tiles for one as for the other.
-  int each = (tileCount + limits.multiprocessors - 1) / limits.multiprocessors, blocks = (tileCount + each - 1) / each;
+  int pairs = (tileCount + teams - 1) / teams, each = (pairs + limits.multiprocessors - 1) / limits.multiprocessors, blocks = (pairs + each - 1) / each;
   int sumBytes = PartialSums::bytes(gated ? 2 : 1, x.rows), left = limits.sharedBytes - sumBytes;
-  constexpr int slotBytes = warps * step * Format::slotBytes;
+  constexpr int slotBytes = teams * warps * step * Format::slotBytes;
   Shared shared{2 * slotBytes <= left ? 2 : 1, 0, 0, 1, 1};
   shared.xAt = shared.slots * slotBytes;
   left -= shared.xAt;
@@ -246,7 +270,8 @@ void Launch(cudaStream_t stream, const StreamedRows &x, const Products &products
     auto *to = static_cast<uint8_t *>(scratch);
     if (prepares)
       LaunchChained(PrepareKernel<Format>, dim3(unsigned(x.rows)), threadsOfX, 0, stream, x, depth, to);
-    LaunchChained(kernel, dim3(unsigned(blocks)), warps * 32, bytes, stream, x, prepares ? to : nullptr, products, shared);
+    LaunchChained(kernel, dim3(unsigned(blocks)), threadsOfX, bytes, stream, x, prepares ? to : nullptr, products,
+                  Format::groupsOf(products.each[0].w), shared);
   };
   static OncePerDevice raise[3];
   if (x.rows <= Format::rowsOfX)

@@ -54,62 +54,64 @@ template <int words_, typename Scale, int group = 0> struct FourBits {
       return ToFloat(reinterpret_cast<const Scale *>(word)[which]);
     }
   }
-  static __device__ __forceinline__ int groupOf(const Matrix &w) { return group ? group : w.group; }
-  static __device__ __forceinline__ int groupIndex(int chunksPerGroup, int index) {
+  /// What is the same for all weights of a launch.
+  struct Groups {
+    int perRow, chunks; // of each group
+    DType scaleType;
+    bool zeros;
+  };
+  static Groups groupsOf(const Matrix &w) { return {int(w.columns / w.group), w.group / columns, w.scaleType, w.zeros != nullptr}; }
+  static __device__ __forceinline__ int groupIndex(const Groups &groups, int chunk) {
     if constexpr (group == columns)
-      return index;
-    return chunksPerGroup == 1 ? index : index / chunksPerGroup;
+      return chunk;
+    return groups.chunks == 1 ? chunk : chunk / groups.chunks;
   }
 
   /// What a lane copies: its codes, and lanes 0 to 15 scales, 16 and 17 zeros.
   struct Source {
     const uint8_t *low, *high, *more;
-    int first, size, chunksPerGroup; // of `more`: the place of the first element, and how large they are
+    int first; // of `more`: the place of the first element
 
-    __device__ __forceinline__ void moveTo(const Matrix &w, int row, int lane) {
+    __device__ __forceinline__ void moveTo(const Matrix &w, const Groups &groups, int row, int lane) {
       int last = int(w.rows) - 1; // of rows that are not there nothing is stored
       auto rowBytes = uint32_t(w.rowBytes);
       const uint8_t *codes = w.data + lane % 4 * words * 4;
       low = codes + uint64_t(uint32_t(min(row + lane / 4, last))) * rowBytes;
       high = codes + uint64_t(uint32_t(min(row + lane / 4 + 8, last))) * rowBytes;
-      int groups = int(w.columns) / groupOf(w);
-      chunksPerGroup = groupOf(w) / columns;
       bool scale = lane < 16;
       more = scale ? static_cast<const uint8_t *>(w.scales) : lane < 18 ? reinterpret_cast<const uint8_t *>(w.zeros) : nullptr;
-      first = (scale ? min(row + lane, last) : min(row + (lane - 16) * 8, last) / 8) * groups;
-      size = scale ? scaleBytes(w.scaleType) : 4;
+      first = (scale ? min(row + lane, last) : min(row + (lane - 16) * 8, last) / 8) * groups.perRow;
     }
-    __device__ __forceinline__ void copy(uint32_t slot, int index, int lane) const {
-      CopyAsync<words * 4>(slot + lane * (words * 4), low + index * (columns / 2), true);
-      CopyAsync<words * 4>(slot + codeBytes / 2 + lane * (words * 4), high + index * (columns / 2), true);
+    /// By so many rows, a multiple of 8, where none of them are behind the last.
+    __device__ __forceinline__ void advance(int rows, int rowBytes, const Groups &groups, int lane) {
+      int64_t bytes = int64_t(rows) * rowBytes;
+      low += bytes, high += bytes;
+      first += (lane < 16 ? rows : rows / 8) * groups.perRow;
+    }
+    __device__ __forceinline__ void copy(uint32_t slot, const Groups &groups, int chunk, int lane) const {
+      CopyAsync<words * 4>(slot + lane * (words * 4), low + chunk * (columns / 2), true);
+      CopyAsync<words * 4>(slot + codeBytes / 2 + lane * (words * 4), high + chunk * (columns / 2), true);
+      int size = lane < 16 ? scaleBytes(groups.scaleType) : 4;
       if (more)
-        CopyAsync<4>(slot + codeBytes + lane * 4, more + ((first + groupIndex(chunksPerGroup, index)) * size & ~3), true);
+        CopyAsync<4>(slot + codeBytes + lane * 4, more + ((first + groupIndex(groups, chunk)) * size & ~3), true);
     }
   };
 
-  /// How slots of a matrix are read.
-  struct View {
-    int first, chunksPerGroup;
-    bool zeros;
-    DType scaleType;
-    __device__ __forceinline__ View(const Matrix &w, int lane)
-        : first(lane / 4 * (int(w.columns) / groupOf(w))), chunksPerGroup(groupOf(w) / columns), zeros(w.zeros), scaleType(w.scaleType) {}
-  };
   struct Chunk {
     uint32_t low[words], high[words];
     float lowScale, highScale;
     uint32_t lowZero, highZero;
   };
-  static __device__ __forceinline__ void read(Chunk &chunk, const uint8_t *slot, const View &view, int index, int lane) {
+  static __device__ __forceinline__ void read(Chunk &chunk, const uint8_t *slot, const Groups &groups, int index, int lane) {
     Copy<words>(chunk.low, slot + lane * (words * 4));
     Copy<words>(chunk.high, slot + codeBytes / 2 + lane * (words * 4));
     // Of scales of 16 bits a word has two; which one is wanted is the same for both rows, as tiles begin at multiples of 16.
-    int which = scaleBytes(view.scaleType) == 4 ? 0 : (view.first + groupIndex(view.chunksPerGroup, index)) & 1;
+    int which = scaleBytes(groups.scaleType) == 4 ? 0 : (lane / 4 * groups.perRow + groupIndex(groups, index)) & 1;
     const uint8_t *more = slot + codeBytes;
-    chunk.lowScale = scaleAt(more + lane / 4 * 4, which, view.scaleType);
-    chunk.highScale = scaleAt(more + lane / 4 * 4 + 32, which, view.scaleType);
+    chunk.lowScale = scaleAt(more + lane / 4 * 4, which, groups.scaleType);
+    chunk.highScale = scaleAt(more + lane / 4 * 4 + 32, which, groups.scaleType);
     chunk.lowZero = chunk.highZero = 0x88888888u;
-    if (view.zeros)
+    if (groups.zeros)
       chunk.lowZero = reinterpret_cast<const uint32_t *>(more)[16], chunk.highZero = reinterpret_cast<const uint32_t *>(more)[17];
   }
 
@@ -199,26 +201,29 @@ template <int words_, typename Scale, int group = 0> struct FourBits {
 template <typename Half, typename Weight> struct Plain {
   static constexpr int columns = 32, slotBytes = 1024, rowsOfX = 8, sums = 4;
 
+  struct Groups {};
+  static Groups groupsOf(const Matrix &) { return {}; }
   struct Source {
     const uint8_t *low, *high;
-    __device__ __forceinline__ void moveTo(const Matrix &w, int row, int lane) {
+    __device__ __forceinline__ void moveTo(const Matrix &w, const Groups &, int row, int lane) {
       int last = int(w.rows) - 1;
       auto rowBytes = uint32_t(w.rowBytes);
       low = w.data + uint64_t(uint32_t(min(row + lane / 4, last))) * rowBytes + lane % 4 * 16;
       high = w.data + uint64_t(uint32_t(min(row + lane / 4 + 8, last))) * rowBytes + lane % 4 * 16;
     }
-    __device__ __forceinline__ void copy(uint32_t slot, int index, int lane) const {
+    __device__ __forceinline__ void advance(int rows, int rowBytes, const Groups &, int) {
+      int64_t bytes = int64_t(rows) * rowBytes;
+      low += bytes, high += bytes;
+    }
+    __device__ __forceinline__ void copy(uint32_t slot, const Groups &, int index, int lane) const {
       CopyAsync<16>(slot + lane * 16, low + index * (columns * 2), true);
       CopyAsync<16>(slot + 512 + lane * 16, high + index * (columns * 2), true);
     }
   };
-  struct View {
-    __device__ __forceinline__ View(const Matrix &, int) {}
-  };
   struct Chunk {
     uint32_t low[4], high[4];
   };
-  static __device__ __forceinline__ void read(Chunk &chunk, const uint8_t *slot, const View &, int, int lane) {
+  static __device__ __forceinline__ void read(Chunk &chunk, const uint8_t *slot, const Groups &, int, int lane) {
     Copy<4>(chunk.low, slot + lane * 16);
     Copy<4>(chunk.high, slot + 512 + lane * 16);
   }

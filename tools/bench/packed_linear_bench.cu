@@ -1,10 +1,12 @@
 // Products of up to 64 rows by 4-bit weights, as generation runs them: 36 layers of distinct weights in one CUDA graph, so
-// that none is in the cache when its turn comes. Prints a JSON line for each shape and number of rows: microseconds
+// that none is in the cache when its turn comes. Up to 16 rows the kernels are compiled for their shapes, as those of
+// emitted programs are; --prebuilt takes those that walk a schedule. Prints a JSON line for each shape and number of rows: microseconds
 // for a product, and the part of the bandwidth of a copy, measured here, that its weights are read at.
-#include "../../runtime/cuda/kernels.h"
+#include "../../runtime/cuda/stream_products.cuh"
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <vector>
 
 using namespace compressc;
@@ -63,6 +65,13 @@ template <typename F> double secondsOf(cudaStream_t stream, F enqueue) {
   return times[repeats / 2] / 1000;
 }
 
+template <int depth, bool gated>
+void compiled(cudaStream_t stream, const StreamedRows &x, const StreamedProduct &product, void *scratch) {
+  streamed::Products products{};
+  streamed::Add(products, product);
+  streamed::Launch<streamed::FourBits<4, __nv_bfloat16, 128>, streamed::AnyEpilogue, depth, gated>(stream, x, products, scratch);
+}
+
 struct Shape {
   const char *name;
   int64_t columns, rows;
@@ -71,7 +80,8 @@ struct Shape {
 
 } // namespace
 
-int main() {
+int main(int count, char **arguments) {
+  bool prebuilt = count == 2 && !std::strcmp(arguments[1], "--prebuilt");
   cudaStream_t stream;
   check(cudaStreamCreate(&stream));
   size_t copied = size_t(2) << 30;
@@ -107,7 +117,10 @@ int main() {
       double seconds = secondsOf(stream, [&] {
                          StreamedRows from{x, DType::BF16, rows, nullptr, 0};
                          for (const StreamedProduct &product : products)
-                           if (rows <= mostStreamedRows)
+                           if (rows <= mostStreamedRows && !prebuilt)
+                             (shape.gated ? compiled<4096, true> : shape.columns == 4096 ? compiled<4096, false> : compiled<12288, false>)(
+                                 stream, from, product, scratch);
+                           else if (rows <= mostStreamedRows)
                              StreamProducts(stream, from, &product, 1, DType::BF16, scratch);
                            else
                              MultiplyBatch(stream, from, &product, 1, scratch);
