@@ -141,22 +141,21 @@ template <> struct Scale<DType::F16> { using type = __half; };
 template <> struct Scale<DType::BF16> { using type = __nv_bfloat16; };
 
 /// How the kernel reads weights of a format; void: it does not.
-template <typename Half, int rows, int columns, typename Format> struct Reader {
+template <typename Half, int columns, typename Format> struct Reader {
   using type = void;
 };
-template <typename Half, int rows, int columns, int group, DType scales, bool zeros>
-struct Reader<Half, rows, columns, Packed<4, group, scales, zeros>> {
+template <typename Half, int columns, int group, DType scales, bool zeros> struct Reader<Half, columns, Packed<4, group, scales, zeros>> {
   static constexpr int words = group % 128 == 0 ? 4 : group % 64 == 0 ? 2 : 1;
-  using type = std::conditional_t<group % 32 == 0 && streamed::ScalesPair(rows, columns, group, scales == DType::F32),
+  using type = std::conditional_t<group % 32 == 0,
                                   streamed::FourBits<words, typename Scale<scales>::type, group>, void>;
 };
-template <typename Half, int rows, int columns> struct Reader<Half, rows, columns, Plain<DType::BF16>> {
+template <typename Half, int columns> struct Reader<Half, columns, Plain<DType::BF16>> {
   using type = std::conditional_t<columns % 32 == 0, streamed::Plain<Half, __nv_bfloat16>, void>;
 };
-template <int rows, int columns> struct Reader<__half, rows, columns, Plain<DType::F16>> {
+template <int columns> struct Reader<__half, columns, Plain<DType::F16>> {
   using type = std::conditional_t<columns % 32 == 0, streamed::Plain<__half, __half>, void>;
 };
-template <typename Half, typename W> using ReaderOf = typename Reader<Half, W::rows, W::columns, typename W::Format>::type;
+template <typename Half, typename W> using ReaderOf = typename Reader<Half, W::columns, typename W::Format>::type;
 
 /// What follows the sums: each part is compiled in, or is not there.
 template <bool bias, bool residual, typename Element> struct AddEpilogue {

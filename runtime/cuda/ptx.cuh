@@ -20,6 +20,20 @@ template <typename T> __device__ __forceinline__ T *DynamicShared() {
 /// As instructions name it.
 __device__ __forceinline__ uint32_t SharedAddress(const void *shared) { return uint32_t(__cvta_generic_to_shared(shared)); }
 
+/// Neighbouring words of memory that is read once.
+template <int words> __device__ __forceinline__ void LoadOnce(uint32_t (&to)[words], const void *from) {
+  static_assert(words == 1 || words == 2 || words == 4);
+  if constexpr (words == 4) {
+    asm volatile("ld.global.nc.L1::no_allocate.v4.u32 {%0,%1,%2,%3}, [%4];"
+                 : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3])
+                 : "l"(from));
+  } else if constexpr (words == 2) {
+    asm volatile("ld.global.nc.L1::no_allocate.v2.u32 {%0,%1}, [%2];" : "=r"(to[0]), "=r"(to[1]) : "l"(from));
+  } else {
+    asm volatile("ld.global.nc.L1::no_allocate.u32 %0, [%1];" : "=r"(to[0]) : "l"(from));
+  }
+}
+
 /// Neighbouring words, whose address is a multiple of their bytes.
 template <int words> __device__ __forceinline__ void Copy(uint32_t *to, const void *from) {
   static_assert(words == 1 || words == 2 || words == 4);

@@ -32,7 +32,7 @@ void launch(cudaStream_t stream, const StreamedRows &x, const streamed::Products
 int WordsOf(const Matrix &w) {
   if (w.dtype == DType::BF16 || w.dtype == DType::F16)
     return w.columns % 32 == 0 && w.rowBytes % 16 == 0 ? 8 : 0;
-  if (w.dtype != DType::Packed || w.bits != 4 || !streamed::ScalesPair(w.rows, w.columns, w.group, w.scaleType == DType::F32))
+  if (w.dtype != DType::Packed || w.bits != 4)
     return 0;
   for (int words : {4, 2, 1})
     if (w.group % (words * 32) == 0)
@@ -42,7 +42,7 @@ int WordsOf(const Matrix &w) {
 
 bool SameForm(const Matrix &a, const Matrix &b) {
   return WordsOf(a) == WordsOf(b) && a.dtype == b.dtype &&
-         (a.dtype != DType::Packed || (a.group == b.group && a.scaleType == b.scaleType && !a.zeros == !b.zeros));
+         (a.dtype != DType::Packed || (a.group == b.group && a.scaleType == b.scaleType));
 }
 
 bool CanStream(const StreamedProduct &product, DType half) {

@@ -2,12 +2,10 @@
 // the speed of the memory. The weights are the tensor cores' left operand, 16 rows of them at a time (a tile), and
 // the rows of x the right one, so one row costs what four do, or eight.
 //
-// A block stays for many tiles. The warps of a team share out the depth; each goes through its chunks of all the team's
-// tiles, and always has the next few on their way to shared memory. Sums are added over the warps for several tiles
-// together.
-// Within a chunk the order of the columns is free, as long as weights and x agree: every lane takes neighbouring ones,
-// so that it reads 16 bytes at once. Where launches overlap (sm_90), a block takes half of a multiprocessor: the next
-// launch's first weights are on their way while this one ends.
+// A block stays for many tiles. Its warps share out the depth; each goes through its chunks of all the tiles, and
+// always has the next few on their way to registers. Sums are added over the warps for several tiles together. Within a
+// chunk the order of the columns is free, as long as weights and x agree: every lane takes neighbouring ones, so that it
+// reads 16 bytes at once.
 //
 // Emitted programs compile the kernel for their shapes, formats and what follows the products (program.cuh); the
 // prebuilt ones (stream_products.cu) take those from their arguments. The arithmetic is the same.
@@ -19,9 +17,7 @@
 
 namespace compressc::cuda::streamed {
 
-constexpr int teams = 2, warps = threadsOfX / 32 / teams; // a team of warps has a tile
-constexpr int mostMatrices = 4, mostTogether = 4;
-constexpr int step = 2; // chunks that are copied and waited for together
+constexpr int warps = threadsOfX / 32, mostMatrices = 4, mostTogether = 4;
 
 struct Products {
   StreamedProduct each[mostMatrices];
@@ -29,11 +25,10 @@ struct Products {
   int count;
 };
 
-/// What a block has in shared memory, one behind the other: slots for chunks, x, and the warps' sums of tiles.
+/// What a block has in shared memory: x, and behind it the warps' sums of tiles.
 struct Shared {
-  int slots; // of each warp, each for a step: 2 or 1
-  int xAt, sumsAt;
-  int together, turns; // tiles of each team whose sums are added at once; 2: the next ones begin meanwhile
+  int sumsAt;
+  int together, turns; // tiles whose sums are added at once; 2: the next ones begin meanwhile
 };
 
 /// What follows the sums, as the products say: `column` of `rows` columns of the output, element `at`.
@@ -53,18 +48,17 @@ struct AnyEpilogue {
   }
 };
 
-/// The warps' sums of tiles: [turn, tile, team, matrix, warp, row of x, row of the weight].
+/// The warps' sums of tiles: [turn, tile, matrix, warp, row of x, row of the weight].
 struct PartialSums {
   static constexpr int stride = tileRows + 1;
   float *data;
   int together, parts, rows;
 
-  /// `tile`: of all teams'.
   __device__ __forceinline__ float *at(int turn, int tile, int part, int warp) const {
-    return data + (((turn * together * teams + tile) * parts + part) * warps + warp) * rows * stride;
+    return data + (((turn * together + tile) * parts + part) * warps + warp) * rows * stride;
   }
-  /// Of a tile of each team.
-  static int bytes(int parts, int rows) { return int(sizeof(float)) * teams * parts * warps * rows * stride; }
+  /// Of one tile.
+  static int bytes(int parts, int rows) { return int(sizeof(float)) * parts * warps * rows * stride; }
 };
 
 __device__ __forceinline__ int productOf(const Products &products, int tile) {
@@ -74,16 +68,12 @@ __device__ __forceinline__ int productOf(const Products &products, int tile) {
   return which;
 }
 
-/// Adds the sums that `active` warps have of each team's `count` tiles, the first of which is `tile`; the others lie a grid
-/// of teams apart.
+/// Adds the sums that `active` warps have of `count` tiles, the first of which is `tile`; the others lie a grid's size apart.
 template <typename Epilogue, bool gated>
 __device__ __forceinline__ void finishTiles(const Products &products, int tile, int count, int turn, const PartialSums &sums, int active) {
   int rows = sums.rows;
-  for (int i = threadIdx.x; i < count * teams * rows * tileRows; i += threadsOfX) {
-    int n = i % tileRows, rest = i / tileRows, index = rest / rows, m = rest - index * rows;
-    int of = tile + index % teams + index / teams * int(gridDim.x) * teams;
-    if (of >= products.firstTile[products.count])
-      continue;
+  for (int i = threadIdx.x; i < count * rows * tileRows; i += threadsOfX) {
+    int n = i % tileRows, rest = i / tileRows, index = rest / rows, m = rest - index * rows, of = tile + index * int(gridDim.x);
     int which = productOf(products, of);
     const StreamedProduct &product = products.each[which];
     int64_t column = int64_t(of - products.firstTile[which]) * tileRows + n;
@@ -102,112 +92,84 @@ __device__ __forceinline__ void finishTiles(const Products &products, int tile, 
 /// With `prepared` x is what PrepareKernel made of it, else every block prepares it for itself. `fixedDepth`: the
 /// columns of x, 0 where the weights tell. `tiles`: column tiles of the products.
 template <typename Format, typename Epilogue, int fixedDepth, int tiles, bool gated>
-__global__ void __launch_bounds__(threadsOfX, tiles == 1 ? 2 : 1)
+__global__ void __launch_bounds__(threadsOfX, 2)
 StreamKernel(StreamedRows source, const uint8_t *prepared, Products products, typename Format::Groups groups, Shared shared) {
-  constexpr int parts = gated ? 2 : 1; // matrices of a tile
+  constexpr int parts = gated ? 2 : 1, ahead = Format::ahead; // parts: matrices of a tile
   auto *memory = DynamicShared<uint8_t>();
   LetTheNextBegin();
-  int lane = threadIdx.x % 32, warp = threadIdx.x / 32 % warps, team = threadIdx.x / (warps * 32), rows = source.rows;
+  int lane = threadIdx.x % 32, warp = threadIdx.x / 32, rows = source.rows;
   const PartialSums partial{reinterpret_cast<float *>(memory + shared.sumsAt), shared.together, parts, rows};
   int depth = fixedDepth ? fixedDepth : int(products.each[0].w.columns), tileCount = products.firstTile[products.count];
-  int chunks = depth / Format::columns, active = min(warps, chunks);
-  int begin = chunks * warp / active, end = warp < active ? chunks * (warp + 1) / active : begin;
-  int firstTile = int(blockIdx.x) * teams + team, tileStride = int(gridDim.x) * teams;
+  // Chunks of each warp; those that all have, where the compiler can know them.
+  constexpr int each = fixedDepth % (warps * Format::columns) ? 0 : fixedDepth / (warps * Format::columns);
+  int chunks = depth / Format::columns, active = min(warps, chunks), begin = each ? each * warp : chunks * min(warp, active) / active;
+  const int count = each ? each : chunks * min(warp + 1, active) / active - begin;
 
-  // Where copying is, ahead of where the sums are.
+  // Where the chunks lie that are loaded next, in place of those that are used.
   struct {
-    int tile, part, chunk, which, tilesLeft; // of the product that can be reached by advancing
-    typename Format::Source source[parts];
-  } next{begin < end ? firstTile : tileCount, 0, begin, 0, 0, {}};
+    int tile, part, chunk;
+    typename Format::Source from;
+  } next{count > 0 ? int(blockIdx.x) : tileCount, 0, 0, {}};
   auto moveNext = [&] {
-    next.which = productOf(products, next.tile);
-    const StreamedProduct &product = products.each[next.which];
-    int tile = next.tile - products.firstTile[next.which];
-    next.source[0].moveTo(product.w, groups, tile * tileRows, lane);
-    if constexpr (gated)
-      next.source[parts - 1].moveTo(product.gate, groups, tile * tileRows, lane);
-    next.tilesLeft = int(product.w.rows) / tileRows - tile;
+    int which = productOf(products, next.tile);
+    const StreamedProduct &product = products.each[which];
+    next.from.moveTo(gated && next.part ? product.gate : product.w, groups, (next.tile - products.firstTile[which]) * tileRows, begin, lane);
   };
-  if (next.tile < tileCount)
+  auto endOfLoads = [&] {
+    next.chunk += ahead;
+    if (next.chunk < count)
+      return;
+    next.chunk = 0;
+    if (!gated || ++next.part == parts)
+      next.part = 0, next.tile += int(gridDim.x);
+    if (next.tile < tileCount)
+      moveNext();
+  };
+  typename Format::Chunk chunk[ahead];
+  if (next.tile < tileCount) {
     moveNext();
-  constexpr int stepBytes = step * Format::slotBytes;
-  const uint8_t *slots = memory + int(threadIdx.x / 32) * shared.slots * stepBytes;
-  auto copyNext = [&](uint32_t slot) { // a group of copies, empty at the end
-    if (next.tile < tileCount) {
-      auto copy = [&](const typename Format::Source &from) {
 #pragma unroll
-        for (int i = 0; i < step; ++i)
-          if (next.chunk + i < end)
-            from.copy(slot + uint32_t(i * Format::slotBytes), groups, next.chunk + i, lane);
-      };
-      if (gated && next.part)
-        copy(next.source[parts - 1]);
-      else
-        copy(next.source[0]);
-      next.chunk += step;
-      if (next.chunk >= end) {
-        next.chunk = begin;
-        if (!gated || ++next.part == parts) {
-          next.part = 0, next.tile += tileStride, next.tilesLeft -= tileStride;
-          if (next.tilesLeft > 0) {
-            int rowBytes = int(products.each[next.which].w.rowBytes);
-#pragma unroll
-            for (int i = 0; i < parts; ++i)
-              next.source[i].advance(tileStride * tileRows, rowBytes, groups, lane);
-          } else if (next.tile < tileCount) {
-            moveNext();
-          }
-        }
-      }
-    }
-    EndGroupOfCopies();
-  };
-  for (int slot = 0; slot < shared.slots; ++slot)
-    copyNext(SharedAddress(slots) + uint32_t(slot * stepBytes));
+    for (int u = 0; u < ahead; ++u)
+      if (u < count)
+        next.from.load(chunk[u], groups, begin, u);
+    endOfLoads();
+  }
   WaitForTheOneBefore();
 
-  uint8_t *own = memory + shared.xAt;
   if (!prepared) {
     for (int row = 0; row < rows; ++row)
-      prepare<Format>(source, row, depth, own);
+      prepare<Format>(source, row, depth, memory);
     __syncthreads();
   }
 
   const typename Format::template Place<tiles> place(rows, lane);
-  int slot = 0, inSet = 0, turn = 0, firstOfSet = int(blockIdx.x) * teams, chunkBytes = rows * Format::columns * 2;
-  for (int tile = firstOfSet; tile < tileCount; tile += tileStride) { // of the first team
+  int inSet = 0, turn = 0, firstOfSet = int(blockIdx.x), chunkBytes = rows * Format::columns * 2;
+  for (int tile = firstOfSet; tile < tileCount; tile += int(gridDim.x)) {
 #pragma unroll
     for (int part = 0; part < parts; ++part) {
       float sum[tiles][Format::sums] = {};
-      int last = tile + team < tileCount ? end : begin;
-      for (int at = begin; at < last; at += step) {
-        if (shared.slots == 2)
-          WaitForCopies<1>();
-        else
-          WaitForCopies<0>();
-        __syncwarp();
-        const uint8_t *from = slots + slot * stepBytes;
-        auto addTo = [&](const uint8_t *x) {
-          const auto *of = reinterpret_cast<const ChunkOfX *>(x + rows * depth * 2) + at * rows;
-          x += at * chunkBytes;
+      for (int first = 0; first < count; first += ahead) {
+        bool more = next.tile < tileCount;
+        auto add = [&](const uint8_t *x) {
+          const auto *of = reinterpret_cast<const ChunkOfX *>(x + rows * depth * 2) + (begin + first) * rows;
+          x += (begin + first) * chunkBytes;
 #pragma unroll
-          for (int i = 0; i < step; ++i)
-            if (at + i < end) {
-              typename Format::Chunk chunk;
-              Format::read(chunk, from + i * Format::slotBytes, groups, at + i, lane);
-              Format::add(sum, chunk, place, x + i * chunkBytes, of + i * rows, lane);
-            }
+          for (int u = 0; u < ahead; ++u) {
+            if (first + u < count)
+              Format::add(sum, chunk[u], groups, place, x + u * chunkBytes, of + u * rows, lane);
+            if (more && next.chunk + u < count)
+              next.from.load(chunk[u], groups, begin, next.chunk + u);
+          }
         };
         if (prepared)
-          addTo(prepared);
+          add(prepared);
         else
-          addTo(own);
-        __syncwarp(); // all have read the slot
-        copyNext(SharedAddress(from));
-        slot ^= shared.slots - 1;
+          add(memory);
+        if (more)
+          endOfLoads();
       }
-      float *to = partial.at(turn, inSet * teams + team, part, warp);
-      if (begin < last)
+      float *to = partial.at(turn, inSet, part, warp);
+      if (count > 0)
 #pragma unroll
         for (int n = 0; n < tiles; ++n)
 #pragma unroll
@@ -215,71 +177,51 @@ StreamKernel(StreamedRows source, const uint8_t *prepared, Products products, ty
             if (int row = Format::rowOfX(n, i, lane); row < rows)
               to[row * PartialSums::stride + Format::rowOfTile(i, lane)] = sum[n][i];
     }
-    if (++inSet < shared.together && tile + tileStride < tileCount)
+    if (++inSet < shared.together && tile + int(gridDim.x) < tileCount)
       continue;
     __syncthreads();
     finishTiles<Epilogue, gated>(products, firstOfSet, inSet, turn, partial, active);
-    firstOfSet += inSet * tileStride;
+    firstOfSet += inSet * int(gridDim.x);
     inSet = 0;
     if (shared.turns == 2)
       turn ^= 1;
     else
       __syncthreads();
   }
-  WaitForCopies<0>(); // groups without copies, but groups
 }
 
-/// What a block of the device may take, and whether launches overlap.
-struct Limits {
-  int sharedBytes, multiprocessors;
-};
-inline Limits DeviceLimits() {
-  int most = DeviceAttribute(cudaDevAttrMaxSharedMemoryPerBlockOptin);
-  if (DeviceAttribute(cudaDevAttrComputeCapabilityMajor) >= 9) // two blocks, each with 1 KiB that it does not see
-    most = std::min(most, DeviceAttribute(cudaDevAttrMaxSharedMemoryPerMultiprocessor) / 2 - 1024);
-  return {most - 512, std::max(DeviceAttribute(cudaDevAttrMultiProcessorCount), 1)}; // norms have a little of their own
+/// How many blocks of a kernel the device holds at once.
+template <typename Kernel> int residentBlocks(Kernel *kernel, size_t shared) {
+  int blocks = 1;
+  cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, kernel, threadsOfX, shared);
+  return std::max(DeviceAttribute(cudaDevAttrMultiProcessorCount), 1) * std::max(blocks, 1);
 }
 
 template <typename Format, typename Epilogue, int fixedDepth, bool gated>
 void Launch(cudaStream_t stream, const StreamedRows &x, const Products &products, void *scratch) {
   int depth = int(products.each[0].w.columns), tileCount = products.firstTile[products.count];
-  Limits limits = DeviceLimits();
-  // A block for each multiprocessor, and as many tiles for one as for the other.
-  int pairs = (tileCount + teams - 1) / teams, each = (pairs + limits.multiprocessors - 1) / limits.multiprocessors, blocks = (pairs + each - 1) / each;
-  int sumBytes = PartialSums::bytes(gated ? 2 : 1, x.rows), left = limits.sharedBytes - sumBytes;
-  constexpr int slotBytes = teams * warps * step * Format::slotBytes;
-  Shared shared{2 * slotBytes <= left ? 2 : 1, 0, 0, 1, 1};
-  shared.xAt = shared.slots * slotBytes;
-  left -= shared.xAt;
-  int xBytes = int((StreamScratchBytes(x.rows, depth) + 15) / 16 * 16);
-  bool prepares = xBytes > left;
-  if (prepares)
-    xBytes = 0;
-  shared.sumsAt = shared.xAt + xBytes;
-  int sets = 1 + (left - xBytes) / sumBytes;
-  if (sets >= 2)
-    shared.turns = 2, shared.together = std::min({sets / 2, mostTogether, each});
+  // x lies beside the partial sums, and what norms need, in the 48 KiB that a block has without asking for more.
+  constexpr int most = 47 << 10;
+  int sumBytes = PartialSums::bytes(gated ? 2 : 1, x.rows), xBytes = int((StreamScratchBytes(x.rows, depth) + 15) / 16 * 16);
+  bool prepares = xBytes + sumBytes > most;
+  Shared shared{prepares ? 0 : xBytes, 1, 1};
+  if (int sets = (most - shared.sumsAt) / sumBytes; sets >= 2)
+    shared.turns = 2, shared.together = std::min(sets / 2, mostTogether);
   size_t bytes = size_t(shared.sumsAt) + size_t(shared.turns * shared.together) * size_t(sumBytes);
-
-  auto launch = [&](auto *kernel, OncePerDevice &raise) {
-    raise([&] {
-      cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, limits.sharedBytes);
-      // The largest, for all of them: blocks of two launches are together on a multiprocessor only if it need not change.
-      cudaFuncSetAttribute(kernel, cudaFuncAttributePreferredSharedMemoryCarveout, cudaSharedmemCarveoutMaxShared);
-    });
+  auto launch = [&](auto *kernel) {
     auto *to = static_cast<uint8_t *>(scratch);
     if (prepares)
       LaunchChained(PrepareKernel<Format>, dim3(unsigned(x.rows)), threadsOfX, 0, stream, x, depth, to);
+    int blocks = std::min(tileCount, residentBlocks(kernel, bytes));
     LaunchChained(kernel, dim3(unsigned(blocks)), threadsOfX, bytes, stream, x, prepares ? to : nullptr, products,
                   Format::groupsOf(products.each[0].w), shared);
   };
-  static OncePerDevice raise[3];
   if (x.rows <= Format::rowsOfX)
-    launch(StreamKernel<Format, Epilogue, fixedDepth, 1, gated>, raise[0]);
+    launch(StreamKernel<Format, Epilogue, fixedDepth, 1, gated>);
   else if (x.rows <= 2 * Format::rowsOfX)
-    launch(StreamKernel<Format, Epilogue, fixedDepth, 2, gated>, raise[1]);
+    launch(StreamKernel<Format, Epilogue, fixedDepth, 2, gated>);
   else if constexpr (Format::rowsOfX == 4)
-    launch(StreamKernel<Format, Epilogue, fixedDepth, 4, gated>, raise[2]);
+    launch(StreamKernel<Format, Epilogue, fixedDepth, 4, gated>);
 }
 
 /// Adds a product to those of one launch.

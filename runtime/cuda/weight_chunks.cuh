@@ -1,5 +1,4 @@
-// Weights and x as products of few rows read them: chunks of 16 rows of a weight and some columns, by way of shared
-// memory, as the left operand of tensor core products, and rows of x in the order that fits.
+// Weights and x as products of few rows read them: chunks of 16 rows of a weight and some columns as the left operand of tensor core products, and rows of x in the order that fits.
 //
 // 4-bit codes are multiplied as integers. x is 16 bits with a scale for each chunk: two digits of a byte, each of which is
 // a column of the right operand. So all sums of a chunk are exact, and closer than with x in bf16.
@@ -13,13 +12,10 @@
 
 namespace compressc::cuda::streamed {
 
-constexpr int tileRows = 16, threadsOfX = 512; // of blocks that prepare x
+constexpr int tileRows = 16, threadsOfX = 256; // of blocks that prepare x
 
 /// fp32, fp16 or bf16, as the weight says.
 struct AnyScale {};
-
-/// Whether scales can be read in words: of 16 bits there must be an even number.
-constexpr bool ScalesPair(int64_t rows, int64_t columns, int64_t group, bool wide) { return wide || rows * (columns / group) % 2 == 0; }
 
 /// What a chunk's x is multiplied by, and the sum of its integers.
 struct ChunkOfX {
@@ -27,92 +23,71 @@ struct ChunkOfX {
   int sum;
 };
 
-/// A lane has two rows of a weight in a tile: lane / 4 and 8 more. A chunk lies in a slot of shared memory between being
-/// copied and being read.
+/// A lane has two rows of a weight in a tile: lane / 4 and 8 more.
 ///
-/// 4-bit codes: `words` of 8 in each chunk, which lies in one group. Behind the codes of a slot are the words that have the
-/// 16 rows' scales, and the two that have their zeros. `group`: its columns, 0 where the weight tells; Scale: their type,
-/// AnyScale where it does.
+/// 4-bit codes: `words` of 8 in each chunk, which lies in one group. `group`: its columns, 0 where the weight tells; Scale:
+/// their type, AnyScale where it does.
 template <int words_, typename Scale, int group = 0> struct FourBits {
-  static constexpr int words = words_, columns = words * 32, codeBytes = words * 256, slotBytes = codeBytes + 128;
+  static constexpr int words = words_, columns = words * 32, ahead = words == 4 ? 4 : 8;
   /// Rows of x for each column tile of the products, sums that a lane has of them, bytes of x that it reads at once.
   static constexpr int rowsOfX = 4, sums = 2, pieceBytes = words == 1 ? 8 : 16, pieces = words * 8 / pieceBytes;
 
-  static __device__ __forceinline__ int scaleBytes(DType type) {
-    if constexpr (std::is_same_v<Scale, AnyScale>)
-      return type == DType::F32 ? 4 : 2;
-    else
-      return int(sizeof(Scale));
-  }
-  static __device__ __forceinline__ float scaleAt(const uint8_t *word, int which, DType type) {
-    if constexpr (std::is_same_v<Scale, AnyScale>) {
-      if (type == DType::F32)
-        return *reinterpret_cast<const float *>(word);
-      return type == DType::F16 ? ToFloat(reinterpret_cast<const __half *>(word)[which])
-                                : ToFloat(reinterpret_cast<const __nv_bfloat16 *>(word)[which]);
-    } else {
-      return ToFloat(reinterpret_cast<const Scale *>(word)[which]);
-    }
-  }
   /// What is the same for all weights of a launch.
   struct Groups {
     int perRow, chunks; // of each group
     DType scaleType;
-    bool zeros;
   };
-  static Groups groupsOf(const Matrix &w) { return {int(w.columns / w.group), w.group / columns, w.scaleType, w.zeros != nullptr}; }
+  static Groups groupsOf(const Matrix &w) { return {int(w.columns / w.group), w.group / columns, w.scaleType}; }
   static __device__ __forceinline__ int groupIndex(const Groups &groups, int chunk) {
     if constexpr (group == columns)
       return chunk;
     return groups.chunks == 1 ? chunk : chunk / groups.chunks;
   }
 
-  /// What a lane copies: its codes, and lanes 0 to 15 scales, 16 and 17 zeros.
-  struct Source {
-    const uint8_t *low, *high, *more;
-    int first; // of `more`: the place of the first element
-
-    __device__ __forceinline__ void moveTo(const Matrix &w, const Groups &groups, int row, int lane) {
-      int last = int(w.rows) - 1; // of rows that are not there nothing is stored
-      auto rowBytes = uint32_t(w.rowBytes);
-      const uint8_t *codes = w.data + lane % 4 * words * 4;
-      low = codes + uint64_t(uint32_t(min(row + lane / 4, last))) * rowBytes;
-      high = codes + uint64_t(uint32_t(min(row + lane / 4 + 8, last))) * rowBytes;
-      bool scale = lane < 16;
-      more = scale ? static_cast<const uint8_t *>(w.scales) : lane < 18 ? reinterpret_cast<const uint8_t *>(w.zeros) : nullptr;
-      first = (scale ? min(row + lane, last) : min(row + (lane - 16) * 8, last) / 8) * groups.perRow;
-    }
-    /// By so many rows, a multiple of 8, where none of them are behind the last.
-    __device__ __forceinline__ void advance(int rows, int rowBytes, const Groups &groups, int lane) {
-      int64_t bytes = int64_t(rows) * rowBytes;
-      low += bytes, high += bytes;
-      first += (lane < 16 ? rows : rows / 8) * groups.perRow;
-    }
-    __device__ __forceinline__ void copy(uint32_t slot, const Groups &groups, int chunk, int lane) const {
-      CopyAsync<words * 4>(slot + lane * (words * 4), low + chunk * (columns / 2), true);
-      CopyAsync<words * 4>(slot + codeBytes / 2 + lane * (words * 4), high + chunk * (columns / 2), true);
-      int size = lane < 16 ? scaleBytes(groups.scaleType) : 4;
-      if (more)
-        CopyAsync<4>(slot + codeBytes + lane * 4, more + ((first + groupIndex(groups, chunk)) * size & ~3), true);
-    }
-  };
-
+  /// As loaded: nothing may wait for it before the other chunks are asked for.
   struct Chunk {
-    uint32_t low[words], high[words];
-    float lowScale, highScale;
-    uint32_t lowZero, highZero;
+    uint32_t low[words], high[words], lowZero, highZero;
+    std::conditional_t<std::is_same_v<Scale, AnyScale>, uint32_t, Scale> lowScale, highScale;
   };
-  static __device__ __forceinline__ void read(Chunk &chunk, const uint8_t *slot, const Groups &groups, int index, int lane) {
-    Copy<words>(chunk.low, slot + lane * (words * 4));
-    Copy<words>(chunk.high, slot + codeBytes / 2 + lane * (words * 4));
-    // Of scales of 16 bits a word has two; which one is wanted is the same for both rows, as tiles begin at multiples of 16.
-    int which = scaleBytes(groups.scaleType) == 4 ? 0 : (lane / 4 * groups.perRow + groupIndex(groups, index)) & 1;
-    const uint8_t *more = slot + codeBytes;
-    chunk.lowScale = scaleAt(more + lane / 4 * 4, which, groups.scaleType);
-    chunk.highScale = scaleAt(more + lane / 4 * 4 + 32, which, groups.scaleType);
-    chunk.lowZero = chunk.highZero = 0x88888888u;
-    if (groups.zeros)
-      chunk.lowZero = reinterpret_cast<const uint32_t *>(more)[16], chunk.highZero = reinterpret_cast<const uint32_t *>(more)[17];
+  /// Where a lane finds its two rows from the column chunk on that a warp begins with.
+  struct Source {
+    const uint8_t *low, *high;
+    const void *scales;
+    const uint32_t *zeros; // null: 8
+    int lowScales, highScales, lowZeros, highZeros; // of which group 0 is the place
+
+    __device__ __forceinline__ void moveTo(const Matrix &w, const Groups &groups, int row, int begin, int lane) {
+      int last = int(w.rows) - 1, mine = min(row + lane / 4, last), other = min(row + lane / 4 + 8, last); // of rows that are not there nothing is stored
+      auto rowBytes = uint32_t(w.rowBytes);
+      const uint8_t *codes = w.data + lane % 4 * words * 4 + begin * (columns / 2);
+      low = codes + uint64_t(uint32_t(mine)) * rowBytes;
+      high = codes + uint64_t(uint32_t(other)) * rowBytes;
+      scales = w.scales, zeros = w.zeros;
+      lowScales = mine * groups.perRow, highScales = other * groups.perRow;
+      lowZeros = mine / 8 * groups.perRow, highZeros = other / 8 * groups.perRow;
+    }
+    __device__ __forceinline__ void load(Chunk &chunk, const Groups &groups, int begin, int index) const {
+      LoadOnce(chunk.low, low + index * (columns / 2));
+      LoadOnce(chunk.high, high + index * (columns / 2));
+      int at = groupIndex(groups, begin + index);
+      chunk.lowScale = scaleAt(scales, lowScales + at, groups.scaleType);
+      chunk.highScale = scaleAt(scales, highScales + at, groups.scaleType);
+      chunk.lowZero = zeros ? zeros[lowZeros + at] : 0x88888888u;
+      chunk.highZero = zeros ? zeros[highZeros + at] : 0x88888888u;
+    }
+  };
+  static __device__ __forceinline__ auto scaleAt(const void *scales, int at, DType type) {
+    if constexpr (!std::is_same_v<Scale, AnyScale>)
+      return static_cast<const Scale *>(scales)[at];
+    else
+      return type == DType::F32 ? static_cast<const uint32_t *>(scales)[at] : uint32_t(static_cast<const uint16_t *>(scales)[at]);
+  }
+  /// Of what was loaded.
+  template <typename T> static __device__ __forceinline__ float scaleOf(T raw, const Groups &groups) {
+    if constexpr (!std::is_same_v<Scale, AnyScale>)
+      return ToFloat(raw);
+    else
+      return groups.scaleType == DType::F32 ? __uint_as_float(raw) : groups.scaleType == DType::F16 ? HalfBits(uint16_t(raw)) : __uint_as_float(raw << 16);
   }
 
   /// Where a lane's columns and scales of x begin: rows that are not there are the last one, whose sums are not used.
@@ -130,8 +105,8 @@ template <int words_, typename Scale, int group = 0> struct FourBits {
 
   /// sum += the chunk times x, of which the chunk's columns begin at `x` and its scales at `of`.
   template <int tiles>
-  static __device__ __forceinline__ void add(float (&sum)[tiles][2], const Chunk &chunk, const Place<tiles> &place, const uint8_t *x,
-                                             const ChunkOfX *of, int lane) {
+  static __device__ __forceinline__ void add(float (&sum)[tiles][2], const Chunk &chunk, const Groups &groups, const Place<tiles> &place,
+                                             const uint8_t *x, const ChunkOfX *of, int lane) {
     constexpr uint32_t mask = 0x0f0f0f0fu;
     uint32_t codes[words][4];
 #pragma unroll
@@ -141,6 +116,7 @@ template <int words_, typename Scale, int group = 0> struct FourBits {
     }
     int shift = lane / 4 * 4; // tiles begin at multiples of 8 rows, and so do the zeros' words
     int lowZero = int(chunk.lowZero >> shift & 15), highZero = int(chunk.highZero >> shift & 15);
+    float lowScale = scaleOf(chunk.lowScale, groups), highScale = scaleOf(chunk.highScale, groups);
 #pragma unroll
     for (int n = 0; n < tiles; ++n) {
       uint32_t digits[words * 2];
@@ -153,8 +129,8 @@ template <int words_, typename Scale, int group = 0> struct FourBits {
         MultiplyBytes(products, codes[i], digits[2 * i], digits[2 * i + 1]);
       ChunkOfX row = of[place.chunks[n]];
       int low = products[0] * 256 + products[1] - lowZero * row.sum, high = products[2] * 256 + products[3] - highZero * row.sum;
-      sum[n][0] = fmaf(float(low), chunk.lowScale * row.scale, sum[n][0]);
-      sum[n][1] = fmaf(float(high), chunk.highScale * row.scale, sum[n][1]);
+      sum[n][0] = fmaf(float(low), lowScale * row.scale, sum[n][0]);
+      sum[n][1] = fmaf(float(high), highScale * row.scale, sum[n][1]);
     }
   }
   /// Which row of x and of the tile sum i of column tile n is.
@@ -199,34 +175,27 @@ template <int words_, typename Scale, int group = 0> struct FourBits {
 
 /// Weights of 16 bits: 8 neighbours in each chunk. bf16 becomes fp16 where that is computed in.
 template <typename Half, typename Weight> struct Plain {
-  static constexpr int columns = 32, slotBytes = 1024, rowsOfX = 8, sums = 4;
+  static constexpr int columns = 32, ahead = 4, rowsOfX = 8, sums = 4;
 
   struct Groups {};
   static Groups groupsOf(const Matrix &) { return {}; }
-  struct Source {
-    const uint8_t *low, *high;
-    __device__ __forceinline__ void moveTo(const Matrix &w, const Groups &, int row, int lane) {
-      int last = int(w.rows) - 1;
-      auto rowBytes = uint32_t(w.rowBytes);
-      low = w.data + uint64_t(uint32_t(min(row + lane / 4, last))) * rowBytes + lane % 4 * 16;
-      high = w.data + uint64_t(uint32_t(min(row + lane / 4 + 8, last))) * rowBytes + lane % 4 * 16;
-    }
-    __device__ __forceinline__ void advance(int rows, int rowBytes, const Groups &, int) {
-      int64_t bytes = int64_t(rows) * rowBytes;
-      low += bytes, high += bytes;
-    }
-    __device__ __forceinline__ void copy(uint32_t slot, const Groups &, int index, int lane) const {
-      CopyAsync<16>(slot + lane * 16, low + index * (columns * 2), true);
-      CopyAsync<16>(slot + 512 + lane * 16, high + index * (columns * 2), true);
-    }
-  };
   struct Chunk {
     uint32_t low[4], high[4];
   };
-  static __device__ __forceinline__ void read(Chunk &chunk, const uint8_t *slot, const Groups &, int, int lane) {
-    Copy<4>(chunk.low, slot + lane * 16);
-    Copy<4>(chunk.high, slot + 512 + lane * 16);
-  }
+  struct Source {
+    const uint8_t *low, *high;
+    __device__ __forceinline__ void moveTo(const Matrix &w, const Groups &, int row, int begin, int lane) {
+      int last = int(w.rows) - 1;
+      auto rowBytes = uint32_t(w.rowBytes);
+      const uint8_t *data = w.data + lane % 4 * 16 + begin * (columns * 2);
+      low = data + uint64_t(uint32_t(min(row + lane / 4, last))) * rowBytes;
+      high = data + uint64_t(uint32_t(min(row + lane / 4 + 8, last))) * rowBytes;
+    }
+    __device__ __forceinline__ void load(Chunk &chunk, const Groups &, int, int index) const {
+      LoadOnce(chunk.low, low + index * (columns * 2));
+      LoadOnce(chunk.high, high + index * (columns * 2));
+    }
+  };
   template <int tiles> struct Place {
     int columns[tiles], rows;
     __device__ __forceinline__ Place(int rows, int lane) : rows(rows) {
@@ -236,8 +205,8 @@ template <typename Half, typename Weight> struct Plain {
     }
   };
   template <int tiles>
-  static __device__ __forceinline__ void add(float (&sum)[tiles][4], const Chunk &chunk, const Place<tiles> &place, const uint8_t *x,
-                                             const ChunkOfX *, int) {
+  static __device__ __forceinline__ void add(float (&sum)[tiles][4], const Chunk &chunk, const Groups &, const Place<tiles> &place,
+                                             const uint8_t *x, const ChunkOfX *, int) {
     uint32_t first[4] = {operand(chunk.low[0]), operand(chunk.high[0]), operand(chunk.low[1]), operand(chunk.high[1])};
     uint32_t second[4] = {operand(chunk.low[2]), operand(chunk.high[2]), operand(chunk.low[3]), operand(chunk.high[3])};
 #pragma unroll

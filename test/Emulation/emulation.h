@@ -126,6 +126,7 @@ template <typename T> T *DynamicShared() { return reinterpret_cast<T *>(emulated
 inline uint32_t SharedAddress(const void *shared) {
   return uint32_t(static_cast<const char *>(shared) - emulated::DynamicSharedMemory());
 }
+template <int words> void LoadOnce(uint32_t (&to)[words], const void *from) { std::memcpy(to, from, sizeof to); }
 template <int words> void Copy(uint32_t *to, const void *from) { std::memcpy(to, from, words * 4); }
 template <int bytes = 16> void CopyAsync(uint32_t shared, const void *global, bool exists) {
   emulated::CopyLater(shared, global, bytes, exists);
