@@ -1,7 +1,7 @@
-// Products of 17 to 64 rows by 4-bit weights. Weights are read as products of fewer rows read them (weight_chunks.cuh),
-// but a block's warps have different rows of the weight and share the rows of x, of which a chunk's columns lie in
-// shared memory beside the weights'. The depth is split among blocks where there are too few of them; a second launch
-// adds the parts in order and does what follows.
+// Products of 5 to 64 rows by 4-bit weights. The rows of x are the tensor cores' right operand in 16 bits; a block has 128
+// rows of a weight, 16 for each warp, and its warps share x, of which some chunks' columns lie in shared memory. Blocks get
+// equal shares of all chunks of all rows of weights; a second launch adds the parts of each row, in order, and does what
+// follows.
 #include "stream_products.cuh"
 
 namespace compressc::cuda {
@@ -9,90 +9,201 @@ namespace {
 
 using namespace streamed;
 
-constexpr int blockWarps = 8, blockRows = blockWarps * tileRows, stages = 4;
+constexpr int blockWarps = 8, blockRows = blockWarps * tileRows, stages = 3;
+/// Chunks of a stage, for so many tiles of 8 rows of x.
+__host__ __device__ constexpr int stepOf(int tiles) { return tiles == 2 ? 4 : 2; }
 
-/// The matrices of all products, gates behind their products' weights.
+/// The matrices of all products, gates behind their products' weights, and how they are shared out.
 struct Matrices {
   Matrix each[2 * mostMatrices];
   int64_t sumsAt[2 * mostMatrices]; // of a part: where its sums [rows of x, rows of the weight] begin
-  int firstBlock[2 * mostMatrices + 1];
+  int firstBlock[2 * mostMatrices + 1]; // of 128 rows
   int count;
   int64_t partSize; // sums of all matrices
+  int steps, share; // of 128 rows; of a block of the grid
+
+  __host__ __device__ int firstShareOf(int block) const { return block * steps / share; }
+  __host__ __device__ int partsOf(int block) const { return ((block + 1) * steps - 1) / share - firstShareOf(block) + 1; }
 };
 
-template <typename Format> __host__ __device__ constexpr int chunkBytesOfX(int rows) {
-  return rows * Format::columns * 2 + (rows * int(sizeof(ChunkOfX)) + 15) / 16 * 16;
+/// The number whose last bits count ones, and a pair of it: with a code in them it is that much more.
+template <typename Half> constexpr float codeOffset = std::is_same_v<Half, __half> ? 1024.0f : 128.0f;
+template <typename Half> constexpr uint32_t codesFrom = std::is_same_v<Half, __half> ? 0x64006400u : 0x43004300u;
+
+/// x in 16 bits: for each chunk the lanes' eighths one after the other, in each of them all rows, in each the four lanes;
+/// pairs of columns are 0 4, 1 5, 2 6 and 3 7. Behind all of it are the sums of each chunk's columns, [chunk, row]. There is
+/// room for `padded` rows; what is in those that x lacks does not matter.
+template <typename Half, int columns>
+__global__ void __launch_bounds__(threadsOfX) PrepareBatchKernel(StreamedRows x, int depth, int padded, Half *to) {
+  constexpr int perLane = columns / 4, eights = perLane / 8, lanes = columns / 8;
+  LetTheNextBegin();
+  WaitForTheOneBefore();
+  int row = int(blockIdx.x), lane = threadIdx.x % 32;
+  int64_t begin = int64_t(row) * depth;
+  auto *sums = reinterpret_cast<float *>(to + int64_t(padded) * depth);
+  const float *wide = static_cast<const float *>(x.data) + begin;
+  float factor = x.norm ? rows::NormFactor<threadsOfX>(wide, depth, x.epsilon) : 1.0f;
+  for (int column = threadIdx.x * 8; column - lane * 8 < depth; column += threadsOfX * 8) { // warps stay together
+    float sum = 0;
+    if (column < depth) {
+      float4 v[2];
+#pragma unroll
+      for (int half = 0; half < 2; ++half) {
+        v[half] = x.type == DType::F32 ? Get4(wide + column + half * 4) : Get4(static_cast<const Half *>(x.data) + begin + column + half * 4);
+        if (x.norm) {
+          float4 w = Get4(x.norm + column + half * 4);
+          v[half] = {v[half].x * factor * w.x, v[half].y * factor * w.y, v[half].z * factor * w.z, v[half].w * factor * w.w};
+        }
+      }
+      uint4 packed = {Pack<Half>(v[0].x, v[1].x), Pack<Half>(v[0].y, v[1].y), Pack<Half>(v[0].z, v[1].z), Pack<Half>(v[0].w, v[1].w)};
+      int chunk = column / columns, t = column % columns / perLane, eight = column % perLane / 8;
+      reinterpret_cast<uint4 *>(to)[((int64_t(chunk) * eights + eight) * padded + row) * 4 + t] = packed;
+      float2 a = Unpack<Half>(packed.x), b = Unpack<Half>(packed.y), c = Unpack<Half>(packed.z), d = Unpack<Half>(packed.w);
+      sum = ((a.x + a.y) + (b.x + b.y)) + ((c.x + c.y) + (d.x + d.y)); // of what was rounded
+    }
+#pragma unroll
+    for (int shift = lanes / 2; shift; shift /= 2)
+      sum += __shfl_xor_sync(~0u, sum, shift);
+    if (column < depth && lane % lanes == 0)
+      sums[column / columns * padded + row] = sum;
+  }
 }
 
-/// Grid: blocks of 128 rows of the matrices, parts of the depth. `tiles`: of 4 rows of x.
-template <typename Format, int tiles>
-__global__ void __launch_bounds__(blockWarps * 32, 2) BatchKernel(const uint8_t *x, int rows, int depth, Matrices matrices, typename Format::Groups groups, float *parts) {
+/// sum += a chunk times x. Codes are multiplied as they are with an offset, and what is too much in that, offset and zero
+/// times the sum of x, goes in fp32.
+template <typename Half, typename Format, int tiles>
+__device__ __forceinline__ void add(float (&sum)[tiles][4], const typename Format::Chunk &chunk, const typename Format::Groups &groups,
+                                    const uint4 *x, const float *sums, int lane) {
+  constexpr uint32_t mask = 0x000f000fu;
+  const uint32_t from = codesFrom<Half>;
+  float part[tiles][4];
+#pragma unroll
+  for (int i = 0; i < Format::words; ++i) {
+    uint32_t low = chunk.low[i], high = chunk.high[i];
+    uint32_t first[4] = {AndOr<mask>(low, from), AndOr<mask>(high, from), AndOr<mask>(low >> 4, from), AndOr<mask>(high >> 4, from)};
+    uint32_t second[4] = {AndOr<mask>(low >> 8, from), AndOr<mask>(high >> 8, from), AndOr<mask>(low >> 12, from),
+                          AndOr<mask>(high >> 12, from)};
+#pragma unroll
+    for (int n = 0; n < tiles; ++n) {
+      uint4 columns = x[(i * tiles + n) * 32 + lane];
+      if (i == 0)
+        MultiplyTiles<Half, true>(part[n], first, columns.x, columns.y);
+      else
+        MultiplyTiles<Half>(part[n], first, columns.x, columns.y);
+      MultiplyTiles<Half>(part[n], second, columns.z, columns.w);
+    }
+  }
+  int shift = lane / 4 * 4; // tiles begin at multiples of 8 rows, and so do the zeros' words
+  float lowOffset = -codeOffset<Half> - float(int(chunk.lowZero >> shift & 15)), highOffset = -codeOffset<Half> - float(int(chunk.highZero >> shift & 15));
+  float lowScale = Format::scaleOf(chunk.lowScale, groups), highScale = Format::scaleOf(chunk.highScale, groups);
+#pragma unroll
+  for (int n = 0; n < tiles; ++n) {
+    float2 all = *reinterpret_cast<const float2 *>(sums + n * 8 + lane % 4 * 2);
+#pragma unroll
+    for (int i = 0; i < 4; ++i)
+      sum[n][i] = fmaf(fmaf(i < 2 ? lowOffset : highOffset, i % 2 ? all.y : all.x, part[n][i]), i < 2 ? lowScale : highScale, sum[n][i]);
+  }
+}
+
+/// Of x, and of its sums.
+template <int columns, int tiles> constexpr int stageColumns = stepOf(tiles) * tiles * 8 * columns * 2;
+template <int columns, int tiles> constexpr int stageBytes = stageColumns<columns, tiles> + stepOf(tiles) * tiles * 8 * 4;
+
+/// `tiles`: of 8 rows of x.
+template <typename Half, typename Format, int tiles>
+__global__ void __launch_bounds__(blockWarps * 32, 2)
+BatchKernel(const Half *x, int rows, int depth, Matrices matrices, typename Format::Groups groups, float *parts) {
+  if (!IsForThisGpu<Half>())
+    return;
+  constexpr int padded = tiles * 8, step = stepOf(tiles), xBytes = stageColumns<Format::columns, tiles>, allBytes = stageBytes<Format::columns, tiles>;
   LetTheNextBegin();
   auto *memory = DynamicShared<uint8_t>();
-  int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-  int which = 0;
-  while (which + 1 < matrices.count && int(blockIdx.x) >= matrices.firstBlock[which + 1])
-    ++which;
-  const Matrix &w = matrices.each[which];
-  int firstRow = (int(blockIdx.x) - matrices.firstBlock[which]) * blockRows + warp * tileRows;
-  int chunks = depth / Format::columns;
-  int begin = int(int64_t(chunks) * blockIdx.y / gridDim.y), end = int(int64_t(chunks) * (blockIdx.y + 1) / gridDim.y);
+  int lane = threadIdx.x % 32, warp = threadIdx.x / 32, chunks = depth / Format::columns, steps = matrices.steps;
+  const int first = int(blockIdx.x) * matrices.share, left = min(matrices.share, matrices.firstBlock[matrices.count] * steps - first);
+  if (left <= 0)
+    return;
+  int block = first / steps, at = first - block * steps; // of 128 rows, and the step in it
+  const auto *sumsOfX = reinterpret_cast<const float *>(x + int64_t(padded) * depth);
 
-  typename Format::Source source;
-  source.moveTo(w, groups, firstRow, lane);
-  const typename Format::template Place<tiles> place(rows, lane);
-  const auto *ofX = reinterpret_cast<const ChunkOfX *>(x + int64_t(rows) * depth * 2);
-  int xBytes = rows * Format::columns * 2, stageBytes = chunkBytesOfX<Format>(rows) + blockWarps * Format::slotBytes;
-  auto copyWeights = [&](int chunk, int stage) {
-    source.copy(SharedAddress(memory) + uint32_t(stage * stageBytes + warp * Format::slotBytes), groups, chunk, lane);
-  };
-  auto copyX = [&](int chunk, int stage) {
-    uint32_t to = SharedAddress(memory) + uint32_t(stage * stageBytes + blockWarps * Format::slotBytes);
-    const uint8_t *from = x + int64_t(chunk) * xBytes;
-    for (int i = int(threadIdx.x) * 16; i < xBytes; i += blockWarps * 32 * 16)
-      CopyAsync<16>(to + uint32_t(i), from + i, true);
-    if (int(threadIdx.x) < rows)
-      CopyAsync<8>(to + uint32_t(xBytes) + threadIdx.x * 8, ofX + int64_t(chunk) * rows + threadIdx.x, true);
-  };
-  // The first weights do not wait for x.
-  for (int stage = 0; stage < stages - 1; ++stage)
-    if (begin + stage < end)
-      copyWeights(begin + stage, stage);
-  WaitForTheOneBefore();
-  for (int stage = 0; stage < stages - 1; ++stage) {
-    if (begin + stage < end)
-      copyX(begin + stage, stage);
-    EndGroupOfCopies();
-  }
-
-  float sum[tiles][2] = {};
-  int stage = 0;
-  for (int chunk = begin; chunk < end; ++chunk, stage = (stage + 1) % stages) {
-    WaitForCopies<stages - 2>();
-    __syncthreads(); // and all have read the stage that is written next
-    if (int next = chunk + stages - 1; next < end) {
-      copyWeights(next, (stage + stages - 1) % stages);
-      copyX(next, (stage + stages - 1) % stages);
+  int copied = 0, copiedStep = at, copiedStage = 0;
+  auto copyX = [&] { // a group of copies, empty at the end
+    if (copied < left) {
+      int chunk = copiedStep * step, count = min(step, chunks - chunk);
+      uint32_t to = SharedAddress(memory) + uint32_t(copiedStage * allBytes);
+      const auto *from = reinterpret_cast<const uint8_t *>(x) + int64_t(chunk) * (Format::columns * padded * 2);
+      for (int i = int(threadIdx.x) * 16; i < count * padded * Format::columns * 2; i += blockWarps * 32 * 16)
+        CopyAsync<16>(to + uint32_t(i), from + i, true);
+      if (int(threadIdx.x) * 4 < count * padded)
+        CopyAsync<16>(to + uint32_t(xBytes) + threadIdx.x * 16, sumsOfX + chunk * padded + threadIdx.x * 4, true);
+      ++copied;
+      copiedStep = copiedStep + 1 == steps ? 0 : copiedStep + 1;
+      copiedStage = copiedStage + 1 == stages ? 0 : copiedStage + 1;
     }
     EndGroupOfCopies();
-    const uint8_t *from = memory + stage * stageBytes, *xs = from + blockWarps * Format::slotBytes;
-    typename Format::Chunk codes;
-    Format::read(codes, from + warp * Format::slotBytes, groups, chunk, lane);
-    Format::add(sum, codes, place, xs, reinterpret_cast<const ChunkOfX *>(xs + xBytes), lane);
+  };
+  auto matrixOf = [&](int block) {
+    int which = 0;
+    while (which + 1 < matrices.count && block >= matrices.firstBlock[which + 1])
+      ++which;
+    return which;
+  };
+  typename Format::Source source;
+  auto moveTo = [&](int block) {
+    int which = matrixOf(block);
+    source.moveTo(matrices.each[which], groups, (block - matrices.firstBlock[which]) * blockRows + warp * tileRows, 0, lane);
+  };
+  typename Format::Chunk chunk[step];
+  moveTo(block);
+#pragma unroll
+  for (int i = 0; i < step; ++i)
+    if (at * step + i < chunks)
+      source.load(chunk[i], groups, 0, at * step + i);
+  WaitForTheOneBefore();
+  for (int stage = 0; stage < stages - 1; ++stage)
+    copyX();
+
+  float sum[tiles][4] = {};
+  int stage = 0;
+  for (int done = 1; done <= left; ++done) {
+    WaitForCopies<stages - 2>();
+    __syncthreads(); // and all have read the stage that is written next
+    copyX();
+    const uint8_t *xs = memory + stage * allBytes;
+    stage = stage + 1 == stages ? 0 : stage + 1;
+    bool ends = at + 1 == steps; // of these rows
+    int next = ends ? 0 : at + 1;
+    if (ends && done < left)
+      moveTo(block + 1);
+#pragma unroll
+    for (int i = 0; i < step; ++i) {
+      if (at * step + i < chunks)
+        add<Half, Format, tiles>(sum, chunk[i], groups, reinterpret_cast<const uint4 *>(xs + i * padded * Format::columns * 2),
+                                 reinterpret_cast<const float *>(xs + xBytes) + i * padded, lane);
+      if (done < left && next * step + i < chunks)
+        source.load(chunk[i], groups, 0, next * step + i);
+    }
+    at = next;
+    if (!ends && done < left)
+      continue;
+    int which = matrixOf(block);
+    int64_t width = matrices.each[which].rows, column = int64_t(block - matrices.firstBlock[which]) * blockRows + warp * tileRows + lane / 4;
+    float *to = parts + int64_t(int(blockIdx.x) - matrices.firstShareOf(block)) * matrices.partSize + matrices.sumsAt[which];
+#pragma unroll
+    for (int n = 0; n < tiles; ++n)
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        int row = n * 8 + lane % 4 * 2 + i % 2;
+        if (row < rows && column + i / 2 * 8 < width)
+          to[row * width + column + i / 2 * 8] = sum[n][i];
+        sum[n][i] = 0;
+      }
+    ++block;
   }
   WaitForCopies<0>(); // groups without copies, but groups
-
-  float *to = parts + int64_t(blockIdx.y) * matrices.partSize + matrices.sumsAt[which];
-#pragma unroll
-  for (int n = 0; n < tiles; ++n)
-#pragma unroll
-    for (int i = 0; i < 2; ++i)
-      if (int row = Format::rowOfX(n, i, lane), column = firstRow + Format::rowOfTile(i, lane); row < rows && column < w.rows)
-        to[row * w.rows + column] = sum[n][i];
 }
 
 /// Adds the parts of each product's sums, and what follows. Grid: columns of the widest product, rows of x, products.
-__global__ void __launch_bounds__(256) FinishKernel(Products products, Matrices matrices, const float *parts, int count) {
+__global__ void __launch_bounds__(256) FinishKernel(Products products, Matrices matrices, const float *parts) {
   LetTheNextBegin();
   WaitForTheOneBefore();
   int which = int(blockIdx.z), matrix = 0;
@@ -103,9 +214,11 @@ __global__ void __launch_bounds__(256) FinishKernel(Products products, Matrices 
   if (column >= product.w.rows)
     return;
   auto sumOf = [&](int of) {
+    int count = matrices.partsOf(matrices.firstBlock[of] + int(column) / blockRows);
+    const float *from = parts + matrices.sumsAt[of] + at;
     float sum = 0;
     for (int part = 0; part < count; ++part)
-      sum += parts[part * matrices.partSize + matrices.sumsAt[of] + at];
+      sum += from[part * matrices.partSize];
     return sum;
   };
   float sum = sumOf(matrix);
@@ -115,11 +228,8 @@ __global__ void __launch_bounds__(256) FinishKernel(Products products, Matrices 
     AnyEpilogue::finish<false>(product, column, at, sum, 0);
 }
 
-/// Parts of the depth for so many blocks of rows: two blocks for each multiprocessor, but no part below 8 chunks.
-int partsOf(int blocks, int64_t depth) {
-  int multiprocessors = std::max(DeviceAttribute(cudaDevAttrMultiProcessorCount), 1);
-  return int(std::clamp<int64_t>(2 * multiprocessors / blocks, 1, std::max<int64_t>(depth / 128 / 8, 1)));
-}
+/// Column tiles of the kernel for so many rows.
+int tilesFor(int64_t rows) { return rows <= 16 ? 2 : rows <= 32 ? 4 : 8; }
 
 Matrices matricesOf(int64_t rows, const StreamedProduct *products, int count) {
   Matrices matrices{};
@@ -135,34 +245,38 @@ Matrices matricesOf(int64_t rows, const StreamedProduct *products, int count) {
     if (products[i].gate.data)
       add(products[i].gate);
   }
+  // Two blocks for each multiprocessor, with equal shares, but not of less than 4 chunks.
+  int chunks = int(products[0].w.columns) / (WordsOf(products[0].w) * 32), blocks = 2 * std::max(DeviceAttribute(cudaDevAttrMultiProcessorCount), 1);
+  int step = stepOf(tilesFor(rows));
+  matrices.steps = (chunks + step - 1) / step;
+  int all = matrices.firstBlock[matrices.count] * matrices.steps;
+  matrices.share = std::max((all + blocks - 1) / blocks, std::min(4 / step, matrices.steps));
   return matrices;
 }
 
-int64_t bytesOfX(int64_t rows, int64_t depth) { return (int64_t(StreamScratchBytes(rows, depth)) + 255) / 256 * 256; }
+int64_t bytesOfX(int64_t rows, int64_t depth) { return (int64_t(StreamScratchBytes(tilesFor(rows) * 8, depth)) + 255) / 256 * 256; }
 
-template <typename Format, int tiles>
+template <typename Half, typename Format, int tiles>
 void launch(cudaStream_t stream, const StreamedRows &x, const StreamedProduct *list, int count, void *scratch) {
   int depth = int(list[0].w.columns);
   Matrices matrices = matricesOf(x.rows, list, count);
-  int blocks = matrices.firstBlock[matrices.count], splits = partsOf(blocks, depth), bytes = stages * (chunkBytesOfX<Format>(x.rows) + blockWarps * Format::slotBytes);
-  auto *kernel = BatchKernel<Format, tiles>;
+  int all = matrices.firstBlock[matrices.count] * matrices.steps, blocks = (all + matrices.share - 1) / matrices.share;
+  auto *kernel = BatchKernel<Half, Format, tiles>;
   static OncePerDevice raise;
-  raise([&] {
-    cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, stages * (chunkBytesOfX<Format>(tiles * 4) + blockWarps * Format::slotBytes));
-    cudaFuncSetAttribute(kernel, cudaFuncAttributePreferredSharedMemoryCarveout, cudaSharedmemCarveoutMaxShared);
-  });
-  auto *prepared = static_cast<uint8_t *>(scratch);
+  raise([&] { cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, stages * stageBytes<Format::columns, tiles>); });
+  auto *prepared = static_cast<Half *>(scratch);
   auto *parts = reinterpret_cast<float *>(static_cast<uint8_t *>(scratch) + bytesOfX(x.rows, depth));
-  LaunchChained(PrepareKernel<Format>, dim3(unsigned(x.rows)), threadsOfX, 0, stream, x, depth, prepared);
-  LaunchChained(kernel, dim3(unsigned(blocks), unsigned(splits)), blockWarps * 32, size_t(bytes), stream, prepared, x.rows, depth, matrices,
-                Format::groupsOf(list[0].w), parts);
+  LaunchChained(PrepareBatchKernel<Half, Format::columns>, dim3(unsigned(x.rows)), threadsOfX, 0, stream, x, depth, tiles * 8,
+                prepared);
+  LaunchChained(kernel, dim3(unsigned(blocks)), blockWarps * 32, size_t(stages * stageBytes<Format::columns, tiles>), stream, prepared,
+                x.rows, depth, matrices, Format::groupsOf(list[0].w), parts);
   Products products{};
   int64_t widest = 0;
   for (int i = 0; i < count; ++i) {
     Add(products, list[i]);
     widest = std::max(widest, list[i].w.rows);
   }
-  LaunchChained(FinishKernel, dim3(unsigned((widest + 255) / 256), unsigned(x.rows), unsigned(count)), 256, 0, stream, products, matrices, parts, splits);
+  LaunchChained(FinishKernel, dim3(unsigned((widest + 255) / 256), unsigned(x.rows), unsigned(count)), 256, 0, stream, products, matrices, parts);
 }
 
 } // namespace
@@ -181,23 +295,29 @@ bool CanMultiplyBatch(const StreamedProduct *products, int count) {
 
 int64_t BatchScratchBytes(int64_t rows, const StreamedProduct *products, int count) {
   Matrices matrices = matricesOf(rows, products, count);
-  int64_t depth = products[0].w.columns;
-  return bytesOfX(rows, depth) + partsOf(matrices.firstBlock[matrices.count], depth) * matrices.partSize * 4;
+  int most = 1;
+  for (int block = 0; block < matrices.firstBlock[matrices.count]; ++block)
+    most = std::max(most, matrices.partsOf(block));
+  return bytesOfX(rows, products[0].w.columns) + most * matrices.partSize * 4;
 }
 
-void MultiplyBatch(cudaStream_t stream, const StreamedRows &x, const StreamedProduct *products, int count, void *scratch) {
-  auto with = [&](auto words) {
-    using Format = FourBits<decltype(words)::value, AnyScale>;
-    if (x.rows <= 32)
-      launch<Format, 8>(stream, x, products, count, scratch);
-    else
-      launch<Format, 16>(stream, x, products, count, scratch);
-  };
-  switch (WordsOf(products[0].w)) {
-  case 1: return with(std::integral_constant<int, 1>{});
-  case 2: return with(std::integral_constant<int, 2>{});
-  default: return with(std::integral_constant<int, 4>{});
-  }
+void MultiplyBatch(cudaStream_t stream, const StreamedRows &x, const StreamedProduct *products, int count, DType half, void *scratch) {
+  WithHalf(half, [&](auto type) {
+    using Half = decltype(type);
+    auto with = [&](auto words) {
+      using Format = FourBits<decltype(words)::value, AnyScale>;
+      switch (tilesFor(x.rows)) {
+      case 2: return launch<Half, Format, 2>(stream, x, products, count, scratch);
+      case 4: return launch<Half, Format, 4>(stream, x, products, count, scratch);
+      default: return launch<Half, Format, 8>(stream, x, products, count, scratch);
+      }
+    };
+    switch (WordsOf(products[0].w)) {
+    case 1: return with(std::integral_constant<int, 1>{});
+    case 2: return with(std::integral_constant<int, 2>{});
+    default: return with(std::integral_constant<int, 4>{});
+    }
+  });
 }
 
 } // namespace compressc::cuda

@@ -189,14 +189,17 @@ void CudaDevice::linear(const LinearOperands &operands, const GemmProduct *produ
     streamed = streamedProducts({products, count}, half);
   if (!streamed.empty()) {
     StreamedRows x{operands.x.data, xType, int(m), operands.norm, operands.epsilon};
-    if (m <= mostStreamedRows) {
-      if (void *scratch = grow(rows, int64_t(StreamScratchBytes(m, depth))))
-        StreamProducts(stream, x, streamed.data(), int(count), half, scratch);
+    int most = mostPlainRows;
+    for (const StreamedProduct &product : streamed)
+      most = std::min(most, StreamedRowsOf(product.w));
+    if (m > most && CanMultiplyBatch(streamed.data(), int(count))) {
+      if (void *scratch = grow(rows, BatchScratchBytes(m, streamed.data(), int(count))))
+        MultiplyBatch(stream, x, streamed.data(), int(count), half, scratch);
       return;
     }
-    if (CanMultiplyBatch(streamed.data(), int(count))) {
-      if (void *scratch = grow(rows, BatchScratchBytes(m, streamed.data(), int(count))))
-        MultiplyBatch(stream, x, streamed.data(), int(count), scratch);
+    if (m <= most) {
+      if (void *scratch = grow(rows, int64_t(StreamScratchBytes(m, depth))))
+        StreamProducts(stream, x, streamed.data(), int(count), half, scratch);
       return;
     }
   }

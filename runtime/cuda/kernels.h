@@ -40,7 +40,7 @@ void MultiplyFewRows(cudaStream_t stream, const float *x, int64_t rows, const Sm
 
 // stream_products.cu
 /// out[m, n] = x[m, :] . w[n, :] + bias[n] + residual[m, n], or with a gate
-/// activation(x . gate + gateBias) * (x . w + bias), of up to 16 rows x; out [rows, w.rows].
+/// activation(x . gate + gateBias) * (x . w + bias), of few rows x; out [rows, w.rows].
 struct StreamedProduct {
   Matrix w, gate;
   Activation activation;
@@ -48,7 +48,8 @@ struct StreamedProduct {
   void *out;
   DType outType;
 };
-constexpr int mostStreamedRows = 16;
+/// By 4-bit weights, and by others.
+constexpr int mostStreamedRows = 4, mostPlainRows = 16;
 /// x [rows, columns], with a norm [columns] fp32 and normalised first (rms_norm).
 struct StreamedRows {
   const void *data;
@@ -59,6 +60,8 @@ struct StreamedRows {
 };
 /// 4-bit weights in groups of a multiple of 32, bf16, and fp16 where `half` is.
 bool CanStream(const StreamedProduct &product, DType half);
+/// How many rows are streamed by this weight.
+inline int StreamedRowsOf(const Matrix &w) { return w.dtype == DType::Packed ? mostStreamedRows : mostPlainRows; }
 /// What they need of scratch memory: x in 16 bits, and 8 bytes for at least 32 columns of it.
 inline size_t StreamScratchBytes(int64_t rows, int64_t depth) { return size_t(rows * depth * 2 + rows * (depth / 32) * 8); }
 void StreamProducts(cudaStream_t stream, const StreamedRows &x, const StreamedProduct *products, int count, DType half,
@@ -70,11 +73,11 @@ int WordsOf(const Matrix &w);
 bool SameForm(const Matrix &a, const Matrix &b);
 
 // batch_products.cu
-/// The same for 17 to 64 rows, by 4-bit weights.
+/// The same for up to 64 rows, by 4-bit weights.
 constexpr int mostBatchRows = 64;
 bool CanMultiplyBatch(const StreamedProduct *products, int count);
 int64_t BatchScratchBytes(int64_t rows, const StreamedProduct *products, int count);
-void MultiplyBatch(cudaStream_t stream, const StreamedRows &x, const StreamedProduct *products, int count, void *scratch);
+void MultiplyBatch(cudaStream_t stream, const StreamedRows &x, const StreamedProduct *products, int count, DType half, void *scratch);
 
 // rows.cu
 void SelectRows(cudaStream_t stream, const float *x, int64_t width, const int32_t *rows, int64_t count, float *out);

@@ -20,6 +20,13 @@ template <typename T> __device__ __forceinline__ T *DynamicShared() {
 /// As instructions name it.
 __device__ __forceinline__ uint32_t SharedAddress(const void *shared) { return uint32_t(__cvta_generic_to_shared(shared)); }
 
+/// (v & mask) | bits in one instruction.
+template <uint32_t mask> __device__ __forceinline__ uint32_t AndOr(uint32_t v, uint32_t bits) {
+  uint32_t result;
+  asm("lop3.b32 %0, %1, %2, %3, 0xea;" : "=r"(result) : "r"(v), "n"(mask), "r"(bits));
+  return result;
+}
+
 /// Neighbouring words of memory that is read once.
 template <int words> __device__ __forceinline__ void LoadOnce(uint32_t (&to)[words], const void *from) {
   static_assert(words == 1 || words == 2 || words == 4);
@@ -94,10 +101,21 @@ __device__ __forceinline__ void LoadTransposed(uint32_t (&r)[4], uint32_t shared
                : "r"(shared));
 }
 
-/// c[16, 8] += a[16, 16] * b[16, 8], bf16 or fp16 with fp32 sums.
-template <typename Half>
+/// c[16, 8] += a[16, 16] * b[16, 8], bf16 or fp16 with fp32 sums; with `anew` c = a * b.
+template <typename Half, bool anew = false>
 __device__ __forceinline__ void MultiplyTiles(float (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
 #if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
+  if constexpr (anew) { // zeros that take no registers
+    if constexpr (std::is_same_v<Half, __half>)
+      asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%10,%10,%10,%10};"
+                   : "=f"(c[0]), "=f"(c[1]), "=f"(c[2]), "=f"(c[3])
+                   : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1), "f"(0.0f));
+    else
+      asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%10,%10,%10,%10};"
+                   : "=f"(c[0]), "=f"(c[1]), "=f"(c[2]), "=f"(c[3])
+                   : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1), "f"(0.0f));
+    return;
+  }
   if constexpr (std::is_same_v<Half, __half>)
     asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
                  : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
@@ -107,6 +125,8 @@ __device__ __forceinline__ void MultiplyTiles(float (&c)[4], const uint32_t (&a)
                  : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
                  : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 #else
+  if (anew)
+    c[0] = c[1] = c[2] = c[3] = 0;
   // In halves of the depth, and in fp16 only: kernels of bf16 are empty on sm_75.
   if constexpr (std::is_same_v<Half, __half>) {
     auto multiply = [&](uint32_t low, uint32_t high, uint32_t b) {
@@ -120,13 +140,21 @@ __device__ __forceinline__ void MultiplyTiles(float (&c)[4], const uint32_t (&a)
 #endif
 }
 
-/// c[16, 8] += a[16, 32] * b[32, 8], of unsigned and signed bytes.
-__device__ __forceinline__ void MultiplyBytes(int (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
+/// c[16, 8] += a[16, 32] * b[32, 8], of unsigned and signed bytes; with `anew` c = a * b.
+template <bool anew = false> __device__ __forceinline__ void MultiplyBytes(int (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
 #if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
+  if constexpr (anew) {
+    asm volatile("mma.sync.aligned.m16n8k32.row.col.s32.u8.s8.s32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%10,%10,%10,%10};"
+                 : "=r"(c[0]), "=r"(c[1]), "=r"(c[2]), "=r"(c[3])
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1), "r"(0));
+    return;
+  }
   asm volatile("mma.sync.aligned.m16n8k32.row.col.s32.u8.s8.s32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
                : "+r"(c[0]), "+r"(c[1]), "+r"(c[2]), "+r"(c[3])
                : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 #else
+  if (anew)
+    c[0] = c[1] = c[2] = c[3] = 0;
   auto multiply = [](int &c0, int &c1, uint32_t part, uint32_t b) { // of 8 rows and half the depth
     asm volatile("mma.sync.aligned.m8n8k16.row.col.s32.u8.s8.s32 {%0,%1}, {%2}, {%3}, {%0,%1};" : "+r"(c0), "+r"(c1) : "r"(part), "r"(b));
   };

@@ -1,9 +1,9 @@
-// Products of up to 16 rows, as generation needs them: each weight is read once, as it lies in the checkpoint, at
+// Products of few rows, up to 4 by 4-bit weights and 16 by others, as generation needs them: each weight is read once, as it lies in the checkpoint, at
 // the speed of the memory. The weights are the tensor cores' left operand, 16 rows of them at a time (a tile), and
 // the rows of x the right one, so one row costs what four do, or eight.
 //
-// A block stays for many tiles. Its warps share out the depth; each goes through its chunks of all the tiles, and
-// always has the next few on their way to registers. Sums are added over the warps for several tiles together. Within a
+// A block stays for many tiles. It is two teams of warps, each with tiles of its own, whose warps share out the depth; a
+// warp goes through its chunks of all the tiles, and always has the next few on their way to registers. Sums are added over the warps for several tiles together. Within a
 // chunk the order of the columns is free, as long as weights and x agree: every lane takes neighbouring ones, so that it
 // reads 16 bytes at once.
 //
@@ -17,7 +17,8 @@
 
 namespace compressc::cuda::streamed {
 
-constexpr int warps = threadsOfX / 32, mostMatrices = 4, mostTogether = 4;
+constexpr int teams = 2, warps = threadsOfX / 32 / teams; // of a team
+constexpr int mostMatrices = 4, mostTogether = 4;
 
 struct Products {
   StreamedProduct each[mostMatrices];
@@ -48,17 +49,17 @@ struct AnyEpilogue {
   }
 };
 
-/// The warps' sums of tiles: [turn, tile, matrix, warp, row of x, row of the weight].
+/// The warps' sums of tiles: [turn, tile, team, matrix, warp, row of x, row of the weight].
 struct PartialSums {
   static constexpr int stride = tileRows + 1;
   float *data;
   int together, parts, rows;
 
   __device__ __forceinline__ float *at(int turn, int tile, int part, int warp) const {
-    return data + (((turn * together + tile) * parts + part) * warps + warp) * rows * stride;
+    return data + (((turn * together * teams + tile) * parts + part) * warps + warp) * rows * stride;
   }
-  /// Of one tile.
-  static int bytes(int parts, int rows) { return int(sizeof(float)) * parts * warps * rows * stride; }
+  /// Of a tile of each team.
+  static int bytes(int parts, int rows) { return int(sizeof(float)) * teams * parts * warps * rows * stride; }
 };
 
 __device__ __forceinline__ int productOf(const Products &products, int tile) {
@@ -68,12 +69,16 @@ __device__ __forceinline__ int productOf(const Products &products, int tile) {
   return which;
 }
 
-/// Adds the sums that `active` warps have of `count` tiles, the first of which is `tile`; the others lie a grid's size apart.
+/// Adds the sums that `active` warps have of each team's `count` tiles, the first of which is `tile`; the others lie a grid
+/// of teams apart.
 template <typename Epilogue, bool gated>
 __device__ __forceinline__ void finishTiles(const Products &products, int tile, int count, int turn, const PartialSums &sums, int active) {
   int rows = sums.rows;
-  for (int i = threadIdx.x; i < count * rows * tileRows; i += threadsOfX) {
-    int n = i % tileRows, rest = i / tileRows, index = rest / rows, m = rest - index * rows, of = tile + index * int(gridDim.x);
+  for (int i = threadIdx.x; i < count * teams * rows * tileRows; i += threadsOfX) {
+    int n = i % tileRows, rest = i / tileRows, index = rest / rows, m = rest - index * rows;
+    int of = tile + index % teams + index / teams * int(gridDim.x) * teams;
+    if (of >= products.firstTile[products.count])
+      continue;
     int which = productOf(products, of);
     const StreamedProduct &product = products.each[which];
     int64_t column = int64_t(of - products.firstTile[which]) * tileRows + n;
@@ -92,12 +97,12 @@ __device__ __forceinline__ void finishTiles(const Products &products, int tile, 
 /// With `prepared` x is what PrepareKernel made of it, else every block prepares it for itself. `fixedDepth`: the
 /// columns of x, 0 where the weights tell. `tiles`: column tiles of the products.
 template <typename Format, typename Epilogue, int fixedDepth, int tiles, bool gated>
-__global__ void __launch_bounds__(threadsOfX, 2)
+__global__ void __launch_bounds__(threadsOfX, 1)
 StreamKernel(StreamedRows source, const uint8_t *prepared, Products products, typename Format::Groups groups, Shared shared) {
   constexpr int parts = gated ? 2 : 1, ahead = Format::ahead; // parts: matrices of a tile
   auto *memory = DynamicShared<uint8_t>();
   LetTheNextBegin();
-  int lane = threadIdx.x % 32, warp = threadIdx.x / 32, rows = source.rows;
+  int lane = threadIdx.x % 32, warp = threadIdx.x / 32 % warps, team = threadIdx.x / (warps * 32), rows = source.rows;
   const PartialSums partial{reinterpret_cast<float *>(memory + shared.sumsAt), shared.together, parts, rows};
   int depth = fixedDepth ? fixedDepth : int(products.each[0].w.columns), tileCount = products.firstTile[products.count];
   // Chunks of each warp; those that all have, where the compiler can know them.
@@ -109,7 +114,7 @@ StreamKernel(StreamedRows source, const uint8_t *prepared, Products products, ty
   struct {
     int tile, part, chunk;
     typename Format::Source from;
-  } next{count > 0 ? int(blockIdx.x) : tileCount, 0, 0, {}};
+  } next{count > 0 ? int(blockIdx.x) * teams + team : tileCount, 0, 0, {}};
   auto moveNext = [&] {
     int which = productOf(products, next.tile);
     const StreamedProduct &product = products.each[which];
@@ -121,7 +126,7 @@ StreamKernel(StreamedRows source, const uint8_t *prepared, Products products, ty
       return;
     next.chunk = 0;
     if (!gated || ++next.part == parts)
-      next.part = 0, next.tile += int(gridDim.x);
+      next.part = 0, next.tile += int(gridDim.x) * teams;
     if (next.tile < tileCount)
       moveNext();
   };
@@ -143,12 +148,13 @@ StreamKernel(StreamedRows source, const uint8_t *prepared, Products products, ty
   }
 
   const typename Format::template Place<tiles> place(rows, lane);
-  int inSet = 0, turn = 0, firstOfSet = int(blockIdx.x), chunkBytes = rows * Format::columns * 2;
-  for (int tile = firstOfSet; tile < tileCount; tile += int(gridDim.x)) {
+  int inSet = 0, turn = 0, firstOfSet = int(blockIdx.x) * teams, chunkBytes = rows * Format::columns * 2;
+  for (int tile = firstOfSet; tile < tileCount; tile += int(gridDim.x) * teams) { // of the first team
+    int mine = tile + team < tileCount ? count : 0;
 #pragma unroll
     for (int part = 0; part < parts; ++part) {
       float sum[tiles][Format::sums] = {};
-      for (int first = 0; first < count; first += ahead) {
+      for (int first = 0; first < mine; first += ahead) {
         bool more = next.tile < tileCount;
         auto add = [&](const uint8_t *x) {
           const auto *of = reinterpret_cast<const ChunkOfX *>(x + rows * depth * 2) + (begin + first) * rows;
@@ -168,8 +174,8 @@ StreamKernel(StreamedRows source, const uint8_t *prepared, Products products, ty
         if (more)
           endOfLoads();
       }
-      float *to = partial.at(turn, inSet, part, warp);
-      if (count > 0)
+      float *to = partial.at(turn, inSet * teams + team, part, warp);
+      if (mine > 0)
 #pragma unroll
         for (int n = 0; n < tiles; ++n)
 #pragma unroll
@@ -177,11 +183,11 @@ StreamKernel(StreamedRows source, const uint8_t *prepared, Products products, ty
             if (int row = Format::rowOfX(n, i, lane); row < rows)
               to[row * PartialSums::stride + Format::rowOfTile(i, lane)] = sum[n][i];
     }
-    if (++inSet < shared.together && tile + int(gridDim.x) < tileCount)
+    if (++inSet < shared.together && tile + int(gridDim.x) * teams < tileCount)
       continue;
     __syncthreads();
     finishTiles<Epilogue, gated>(products, firstOfSet, inSet, turn, partial, active);
-    firstOfSet += inSet * int(gridDim.x);
+    firstOfSet += inSet * int(gridDim.x) * teams;
     inSet = 0;
     if (shared.turns == 2)
       turn ^= 1;
@@ -212,16 +218,14 @@ void Launch(cudaStream_t stream, const StreamedRows &x, const Products &products
     auto *to = static_cast<uint8_t *>(scratch);
     if (prepares)
       LaunchChained(PrepareKernel<Format>, dim3(unsigned(x.rows)), threadsOfX, 0, stream, x, depth, to);
-    int blocks = std::min(tileCount, residentBlocks(kernel, bytes));
+    int blocks = std::min((tileCount + teams - 1) / teams, residentBlocks(kernel, bytes));
     LaunchChained(kernel, dim3(unsigned(blocks)), threadsOfX, bytes, stream, x, prepares ? to : nullptr, products,
                   Format::groupsOf(products.each[0].w), shared);
   };
-  if (x.rows <= Format::rowsOfX)
-    launch(StreamKernel<Format, Epilogue, fixedDepth, 1, gated>);
-  else if (x.rows <= 2 * Format::rowsOfX)
-    launch(StreamKernel<Format, Epilogue, fixedDepth, 2, gated>);
-  else if constexpr (Format::rowsOfX == 4)
-    launch(StreamKernel<Format, Epilogue, fixedDepth, 4, gated>);
+  if constexpr (Format::rowsOfX < Format::mostRows)
+    if (x.rows > Format::rowsOfX)
+      return launch(StreamKernel<Format, Epilogue, fixedDepth, 2, gated>);
+  launch(StreamKernel<Format, Epilogue, fixedDepth, 1, gated>);
 }
 
 /// Adds a product to those of one launch.

@@ -12,7 +12,7 @@
 
 namespace compressc::cuda::streamed {
 
-constexpr int tileRows = 16, threadsOfX = 256; // of blocks that prepare x
+constexpr int tileRows = 16, threadsOfX = 512; // of blocks that prepare x
 
 /// fp32, fp16 or bf16, as the weight says.
 struct AnyScale {};
@@ -30,7 +30,7 @@ struct ChunkOfX {
 template <int words_, typename Scale, int group = 0> struct FourBits {
   static constexpr int words = words_, columns = words * 32, ahead = words == 4 ? 4 : 8;
   /// Rows of x for each column tile of the products, sums that a lane has of them, bytes of x that it reads at once.
-  static constexpr int rowsOfX = 4, sums = 2, pieceBytes = words == 1 ? 8 : 16, pieces = words * 8 / pieceBytes;
+  static constexpr int rowsOfX = 4, mostRows = 4, sums = 2, pieceBytes = words == 1 ? 8 : 16, pieces = words * 8 / pieceBytes;
 
   /// What is the same for all weights of a launch.
   struct Groups {
@@ -123,9 +123,10 @@ template <int words_, typename Scale, int group = 0> struct FourBits {
 #pragma unroll
       for (int piece = 0; piece < pieces; ++piece)
         Copy<pieceBytes / 4>(digits + piece * (pieceBytes / 4), x + place.columns[n] + piece * place.stride);
-      int products[4] = {}; // a lane has both digits' of one row of x
+      int products[4]; // a lane has both digits' of one row of x
+      MultiplyBytes<true>(products, codes[0], digits[0], digits[1]);
 #pragma unroll
-      for (int i = 0; i < words; ++i)
+      for (int i = 1; i < words; ++i)
         MultiplyBytes(products, codes[i], digits[2 * i], digits[2 * i + 1]);
       ChunkOfX row = of[place.chunks[n]];
       int low = products[0] * 256 + products[1] - lowZero * row.sum, high = products[2] * 256 + products[3] - highZero * row.sum;
@@ -148,15 +149,22 @@ template <int words_, typename Scale, int group = 0> struct FourBits {
     for (int step = lanes / 2; step; step /= 2)
       most = max(most, __shfl_xor_sync(~0u, most, step));
     constexpr float largest = 127 * 256;
+    // Added to an integer, as fp32, this leaves it in the lowest bits.
+    constexpr float bias = 12582912.0f; // 3 * 2^22
+    constexpr uint32_t biasBits = 0x4b400000u;
     float greatest = __uint_as_float(most), inverse = greatest < 1e-30f ? 0.0f : largest / greatest;
-    uint32_t digits[2][2] = {}; // [first or second digit][first or second columns]
+    uint32_t q[8], digits[2][2]; // [first or second digit][first or second columns]
     int sum = 0;
 #pragma unroll
     for (int i = 0; i < 8; ++i) {
-      int q = __float2int_rn(v[i] * inverse), second = int8_t(q), first = (q - second) >> 8;
-      digits[0][i % 2] |= uint32_t(first & 255) << (i / 2 * 8);
-      digits[1][i % 2] |= uint32_t(second & 255) << (i / 2 * 8);
-      sum += q;
+      q[i] = __float_as_uint(fmaf(v[i], inverse, bias));
+      sum += int(q[i] - biasBits);
+    }
+#pragma unroll
+    for (int i = 0; i < 2; ++i) {
+      // The second digit is the lowest byte, signed; so the first is one more where that is negative.
+      digits[1][i] = __byte_perm(__byte_perm(q[i], q[i + 2], 0x0040), __byte_perm(q[i + 4], q[i + 6], 0x0040), 0x5410);
+      digits[0][i] = __byte_perm(__byte_perm(q[i] + 128, q[i + 2] + 128, 0x0051), __byte_perm(q[i + 4] + 128, q[i + 6] + 128, 0x0051), 0x5410);
     }
 #pragma unroll
     for (int step = lanes / 2; step; step /= 2)
@@ -175,7 +183,7 @@ template <int words_, typename Scale, int group = 0> struct FourBits {
 
 /// Weights of 16 bits: 8 neighbours in each chunk. bf16 becomes fp16 where that is computed in.
 template <typename Half, typename Weight> struct Plain {
-  static constexpr int columns = 32, ahead = 4, rowsOfX = 8, sums = 4;
+  static constexpr int columns = 32, ahead = 4, rowsOfX = 8, mostRows = 16, sums = 4;
 
   struct Groups {};
   static Groups groupsOf(const Matrix &) { return {}; }
@@ -249,6 +257,7 @@ template <typename Format> __device__ __forceinline__ void prepare(const Streame
   };
   float factor = x.norm ? rows::NormFactor<threadsOfX>(static_cast<const float *>(x.data) + begin, depth, x.epsilon) : 1.0f;
   int lane = threadIdx.x % 32;
+#pragma unroll 2
   for (int column = threadIdx.x * 8; column - lane * 8 < depth; column += threadsOfX * 8) { // warps stay together
     float v[8] = {};
     bool exists = column < depth;

@@ -102,7 +102,13 @@ inline float __fsub_rn(float a, float b) { return a - b; }
 inline float __fdiv_rn(float a, float b) { return a / b; }
 inline float __uint_as_float(uint32_t bits) { return std::bit_cast<float>(bits); }
 inline uint32_t __float_as_uint(float value) { return std::bit_cast<uint32_t>(value); }
-inline int __float2int_rn(float value) { return std::isnan(value) ? 0 : int(std::nearbyint(value)); }
+inline uint32_t __byte_perm(uint32_t low, uint32_t high, uint32_t selector) {
+  uint64_t bytes = uint64_t(high) << 32 | low;
+  uint32_t result = 0;
+  for (int i = 0; i < 4; ++i)
+    result |= uint32_t(bytes >> (selector >> i * 4 & 7) * 8 & 255) << i * 8;
+  return result;
+}
 inline float __int_as_float(int bits) { return std::bit_cast<float>(bits); }
 template <typename T> T __ldcg(const T *at) { return *at; }
 template <typename T> T __ldg(const T *at) { return *at; }
@@ -126,6 +132,7 @@ template <typename T> T *DynamicShared() { return reinterpret_cast<T *>(emulated
 inline uint32_t SharedAddress(const void *shared) {
   return uint32_t(static_cast<const char *>(shared) - emulated::DynamicSharedMemory());
 }
+template <uint32_t mask> uint32_t AndOr(uint32_t v, uint32_t bits) { return (v & mask) | bits; }
 template <int words> void LoadOnce(uint32_t (&to)[words], const void *from) { std::memcpy(to, from, sizeof to); }
 template <int words> void Copy(uint32_t *to, const void *from) { std::memcpy(to, from, words * 4); }
 template <int bytes = 16> void CopyAsync(uint32_t shared, const void *global, bool exists) {
@@ -135,7 +142,19 @@ inline void EndGroupOfCopies() { emulated::EndGroup(); }
 template <int open> void WaitForCopies() { emulated::WaitForGroups(open); }
 void LoadMatrices(uint32_t (&r)[4], uint32_t shared);
 void LoadTransposed(uint32_t (&r)[4], uint32_t shared);
-template <typename Half> void MultiplyTiles(float (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1);
-void MultiplyBytes(int (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1);
+namespace emulated {
+template <typename Half> void AddTileProducts(float (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1);
+void AddByteProducts(int (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1);
+} // namespace emulated
+template <typename Half, bool anew = false> void MultiplyTiles(float (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
+  if (anew)
+    c[0] = c[1] = c[2] = c[3] = 0;
+  emulated::AddTileProducts<Half>(c, a, b0, b1);
+}
+template <bool anew = false> void MultiplyBytes(int (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
+  if (anew)
+    c[0] = c[1] = c[2] = c[3] = 0;
+  emulated::AddByteProducts(c, a, b0, b1);
+}
 
 } // namespace compressc::cuda

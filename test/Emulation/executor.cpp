@@ -264,7 +264,9 @@ void LoadTransposed(uint32_t (&r)[4], uint32_t shared) {
     r[m] = element(rows, m, lane % 4 * 2, lane / 4) | uint32_t(element(rows, m, lane % 4 * 2 + 1, lane / 4)) << 16;
 }
 
-template <typename Half> void MultiplyTiles(float (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
+namespace emulated {
+
+template <typename Half> void AddTileProducts(float (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
   // Row r of a lies in lanes r % 8 * 4 …, column n of b in lanes n * 4 …; each lane has columns (rows of b) 2t, 2t + 1
   // and 8 more of them.
   struct {
@@ -289,7 +291,7 @@ template <typename Half> void MultiplyTiles(float (&c)[4], const uint32_t (&a)[4
     }
   }
 }
-void MultiplyBytes(int (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
+void AddByteProducts(int (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
   // As above, but four neighbours of the depth for each lane, and 16 more.
   struct {
     uint32_t a[4], b[2];
@@ -308,7 +310,8 @@ void MultiplyBytes(int (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1
   }
 }
 
-template void MultiplyTiles<__nv_bfloat16>(float (&)[4], const uint32_t (&)[4], uint32_t, uint32_t);
-template void MultiplyTiles<__half>(float (&)[4], const uint32_t (&)[4], uint32_t, uint32_t);
+template void AddTileProducts<__nv_bfloat16>(float (&)[4], const uint32_t (&)[4], uint32_t, uint32_t);
+template void AddTileProducts<__half>(float (&)[4], const uint32_t (&)[4], uint32_t, uint32_t);
 
+} // namespace emulated
 } // namespace compressc::cuda

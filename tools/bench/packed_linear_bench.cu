@@ -1,5 +1,5 @@
 // Products of up to 64 rows by 4-bit weights, as generation runs them: 36 layers of distinct weights in one CUDA graph, so
-// that none is in the cache when its turn comes. Up to 16 rows the kernels are compiled for their shapes, as those of
+// that none is in the cache when its turn comes. Up to 4 rows the kernels are compiled for their shapes, as those of
 // emitted programs are; --prebuilt takes those that walk a schedule. Prints a JSON line for each shape and number of rows: microseconds
 // for a product, and the part of the bandwidth of a copy, measured here, that its weights are read at.
 #include "../../runtime/cuda/stream_products.cuh"
@@ -123,7 +123,7 @@ int main(int count, char **arguments) {
                            else if (rows <= mostStreamedRows)
                              StreamProducts(stream, from, &product, 1, DType::BF16, scratch);
                            else
-                             MultiplyBatch(stream, from, &product, 1, scratch);
+                             MultiplyBatch(stream, from, &product, 1, DType::BF16, scratch);
                        }) / layers;
       std::printf("{\"shape\": \"%s\", \"rows\": %d, \"microseconds\": %.2f, \"bandwidth_part\": %.3f}\n", shape.name, rows, seconds * 1e6,
                   double(codes + scales + zeros) / seconds / bandwidth);
