@@ -61,6 +61,8 @@ struct Machine {
   Machine() {
     if (const char *text = std::getenv("COMPRESSC_EMULATED_GPUS"))
       count = std::clamp(std::atoi(text), 0, int(std::size(gpus)));
+    if (const char *text = std::getenv("COMPRESSC_EMULATED_CAPABILITY"))
+      std::sscanf(text, "%d.%d", &major, &minor);
     long long launches = 0;
     int gpu = 0, error = 0;
     const char *text = std::getenv("COMPRESSC_EMULATED_FAILURE");
@@ -187,7 +189,12 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp *properties, int device) {
   return cudaSuccess;
 }
 cudaError_t cudaDeviceGetAttribute(int *value, cudaDeviceAttr attribute, int) {
-  *value = attribute == cudaDevAttrComputeCapabilityMajor ? major : attribute == cudaDevAttrMultiProcessorCount ? 4 : 0;
+  switch (attribute) {
+  case cudaDevAttrComputeCapabilityMajor: *value = major; break;
+  case cudaDevAttrComputeCapabilityMinor: *value = minor; break;
+  case cudaDevAttrMultiProcessorCount: *value = 4; break;
+  default: *value = 0;
+  }
   return cudaSuccess;
 }
 cudaError_t cudaMemGetInfo(size_t *free, size_t *total) {
