@@ -210,13 +210,10 @@ __global__ void __launch_bounds__(warpgroups *groupThreads, Ring<dim, keyTile, w
     refill(index, free);
     WaitForProducts<1>(score);
     softmax(index + 1);
-    // Most tiles raise no row's greatest score. As the totals are asked too, which are above 0, and the waits lie behind
-    // the branch, ptxas leaves the softmax before them: it is computed while the values are multiplied.
-    bool same = shrink[0] == 1 && shrink[1] == 1 && total[0] + total[1] > 0;
-    if (__all_sync(~0u, same)) {
-      WaitForProducts<0>(out);
-    } else {
-      WaitForProducts<0>(out);
+    FinishBeforeWaiting(total[0] + total[1], base); // the softmax, while the values are multiplied
+    bool same = __all_sync(~0u, shrink[0] == 1 && shrink[1] == 1); // most tiles raise no row's greatest score
+    WaitForProducts<0>(out);
+    if (!same) {
 #pragma unroll
       for (int i = 0; i < dim / 2; ++i)
         out[i] *= shrink[i / 2 % 2];

@@ -59,6 +59,17 @@ template <int open, int count> __device__ __forceinline__ void WaitForProducts(f
 #endif
 }
 
+/// Keeps ptxas from computing this number, which is never below 0, after the wait for products that follows: by a store
+/// that depends on it, and that no thread does. Without, it moves all arithmetic behind the wait.
+__device__ __forceinline__ void FinishBeforeWaiting(float number, uint32_t shared) {
+#ifdef __CUDA_ARCH_FEAT_SM90_ALL
+  asm volatile("{\n.reg .pred never;\nsetp.lt.f32 never, %0, 0f00000000;\n@never st.volatile.shared.f32 [%1], %0;\n}"
+               :
+               : "f"(number), "r"(shared)
+               : "memory");
+#endif
+}
+
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL
 #define COMPRESSC_SUMS_8(c, i)                                                                                         \
   "+f"(c[i]), "+f"(c[i + 1]), "+f"(c[i + 2]), "+f"(c[i + 3]), "+f"(c[i + 4]), "+f"(c[i + 5]), "+f"(c[i + 6]), "+f"(c[i + 7])

@@ -159,6 +159,7 @@ inline void ShowToProducts() { emulated::ShowCopies(); }
 inline void BeginProducts() {}
 inline void EndGroupOfProducts() { emulated::EndProducts(); }
 template <int open, int count> void WaitForProducts(float (&)[count]) { emulated::WaitForProductGroups(open); }
+inline void FinishBeforeWaiting(float, uint32_t) {}
 template <typename Half, int columns, bool transposed>
 void MultiplyLater(float (&c)[columns / 2], const uint32_t (&a)[4], uint64_t b, bool add) {
   emulated::MultiplyLater({c, {a[0], a[1], a[2], a[3]}, b, columns, transposed, add, std::is_same_v<Half, __half>});
