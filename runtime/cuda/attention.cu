@@ -2,6 +2,7 @@
 // is stored once, and read by each. Tiles of 64 queries on tensor cores (16 bits), and one query at a time for
 // any type and head size.
 #include "attend_step.cuh"
+#include "attend_warpgroups.h"
 #include "fours.cuh"
 #include "kernels.h"
 #include "launch.cuh"
@@ -316,15 +317,17 @@ void Attend(cudaStream_t stream, const Attention &a) {
     return AttendStep(stream, a);
   if (a.type == DType::F32)
     return attendRows<float>(stream, a);
-  bool fewRows = a.rows < a.tileCount * 4;
+  if (a.rows >= a.tileCount * 4 && (a.dim == 64 || a.dim == 128))
+    return CanAttendWarpgroups(a) ? AttendWarpgroups(stream, a) : AttendTiles(stream, a);
+  WithHalf(a.type, [&](auto type) { attendRows<decltype(type)>(stream, a); });
+}
+
+void AttendTiles(cudaStream_t stream, const Attention &a) {
   WithHalf(a.type, [&](auto type) {
-    using Half = decltype(type);
-    if (fewRows || (a.dim != 64 && a.dim != 128))
-      attendRows<Half>(stream, a);
-    else if (a.dim == 64)
-      attendTiles<Half, 64>(stream, a);
+    if (a.dim == 64)
+      attendTiles<decltype(type), 64>(stream, a);
     else
-      attendTiles<Half, 128>(stream, a);
+      attendTiles<decltype(type), 128>(stream, a);
   });
 }
 

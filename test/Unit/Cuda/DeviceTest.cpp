@@ -396,6 +396,62 @@ TEST_P(CudaHalfTest, Attention) {
       }
 }
 
+/// Tiles of queries, ragged ones too, behind prefixes in several places; what a sequence gets does not depend on the others.
+TEST_P(CudaHalfTest, AttentionOfTiles) {
+  struct Shape {
+    int64_t heads, groups, dim, window;
+  };
+  Batch batch, alone;
+  std::vector<SlotRange> prefix = {{900, 100}, {0, 190}, {500, 27}};
+  batch.tokens.resize(74 + 33 + 1 + 66);
+  batch.sequences = {{0, 74, 317, 300, prefix}, {74, 33, 317, 400, prefix}, {107, 1, 50, 450, {{500, 50}}}, {108, 66, 0, 600, {}}};
+  alone.tokens.resize(74);
+  alone.sequences = {{0, 74, 317, 300, prefix}};
+  int64_t slots = 1000;
+  auto narrow = inF16() ? FloatToHalf : FloatToBFloat16;
+  auto widen = inF16() ? HalfToFloat : BFloat16ToFloat;
+  for (Shape shape : {Shape{2, 2, 128, 0}, {2, 2, 64, 70}, {2, 1, 128, 64}, {3, 1, 64, 0},
+                      {8, 2, 128, 0}, {4, 1, 64, 200}, {7, 1, 128, 90}, {7, 1, 64, 0}})
+    for (DType outType : {DType::F32, DType::BF16}) {
+      if (inF16() && (outType == DType::F32) != (shape.dim == 64))
+        continue; // enough of them
+      SCOPED_TRACE(std::to_string(shape.heads) + "/" + std::to_string(shape.groups) + " heads of " + std::to_string(shape.dim) +
+                   ", window " + std::to_string(shape.window) + ", to " + std::string(DTypeName(outType)));
+      int64_t width = shape.groups * shape.dim, queryWidth = shape.heads * shape.dim, rows = batch.rows();
+      std::vector<float> keys = randomFloats(slots * width, 4), values = randomFloats(slots * width, 5);
+      CacheView cpu{keys.data(), values.data(), slots, shape.groups, shape.dim}, gpu = cpu;
+      gpu.dtype = DType::BF16;
+      auto sent = [&](std::vector<float> &cache) {
+        std::vector<uint16_t> bits(cache.size());
+        std::transform(cache.begin(), cache.end(), bits.begin(), narrow);
+        std::transform(bits.begin(), bits.end(), cache.begin(), widen);
+        void *there = allocate(int64_t(bits.size() * 2));
+        ok(device->send(there, bits.data(), int64_t(bits.size() * 2)));
+        return static_cast<float *>(there);
+      };
+      gpu.keys = sent(keys), gpu.values = sent(values);
+      cpuCaches = {cpu}, gpuCaches = {gpu};
+      std::vector<float> q = randomFloats(rows * queryWidth, 1), k = randomFloats(rows * width, 2), v = randomFloats(rows * width, 3);
+      Attributes attributes;
+      attributes.set("num_heads", shape.heads);
+      attributes.set("num_kv_heads", shape.groups);
+      attributes.set("scale", 3.0 / std::sqrt(double(shape.dim)));
+      attributes.set("sliding_window", shape.window);
+      attributes.set("selected", int64_t(0));
+      auto attend = [&](const Batch &batch) {
+        int64_t rows = batch.rows();
+        return run("attention", {floatTensor(q, {rows, queryWidth}), floatTensor(k, {rows, width}), floatTensor(v, {rows, width})},
+                   {{rows, queryWidth}}, attributes, &batch, outType);
+      };
+      Both together = attend(batch);
+      expectNear(together, inF16() ? 2e-3 : 1.5e-2);
+      Both single = attend(alone);
+      auto count = ptrdiff_t(74 * queryWidth);
+      EXPECT_TRUE(std::equal(single.gpu[0].begin(), single.gpu[0].begin() + count, together.gpu[0].begin()));
+    }
+  cpuCaches.clear(), gpuCaches.clear();
+}
+
 class CudaF16Test : public CudaTest {
 protected:
   void SetUp() override {
