@@ -400,7 +400,7 @@ TEST_P(CudaHalfTest, AttentionRotates) {
     int64_t heads, groups, dim;
   };
   for (DType type : {DType::F32, DType::BF16})
-    for (Shape shape : {Shape{9, 3, 64}, {4, 2, 128}, {2, 1, 24}})
+    for (Shape shape : {Shape{3, 1, 64}, {2, 1, 128}, {2, 1, 24}})
       for (auto [selected, normed] : {std::pair(false, false), {true, true}, {false, true}}) {
         if (inF16() && type == DType::F32)
           continue;
