@@ -122,10 +122,8 @@ __global__ void __launch_bounds__(warpgroups *groupThreads, Ring<dim, keyTile, w
 #pragma unroll
   for (int k = 0; k < dim / 16; ++k)
 #pragma unroll
-    for (int i = 0; i < 4; ++i) {
-      float2 pair = *reinterpret_cast<const float2 *>(a.query + at[i % 2] + k * 16 + i / 2 * 8);
-      q[k][i] = Pack<Half>(pair.x, pair.y);
-    }
+    for (int i = 0; i < 4; ++i)
+      q[k][i] = PairAt<Half>(a.query, a.queryType, at[i % 2] + k * 16 + i / 2 * 8);
   // Tiles of keys that every row of the warpgroup sees: up to this one, and above that one.
   int wholeUpTo = tile.position + firstRow / sharing - keyTile + 1;
   int wholeFrom = a.window > 0 ? tile.position + (min(firstRow + groupRows, rows) - 1) / sharing - a.window + 1 : 0;

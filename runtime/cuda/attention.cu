@@ -63,7 +63,7 @@ __global__ void __launch_bounds__(rowWarps * 32) AttendRowsKernel(Attention a) {
   float q[perLane], sum[perLane] = {}, best = nothing, total = 0;
 #pragma unroll
   for (int i = 0; i < perLane; ++i)
-    q[i] = lane + 32 * i < a.dim ? a.query[at + lane + 32 * i] * a.scale : 0.0f;
+    q[i] = lane + 32 * i < a.dim ? static_cast<const float *>(a.query)[at + lane + 32 * i] * a.scale : 0.0f;
   constexpr int many = 4; // keys in flight
   for (int j = first + warp * many; j <= position; j += rowWarps * many) {
     int64_t slot[many];
@@ -179,14 +179,13 @@ template <typename Half, int dim> __global__ void __launch_bounds__(tileWarps * 
 
   int g = lane / 4, t = lane % 4, low = warp * 16 + g, high = low + 8; // the lane's queries
   uint32_t q[dim / 16][4];
-  const float *query = a.query + int64_t(tile.row) * width + int64_t(head) * dim;
+  int64_t query = int64_t(tile.row) * width + int64_t(head) * dim;
 #pragma unroll
   for (int k = 0; k < dim / 16; ++k)
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
       int row = i % 2 ? high : low, column = k * 16 + i / 2 * 8 + t * 2;
-      float2 pair = row < tile.rows ? *reinterpret_cast<const float2 *>(query + row * width + column) : float2{0, 0};
-      q[k][i] = Pack<Half>(pair.x, pair.y);
+      q[k][i] = row < tile.rows ? PairAt<Half>(a.query, a.queryType, query + row * width + column) : 0;
     }
 
   float out[dim / 8][4] = {};
@@ -310,6 +309,10 @@ void WriteCache(cudaStream_t stream, const float *k, const float *v, int64_t row
     WithHalf(type, write);
 }
 
+bool AttendsInTiles(const Attention &a) {
+  return !CanAttendStep(a) && a.type != DType::F32 && a.rows >= a.tileCount * 4 && (a.dim == 64 || a.dim == 128);
+}
+
 void Attend(cudaStream_t stream, const Attention &a) {
   if (a.tileCount == 0)
     return;
@@ -317,7 +320,7 @@ void Attend(cudaStream_t stream, const Attention &a) {
     return AttendStep(stream, a);
   if (a.type == DType::F32)
     return attendRows<float>(stream, a);
-  if (a.rows >= a.tileCount * 4 && (a.dim == 64 || a.dim == 128))
+  if (AttendsInTiles(a))
     return CanAttendWarpgroups(a) ? AttendWarpgroups(stream, a) : AttendTiles(stream, a);
   WithHalf(a.type, [&](auto type) { attendRows<decltype(type)>(stream, a); });
 }

@@ -107,6 +107,7 @@ private:
   DType held(DType type) const { return type == DType::BF16 ? half : type; }
   /// Of products with Gram matrices, whose range is not fp16's.
   DType errorType() const { return half == DType::BF16 ? DType::BF16 : DType::F32; }
+  bool fillCache(const AttentionOperands &operands, Attention &attention);
   bool takesFp8(const Fp8Rows &x, const GemmProduct *products, size_t count);
   void multiplyInFp8(const WeightMatrix &w, const Fp8Rows &x, void *out, DType outType, bool accumulate);
   void product(const LinearOperands &operands, const GemmProduct &product, const void *x, DType type);
@@ -139,7 +140,7 @@ private:
   Recording *replaying = nullptr, *recording = nullptr;
   Scores scores[2] = {Scores(memory), Scores(memory)};
   int nextScores = 0;
-  DeviceBuffer rows{memory}, expanded{memory}, gate{memory}, up{memory}; // scratch of linears
+  DeviceBuffer rows{memory}, expanded{memory}, gate{memory}, up{memory}; // scratch of linears; rows: of rotated queries too
   DeviceBuffer splits{memory}, splitCounters{memory};                    // of attentions of single queries
   bool toldOfFp8 = false;                                                // that it is bf16
   std::map<std::vector<float>, std::shared_ptr<void>> frequencies;

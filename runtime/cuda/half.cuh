@@ -44,6 +44,13 @@ template <typename Half> __device__ __forceinline__ uint32_t Pack(float low, flo
   else
     return PackInRange<Half>(low, high);
 }
+/// Two neighbours of an array of fp32 or of `Half`.
+template <typename Half> __device__ __forceinline__ uint32_t PairAt(const void *from, DType type, int64_t at) {
+  if (type != DType::F32)
+    return *reinterpret_cast<const uint32_t *>(static_cast<const Half *>(from) + at);
+  float2 pair = *reinterpret_cast<const float2 *>(static_cast<const float *>(from) + at);
+  return Pack<Half>(pair.x, pair.y);
+}
 template <typename Half> __device__ __forceinline__ float2 Unpack(uint32_t pair) {
   if constexpr (std::is_same_v<Half, __half>)
     return __half22float2(*reinterpret_cast<__half2 *>(&pair));

@@ -106,7 +106,7 @@ void run(cudaStream_t stream, const Case &now) {
     value = number();
 
   Attention a{};
-  a.query = sent(query), a.out = sent(out), a.outType = DType::F32;
+  a.query = sent(query), a.queryType = DType::F32, a.out = sent(out), a.outType = DType::F32;
   a.keys = sent(keys), a.values = sent(values), a.type = DType::BF16;
   a.heads = heads, a.groups = groups, a.dim = dim, a.window = 0, a.scale = 1 / std::sqrt(float(dim));
   a.slots = sent(slots), a.tiles = sent(tiles), a.tileCount = int32_t(tiles.size()), a.rows = rows;

@@ -64,8 +64,8 @@ options
   --max-tokens N         rows of the largest batch that OUT/run computes at once (8192; with --target=cuda 4096,
                          which takes less memory)
   --without=NAME,...     optimisations of the program to leave out: sink-selection, answer-head,
-                         merge-linears, fuse-epilogues, narrow-activations, reuse-buffers,
-                         outline-blocks
+                         merge-linears, fuse-epilogues, fuse-rotary, narrow-activations,
+                         reuse-buffers, outline-blocks
   --target=TARGET        where OUT/run runs unless --device says otherwise: cpu or cuda (cpu). With cuda the GPU
                          computes calibration and weights too, or else the CPU, which is said
   --compute=TYPE         arithmetic of OUT/run's linears: f32 or bf16 (f32; with --target=cuda bf16)

@@ -452,6 +452,79 @@ TEST_P(CudaHalfTest, AttentionOfTiles) {
   cpuCaches.clear(), gpuCaches.clear();
 }
 
+/// Queries and keys that the attention rotates give the bits of those that were rotated before it, in the cache too.
+TEST_P(CudaHalfTest, AttentionRotates) {
+  struct Shape {
+    int64_t heads, groups, dim;
+  };
+  for (DType type : {DType::F32, DType::BF16})
+    for (Shape shape : {Shape{3, 1, 64}, {2, 1, 128}, {2, 1, 24}})
+      for (auto [selected, normed] : {std::pair(false, false), {true, true}, {false, true}}) {
+        if (inF16() && type == DType::F32)
+          continue;
+        SCOPED_TRACE(std::string(DTypeName(type)) + ", heads of " + std::to_string(shape.dim) + (selected ? ", selected rows" : "") +
+                     (normed ? ", norms" : ""));
+        int64_t slots = 1000, width = shape.groups * shape.dim, queryWidth = shape.heads * shape.dim;
+        std::vector<float> keys(size_t(slots * width)), values(keys.size());
+        CacheView cpu{keys.data(), values.data(), slots, shape.groups, shape.dim}, apart = cpu, together = cpu;
+        int64_t bytes = slots * width * int64_t(DTypeSize(type));
+        for (CacheView *cache : {&apart, &together}) {
+          cache->dtype = type;
+          cache->keys = static_cast<float *>(allocate(bytes)), cache->values = static_cast<float *>(allocate(bytes));
+        }
+        auto contents = [&](const float *part) {
+          std::vector<uint8_t> copy(static_cast<size_t>(bytes));
+          ok(device->download(copy.data(), part, bytes));
+          return copy;
+        };
+        std::vector<double> frequencies;
+        for (int64_t i = 0; i < shape.dim / 2; ++i)
+          frequencies.push_back(std::pow(10000.0, -2.0 * double(i) / double(shape.dim)));
+        Weight queryNorm = vectorWeight(DType::BF16, shape.dim, 5), keyNorm = vectorWeight(DType::F16, shape.dim, 6);
+        for (const Batch &batch : batches()) {
+          int64_t rows = batch.rows(), queries = selected ? int64_t(batch.selectedRows.size()) : rows;
+          std::vector<float> q = randomFloats(queries * queryWidth, 1), k = randomFloats(rows * width, 2),
+                             v = randomFloats(rows * width, 3);
+          Attributes rotation, attention;
+          rotation.set("head_dim", shape.dim);
+          attention.set("num_heads", shape.heads);
+          attention.set("num_kv_heads", shape.groups);
+          attention.set("scale", 3.0 / std::sqrt(double(shape.dim)));
+          attention.set("selected", int64_t(selected));
+          Attributes rotating = attention;
+          for (Attributes *each : {&rotation, &rotating}) {
+            each->set("frequencies", frequencies);
+            each->set("attention_factor", 1.25);
+            each->set("epsilon", 1e-5);
+          }
+          auto rotated = [&](std::vector<float> &x, int64_t count, int64_t columns, const Weight &norm, bool some) {
+            rotation.set("selected", int64_t(some));
+            std::vector<Tensor> inputs = {floatTensor(x, {count, columns})};
+            if (normed)
+              inputs.push_back(norm.tensor);
+            return run("rotary_embedding", inputs, {{count, columns}}, rotation, &batch).gpu[0];
+          };
+          cpuCaches.clear(), gpuCaches.clear();
+          std::vector<float> rotatedQ = rotated(q, queries, queryWidth, queryNorm, selected);
+          std::vector<float> rotatedK = rotated(k, rows, width, keyNorm, false);
+          cpuCaches = {cpu}, gpuCaches = {apart};
+          std::vector<Tensor> inputs = {floatTensor(rotatedQ, {queries, queryWidth}), floatTensor(rotatedK, {rows, width}),
+                                        floatTensor(v, {rows, width})};
+          std::vector<std::vector<float>> expected = run("attention", inputs, {{queries, queryWidth}}, attention, &batch).gpu;
+          inputs[0] = floatTensor(q, {queries, queryWidth}), inputs[1] = floatTensor(k, {rows, width});
+          if (normed)
+            inputs.insert(inputs.end(), {queryNorm.tensor, keyNorm.tensor});
+          gpuCaches = {together};
+          Both both = run("attention", inputs, {{queries, queryWidth}}, rotating, &batch);
+          EXPECT_EQ(both.gpu, expected);
+          EXPECT_EQ(contents(together.keys), contents(apart.keys));
+          EXPECT_EQ(contents(together.values), contents(apart.values));
+          expectNear(both, type == DType::F32 ? 1e-4 : 1.5e-2);
+        }
+        cpuCaches.clear(), gpuCaches.clear();
+      }
+}
+
 class CudaF16Test : public CudaTest {
 protected:
   void SetUp() override {
