@@ -1,5 +1,6 @@
 #include "collective.h"
 #include "device.h"
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <dlfcn.h>
@@ -94,8 +95,9 @@ public:
   }
 
   ~NcclCollective() override {
+    bool lost = std::any_of(devices.begin(), devices.end(), [](const CudaDevice *device) { return !device->idle().ok(); });
     for (Nccl::Communicator communicator : communicators)
-      nccl.destroy(communicator);
+      lost ? nccl.abort(communicator) : nccl.destroy(communicator); // which would wait for it
   }
 
   Status sum(absl::Span<const Addends> sums) override {
