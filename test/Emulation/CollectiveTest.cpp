@@ -118,7 +118,8 @@ TEST_F(Sums, AGpuThatIsLostIsNamed) {
   EXPECT_FALSE(devices[1]->firstNonFinite(static_cast<float *>(one.arrays[1]), 4).ok());
   Status status = (*collective)->sum({one});
   EXPECT_TRUE(absl::IsAborted(status));
-  EXPECT_EQ(status.message(), "GPU 1: the GPU failed: uncorrectable ECC error encountered; nvidia-smi and the kernel's log (Xid) tell more");
+  EXPECT_EQ(status.message(), "GPU 1: the GPU failed: uncorrectable ECC error encountered; "
+                              "nvidia-smi and the kernel's log (Xid) tell more");
   EXPECT_EQ(communicators(), 0);
 }
 
