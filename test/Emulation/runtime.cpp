@@ -258,6 +258,7 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) { return delete stream, cudaS
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
   return stream && stream->recording ? lastError = cudaErrorStreamCaptureUnsupported : stateOf(stream);
 }
+cudaError_t cudaStreamQuery(cudaStream_t stream) { return stateOf(stream); } // work is done when it is given
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
   stream->recording = std::make_unique<Work>();
   return cudaSuccess;
