@@ -314,6 +314,24 @@ LogicalResult AttentionOp::verify() {
     return emitOpError() << "the result must have the query's columns";
   if (getSlidingWindow() && int64_t(*getSlidingWindow()) < 1)
     return emitOpError() << "a window must hold at least one position";
+  if (getRope() && cache.getDim() % 2)
+    return emitOpError() << "rope takes heads of an even number of columns, not " << cache.getDim();
+  size_t norms = getNorms().size();
+  if (bool(getEpsilon()) != (norms > 0))
+    return emitOpError() << "norms and an epsilon go together";
+  if (norms == 0)
+    return success();
+  if (norms != 2 || !getRope())
+    return emitOpError() << "takes two norms, of query and key, and only with a rope; it has " << norms;
+  for (Value norm : getNorms()) {
+    auto weight = weightShape(*this, norm, 1, "a norm");
+    if (failed(weight))
+      return failure();
+    if ((*weight)[0] != cache.getDim())
+      return emitOpError() << "a norm has " << (*weight)[0] << " columns, a head " << cache.getDim();
+  }
+  if (!(getEpsilon()->convertToDouble() >= 0))
+    return emitOpError() << "epsilon must not be negative";
   return success();
 }
 
@@ -424,16 +442,20 @@ void LinearOp::getKernelAttributes(NamedAttrList &attributes) {
     attributes.set("answers", Builder(getContext()).getI64IntegerAttr(1));
 }
 
-void RotaryEmbeddingOp::getKernelAttributes(NamedAttrList &attributes) {
-  Builder builder(getContext());
-  if (getSelected())
-    attributes.set("selected", builder.getI64IntegerAttr(1));
-  attributes.set("head_dim", getHeadDimAttr());
-  attributes.set("frequencies", builder.getF64ArrayAttr(getRope().frequencies(getHeadDim())));
-  if (FloatAttr epsilon = getEpsilonAttr())
+static void setRotation(NamedAttrList &attributes, RopeAttr rope, int64_t dim, FloatAttr epsilon) {
+  Builder builder(rope.getContext());
+  attributes.set("frequencies", builder.getF64ArrayAttr(rope.frequencies(dim)));
+  if (epsilon)
     attributes.set("epsilon", epsilon);
-  if (double factor = getRope().getAttentionFactor().convertToDouble(); factor != 1)
+  if (double factor = rope.getAttentionFactor().convertToDouble(); factor != 1)
     attributes.set("attention_factor", builder.getF64FloatAttr(factor));
+}
+
+void RotaryEmbeddingOp::getKernelAttributes(NamedAttrList &attributes) {
+  if (getSelected())
+    attributes.set("selected", Builder(getContext()).getI64IntegerAttr(1));
+  attributes.set("head_dim", getHeadDimAttr());
+  setRotation(attributes, getRope(), getHeadDim(), getEpsilonAttr());
 }
 
 void AttentionOp::getKernelAttributes(NamedAttrList &attributes) {
@@ -441,6 +463,10 @@ void AttentionOp::getKernelAttributes(NamedAttrList &attributes) {
     attributes.push_back(attribute);
   if (getSelected())
     attributes.set(getSelectedAttrName(), Builder(getContext()).getI64IntegerAttr(1));
+  if (auto rope = getRope()) {
+    attributes.erase(getRopeAttrName());
+    setRotation(attributes, *rope, getCache().getType().getDim(), getEpsilonAttr());
+  }
 }
 
 void GatedActivationOp::getKernelAttributes(NamedAttrList &attributes) {

@@ -290,16 +290,32 @@ def LM_AttentionOp : LM_KernelOp<"attention", [Pure, AllTypesMatch<["cache", "ne
     h / (H/G)); `out = softmax(scale * q kᵀ) v` per head, keys limited to the sequence's context and to
     rows not after the query's, and to the last `sliding_window` positions when that is given. k and v are
     added to the cache; `next` is the cache after that. `selected`: q and the result have the batch's
-    selected rows only, k and v all of them.
+    selected rows only, k and v all of them. With `rope`, q and k are rotated first, as
+    `lm.rotary_embedding` does with `head_dim` D, an even number; with `norms`, two weights [D], those of q
+    and of k, each head is normalised before that. This is what `fuse-rotary` makes, with the same bits.
+
+    ```mlir
+    %a, %next = lm.attention %q, %k, %v, %c, %batch heads 4 kv_heads 2 scale 0.25
+        rope <theta = 1.0e6> norms(%qn, %kn) epsilon 1.0e-6 : ...
+    ```
   }];
   let arguments = (ins LM_Rows:$query, LM_Rows:$key, LM_Rows:$value, LM_CacheType:$cache,
-                       LM_BatchType:$batch, I64Attr:$num_heads, I64Attr:$num_kv_heads, F64Attr:$scale,
-                       OptionalAttr<I64Attr>:$sliding_window, UnitAttr:$selected);
+                       LM_BatchType:$batch, Variadic<LM_Weight>:$norms, I64Attr:$num_heads,
+                       I64Attr:$num_kv_heads, F64Attr:$scale, OptionalAttr<I64Attr>:$sliding_window,
+                       OptionalAttr<LM_RopeAttr>:$rope, OptionalAttr<F64Attr>:$epsilon, UnitAttr:$selected);
   let results = (outs LM_NarrowRows:$result, LM_CacheType:$next);
+  let builders = [OpBuilder<(ins "::mlir::Type":$result, "::mlir::Value":$query, "::mlir::Value":$key,
+                             "::mlir::Value":$value, "::mlir::Value":$cache, "::mlir::Value":$batch,
+                             "int64_t":$heads, "int64_t":$kvHeads, "double":$scale, "int64_t":$window), [{
+    build($_builder, $_state, result, cache.getType(), query, key, value, cache, batch, ::mlir::ValueRange(),
+          $_builder.getI64IntegerAttr(heads), $_builder.getI64IntegerAttr(kvHeads), $_builder.getF64FloatAttr(scale),
+          window ? $_builder.getI64IntegerAttr(window) : ::mlir::IntegerAttr(), RopeAttr(), ::mlir::FloatAttr(),
+          ::mlir::UnitAttr());
+  }]>];
   let assemblyFormat = [{
     $query `,` $key `,` $value `,` $cache `,` $batch (`selected` $selected^)? `heads` $num_heads `kv_heads` $num_kv_heads
-    `scale` $scale (`window` $sliding_window^)? attr-dict
-    `:` type($query) `,` type($key) `,` type($value) `,` qualified(type($cache)) `->` type($result)
+    `scale` $scale (`window` $sliding_window^)? (`rope` $rope^)? (`norms` `(` $norms^ `)` `epsilon` $epsilon)? attr-dict
+    `:` type($query) `,` type($key) `,` type($value) `,` qualified(type($cache)) (`,` type($norms)^)? `->` type($result)
   }];
   let hasVerifier = 1;
 }

@@ -23,11 +23,21 @@ std::string Report(const ReportInputs &inputs, const MaterializeReport &result) 
                              {"sequence_length", inputs.sequenceLength},
                              {"tokens_sha256", inputs.tokenDigest}};
   // Seconds would differ from run to run; they are in the summary.
-  if (!inputs.device.empty()) {
-    report["computed_on"] = {{"device", inputs.device}, {"slices", result.slices}, {"on_device", result.slicesOnDevice},
-                             {"allocated_bytes", inputs.deviceBytes}};
-    if (inputs.usage)
-      report["computed_on"]["usage"] = DeviceUsageJson(*inputs.usage);
+  if (!inputs.gpus.empty()) {
+    const ReportInputs::Gpu &first = inputs.gpus.front();
+    report["computed_on"] = {{"device", first.name}, {"slices", result.slices}, {"on_device", result.slicesOnDevice},
+                             {"allocated_bytes", first.allocatedBytes}};
+    if (first.usage)
+      report["computed_on"]["usage"] = DeviceUsageJson(*first.usage);
+    if (inputs.gpus.size() > 1)
+      for (const ReportInputs::Gpu &gpu : inputs.gpus) {
+        ordered_json &json = report["computed_on"]["gpus"].emplace_back();
+        json["number"] = gpu.number;
+        json["name"] = gpu.name;
+        json["allocated_bytes"] = gpu.allocatedBytes;
+        if (gpu.usage)
+          json["usage"] = DeviceUsageJson(*gpu.usage);
+      }
   }
   ordered_json decisions = ordered_json::array();
   for (const Decision &decision : result.decisions) {

@@ -141,11 +141,9 @@ Value ModuleBuilder::attention(const std::string &module, int64_t layer, Value i
 
   auto cacheType = lm::CacheType::get(builder.getContext(), config.kvHeads, config.headDim);
   Value cache = lm::CacheOp::create(builder, named("cache"), cacheType);
-  int64_t window = config.windows[layer];
-  auto attended = lm::AttentionOp::create(
-      builder, named("attended"), query.getType(), cacheType, query, key, value, cache, batch,
-      config.heads, config.kvHeads, APFloat(1 / std::sqrt(double(config.headDim))),
-      window ? builder.getI64IntegerAttr(window) : IntegerAttr());
+  auto attended = lm::AttentionOp::create(builder, named("attended"), query.getType(), query, key, value, cache, batch,
+                                          config.heads, config.kvHeads, 1 / std::sqrt(double(config.headDim)),
+                                          config.windows[layer]);
   return linear(module + "o_proj", "o_proj", attended.getResult(), config.outputBias, "o");
 }
 

@@ -12,17 +12,28 @@ double secondsSince(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-/// Whole samples, as many as fit, in order.
-std::vector<Batch> makeBatches(const CalibrationSet &calibration, int64_t batchTokens) {
+void append(Batch &batch, const std::vector<int32_t> &sample) {
+  auto row = int32_t(batch.rows());
+  batch.sequences.push_back({row, int32_t(sample.size()), 0, row, {}});
+  batch.tokens.insert(batch.tokens.end(), sample.begin(), sample.end());
+}
+
+/// Whole samples, as many as fit, in order. With several shares each gets as many batches, of nearly as many samples, if
+/// there are that many samples.
+std::vector<Batch> makeBatches(const CalibrationSet &calibration, int64_t batchTokens, size_t shares) {
   std::vector<Batch> result;
-  for (const std::vector<int32_t> &sample : calibration.samples) {
+  const auto &samples = calibration.samples;
+  for (const std::vector<int32_t> &sample : samples) {
     if (result.empty() || result.back().rows() + int64_t(sample.size()) > batchTokens)
       result.emplace_back();
-    Batch &batch = result.back();
-    auto row = int32_t(batch.rows());
-    batch.sequences.push_back({row, int32_t(sample.size()), 0, row, {}});
-    batch.tokens.insert(batch.tokens.end(), sample.begin(), sample.end());
+    append(result.back(), sample);
   }
+  size_t count = std::min((result.size() + shares - 1) / shares * shares, samples.size());
+  if (count == result.size())
+    return result;
+  result.assign(count, {});
+  for (size_t i = 0; i < samples.size(); ++i)
+    append(result[i * count / samples.size()], samples[i]);
   return result;
 }
 
@@ -60,7 +71,17 @@ Evaluator::Evaluator(ModuleOp module, const StepPlan &plan, const MaterializeOpt
                      Estimate *estimate)
     : module(module), plan(plan), options(options), estimate(estimate) {
   if (options.calibration && !plan.stream.empty())
-    calibrationBatches = makeBatches(*options.calibration, options.batchTokens);
+    calibrationBatches = makeBatches(*options.calibration, options.batchTokens, options.others.size() + 1);
+  workers.push_back({options.device, options.pool});
+  if (calibrationBatches.size() <= options.others.size()) // too few to share
+    return;
+  for (Device *device : options.others) {
+    Worker &worker = workers.emplace_back(Worker{device, options.pool});
+    if (!estimate) {
+      worker.ownPool = std::make_unique<ThreadPool>(std::max(1, options.pool->threads() / int(options.others.size() + 1)));
+      worker.pool = worker.ownPool.get();
+    }
+  }
 }
 
 Status Evaluator::run(const Step &step, bool known, bool needsStates, std::vector<OwnedTensor> &results) {
@@ -80,35 +101,49 @@ Status Evaluator::run(const Step &step, bool known, bool needsStates, std::vecto
       COMPRESSC_RETURN_IF_ERROR(advance(op));
     forgetBehind(op);
   }
-  uploaded.clear();
+  for (Worker &worker : workers)
+    worker.uploaded.clear();
   if (!estimate) // what is stored leaves the device
     for (OwnedTensor &result : results)
-      COMPRESSC_RETURN_IF_ERROR(bring(result, nullptr).status());
+      COMPRESSC_RETURN_IF_ERROR(bring(result, workers.front(), nullptr).status());
   return absl::OkStatus();
 }
 
-StatusOr<std::shared_ptr<Session>> Evaluator::open(Schedule schedule, Device *&device) {
-  device = options.device;
+Device *Evaluator::deviceFor(const Schedule &schedule) {
+  Device *device = options.device;
   for (const Call &call : schedule.entries.front().calls)
     if (!RunsOnDevices(call.kernel))
       device = nullptr;
   ++slices;
   slicesOnDevice += device != nullptr;
-  SessionOptions session;
-  session.device = device;
-  session.uploaded = &uploaded;
-  return Session::Create(std::move(schedule), StoreResolver(options.weights), *options.pool, session);
+  return device;
 }
 
-StatusOr<OwnedTensor> Evaluator::bring(OwnedTensor &tensor, Device *device) {
+StatusOr<std::shared_ptr<Session>> Evaluator::open(Schedule schedule, Worker &worker, Device *device) {
+  SessionOptions session;
+  session.device = device;
+  session.uploaded = &worker.uploaded;
+  return Session::Create(std::move(schedule), StoreResolver(options.weights), *worker.pool, session);
+}
+
+StatusOr<OwnedTensor> Evaluator::fetch(const Tensor &tensor, Worker &worker) {
+  if (&worker == &workers.front())
+    return worker.device->fetch(tensor, *worker.pool);
+  COMPRESSC_RETURN_IF_ERROR(worker.device->enter());
+  StatusOr<OwnedTensor> copy = worker.device->fetch(tensor, *worker.pool);
+  COMPRESSC_RETURN_IF_ERROR(workers.front().device->enter());
+  return copy;
+}
+
+StatusOr<OwnedTensor> Evaluator::bring(OwnedTensor &tensor, Worker &worker, Device *device) {
   DType dtype = tensor.tensor.dtype;
   bool narrowVector = tensor.tensor.rank() == 1 && (dtype == DType::F16 || dtype == DType::BF16);
   if (tensor.onDevice && (!device || narrowVector)) {
-    COMPRESSC_ASSIGN_OR_RETURN(tensor, options.device->fetch(tensor.tensor, *options.pool));
+    COMPRESSC_ASSIGN_OR_RETURN(tensor, fetch(tensor.tensor, worker));
   }
   if (tensor.onDevice || !device)
     return tensor;
-  COMPRESSC_ASSIGN_OR_RETURN(OwnedTensor there, device->upload(tensor.tensor, "a value", *options.pool));
+  COMPRESSC_ASSIGN_OR_RETURN(OwnedTensor there, device->upload(tensor.tensor, "a value", *worker.pool));
   if (!narrowVector)
     tensor = there;
   return there;
@@ -170,12 +205,100 @@ void Evaluator::setStates(Value value, std::vector<OwnedTensor> tensors) {
 
 StatusOr<std::vector<OwnedTensor>> Evaluator::statesOf(Value value) {
   std::vector<OwnedTensor> tensors = states[value];
-  for (OwnedTensor &tensor : tensors)
-    COMPRESSC_RETURN_IF_ERROR(bring(tensor, nullptr).status());
+  for (auto [index, tensor] : llvm::enumerate(tensors))
+    COMPRESSC_RETURN_IF_ERROR(bring(tensor, workerOf(index), nullptr).status());
   return tensors;
 }
 
-/// Runs the slice behind `outputs` over all calibration batches. Statistics accumulate; hidden states are
+/// What all workers run over their batches.
+struct Evaluator::CalibrationRun {
+  const Schedule &schedule;
+  ArrayRef<Value> inputs, outputs;
+  ArrayRef<Value> replaced; // inputs that nothing reads afterwards
+  bool onDevices;
+  std::vector<OwnedTensor> fixed = {};                   // on the host: inputs of workers but the first that are no hidden states
+  std::vector<std::vector<OwnedTensor>> hidden = {};     // of each output that is hidden states, by batch
+  std::vector<std::vector<OwnedTensor>> statistics = {}; // of each worker: its outputs that are not
+  std::atomic<bool> stopped = false;                     // a worker has failed
+};
+
+Status Evaluator::runShare(CalibrationRun &run, size_t number) {
+  Worker &worker = workers[number];
+  Device *device = run.onDevices ? worker.device : nullptr;
+  size_t shares = run.statistics.size();
+  if (shares > 1)
+    COMPRESSC_RETURN_IF_ERROR(device->enter());
+  COMPRESSC_ASSIGN_OR_RETURN(std::shared_ptr<Session> session, open(run.schedule, worker, device));
+  const EntryPoint &entry = session->schedule().entries.front();
+  std::vector<OwnedTensor> fixed(run.inputs.size());
+  for (auto [i, value] : llvm::enumerate(run.inputs)) {
+    if (states.contains(value))
+      continue;
+    OwnedTensor &known = number == 0 ? evaluated.find(value)->second : run.fixed[i];
+    OwnedTensor copy = known; // where it lies is the others' too
+    COMPRESSC_ASSIGN_OR_RETURN(fixed[i], bring(number == 0 ? known : copy, worker, device));
+  }
+  for (size_t index = number; index < calibrationBatches.size() && !run.stopped; index += shares) {
+    std::vector<OwnedTensor> brought;
+    std::vector<Tensor> inputs;
+    for (auto [i, value] : llvm::enumerate(run.inputs)) {
+      auto state = states.find(value);
+      if (state != states.end()) {
+        COMPRESSC_ASSIGN_OR_RETURN(brought.emplace_back(), bring(state->second[index], workerOf(index), device));
+      }
+      inputs.push_back(state != states.end() ? brought.back().tensor : fixed[i].tensor);
+    }
+    COMPRESSC_RETURN_IF_ERROR(session->run(entry, &calibrationBatches[index], inputs));
+    brought.clear();
+    for (Value value : run.replaced)
+      states.find(value)->second[index] = {};
+    for (auto [i, output] : llvm::enumerate(run.outputs))
+      if (isHidden(output)) {
+        COMPRESSC_ASSIGN_OR_RETURN(Tensor tensor, session->output(entry, i));
+        COMPRESSC_ASSIGN_OR_RETURN(run.hidden[i][index], copyOf(tensor, device));
+      }
+  }
+  if (run.stopped)
+    return absl::OkStatus();
+  // Statistics lie outside the arena, which can go.
+  for (auto [i, output] : llvm::enumerate(run.outputs))
+    if (!isHidden(output)) {
+      COMPRESSC_ASSIGN_OR_RETURN(Tensor tensor, session->output(entry, i));
+      run.statistics[number].push_back({session, tensor, device != nullptr});
+    }
+  session->releaseAllButStates();
+  return absl::OkStatus();
+}
+
+Status Evaluator::addUp(const CalibrationRun &run) {
+  std::vector<Collective::Addends> sums;
+  for (auto [i, first] : llvm::enumerate(run.statistics.front())) {
+    if (first.tensor.dtype == DType::Statistics) {
+      auto &addends = sums.emplace_back(Collective::Addends{{}, first.tensor.bytes() / int64_t(sizeof(float)), Collective::Number::F32});
+      for (const std::vector<OwnedTensor> &share : run.statistics)
+        addends.arrays.push_back(share[i].tensor.data);
+      continue;
+    }
+    // A mean, and of how many rows it is.
+    double sum = 0, count = 0;
+    for (auto [number, share] : llvm::enumerate(run.statistics)) {
+      COMPRESSC_ASSIGN_OR_RETURN(OwnedTensor influence, fetch(share[i].tensor, workers[number]));
+      sum += double(influence.tensor.as<float>()[0]) * influence.tensor.as<float>()[1];
+      count += influence.tensor.as<float>()[1];
+    }
+    float merged[] = {float(sum / count), float(count)};
+    COMPRESSC_RETURN_IF_ERROR(options.device->send(first.tensor.data, merged, sizeof merged));
+  }
+  if (sums.empty())
+    return absl::OkStatus();
+  COMPRESSC_RETURN_IF_ERROR(options.collective->sum(sums));
+  for (const OwnedTensor &first : run.statistics.front())
+    if (first.tensor.dtype == DType::Statistics)
+      COMPRESSC_RETURN_IF_ERROR(options.device->mirrorGram(AsStatistics(first.tensor)));
+  return absl::OkStatus();
+}
+
+/// Runs the slice behind `outputs` over all calibration batches, which the devices share. Statistics accumulate; hidden states are
 /// kept for each batch. In the last run of an operation they take the place of those that only it reads.
 Status Evaluator::runOverCalibration(Operation *op, ArrayRef<Value> outputs, bool isLast) {
   if (outputs.empty())
@@ -215,39 +338,36 @@ Status Evaluator::runOverCalibration(Operation *op, ArrayRef<Value> outputs, boo
     estimateCalibration(schedule, outputs, replaced);
     return absl::OkStatus();
   }
-  Device *device = nullptr;
-  COMPRESSC_ASSIGN_OR_RETURN(std::shared_ptr<Session> session, open(std::move(schedule), device));
-  const EntryPoint &entry = session->schedule().entries.front();
-  std::vector<std::vector<OwnedTensor>> results(outputs.size());
-  for (size_t index = 0; index < calibrationBatches.size(); ++index) {
-    std::vector<OwnedTensor> brought;
-    std::vector<Tensor> inputs;
-    for (Value value : slice.inputs()) {
-      auto state = states.find(value);
-      COMPRESSC_ASSIGN_OR_RETURN(brought.emplace_back(),
-                                 bring(state != states.end() ? state->second[index] : evaluated[value], device));
-      inputs.push_back(brought.back().tensor);
-    }
-    COMPRESSC_RETURN_IF_ERROR(session->run(entry, &calibrationBatches[index], inputs));
-    brought.clear();
-    for (Value value : replaced)
-      states[value][index] = {};
-    for (size_t i = 0; i < outputs.size(); ++i)
-      if (isHidden(outputs[i])) {
-        COMPRESSC_ASSIGN_OR_RETURN(Tensor output, session->output(entry, i));
-        COMPRESSC_ASSIGN_OR_RETURN(results[i].emplace_back(), copyOf(output, device));
+  CalibrationRun run{schedule, slice.inputs(), outputs, replaced, deviceFor(schedule) != nullptr};
+  run.statistics.resize(run.onDevices ? workers.size() : 1);
+  run.hidden.resize(outputs.size());
+  for (auto [hidden, output] : llvm::zip(run.hidden, outputs))
+    if (isHidden(output))
+      hidden.resize(calibrationBatches.size());
+  if (run.statistics.size() > 1) {
+    run.fixed.resize(run.inputs.size());
+    for (auto [copy, value] : llvm::zip(run.fixed, run.inputs))
+      if (auto known = evaluated.find(value); known != evaluated.end()) {
+        copy = known->second;
+        if (copy.onDevice) {
+          COMPRESSC_ASSIGN_OR_RETURN(copy, fetch(copy.tensor, workers.front()));
+        }
       }
   }
-  for (size_t i = 0; i < outputs.size(); ++i) {
-    if (isHidden(outputs[i])) {
-      states[outputs[i]] = std::move(results[i]);
-      continue;
-    }
-    // Statistics lie outside the arena, which can go.
-    COMPRESSC_ASSIGN_OR_RETURN(Tensor output, session->output(entry, i));
-    evaluated[outputs[i]] = {session, output, device != nullptr};
-  }
-  session->releaseAllButStates();
+  COMPRESSC_RETURN_IF_ERROR(OnThreads(run.statistics.size(), [&](size_t number) {
+    Status status = runShare(run, number);
+    if (!status.ok())
+      run.stopped = true;
+    return run.statistics.size() > 1 ? WithContext(status, absl::StrCat("GPU ", workers[number].device->number())) : status;
+  }));
+  if (run.statistics.size() > 1)
+    COMPRESSC_RETURN_IF_ERROR(addUp(run));
+  size_t next = 0;
+  for (auto [i, output] : llvm::enumerate(outputs))
+    if (isHidden(output))
+      states[output] = std::move(run.hidden[i]);
+    else
+      evaluated[output] = run.statistics.front()[next++];
   calibrationSeconds += secondsSince(start);
   return absl::OkStatus();
 }
@@ -355,13 +475,13 @@ StatusOr<std::vector<OwnedTensor>> Evaluator::compute(ArrayRef<Value> values, Ar
       results[place] = tensor;
     return results;
   }
-  Device *device = nullptr;
-  COMPRESSC_ASSIGN_OR_RETURN(std::shared_ptr<Session> session, open(std::move(schedule), device));
+  Device *device = deviceFor(schedule);
+  COMPRESSC_ASSIGN_OR_RETURN(std::shared_ptr<Session> session, open(std::move(schedule), workers.front(), device));
   const EntryPoint &entry = session->schedule().entries.front();
   std::vector<OwnedTensor> brought;
   std::vector<Tensor> inputs;
   for (Value value : slice.inputs()) {
-    COMPRESSC_ASSIGN_OR_RETURN(brought.emplace_back(), bring(evaluated[value], device));
+    COMPRESSC_ASSIGN_OR_RETURN(brought.emplace_back(), bring(evaluated[value], workers.front(), device));
     inputs.push_back(brought.back().tensor);
   }
   COMPRESSC_RETURN_IF_ERROR(session->run(entry, nullptr, inputs));

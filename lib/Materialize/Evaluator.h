@@ -6,6 +6,8 @@
 #include "Slice.h"
 #include "Steps.h"
 #include "compressc/Materialize/Materialize.h"
+#include "compressc/runtime/collective.h"
+#include <atomic>
 
 namespace compressc {
 
@@ -19,6 +21,8 @@ public:
             Estimate *estimate = nullptr);
 
   const std::vector<Batch> &batches() const { return calibrationBatches; }
+  /// Devices that share the batches: batch i is that of the one with number i modulo this.
+  size_t shares() const { return workers.size(); }
 
   /// Computes a step's results, unless they are known, and the hidden states behind it, if a later step
   /// needs them.
@@ -33,6 +37,15 @@ public:
   int64_t slices = 0, slicesOnDevice = 0;
 
 private:
+  /// A device, or the CPU, and what a thread runs sessions there with.
+  struct Worker {
+    Device *device; // null: the CPU
+    ThreadPool *pool;
+    std::unique_ptr<ThreadPool> ownPool = {};
+    UploadedWeights uploaded = {}; // of the step that is run
+  };
+  struct CalibrationRun;
+
   /// Evaluates the observations in a top-level operation, those that don't wait for each other in one run,
   /// together with the hidden states that leave it, if they are needed.
   Status observe(mlir::Operation *op, bool advances);
@@ -47,16 +60,26 @@ private:
   /// Frees what no operation behind `op` reads.
   void forgetBehind(mlir::Operation *op);
 
-  /// Runs where it can: on the device, if that has all of its kernels.
-  StatusOr<std::shared_ptr<Session>> open(Schedule schedule, Device *&device);
-  /// Moves the tensor to the memory of the device, or of the host (null). What is returned is bound to sessions
-  /// there: a vector of 16 bits, which devices want in fp32, stays on the host and is sent as a copy.
-  StatusOr<OwnedTensor> bring(OwnedTensor &tensor, Device *device);
+  /// The device, if it has all kernels of the schedule; null: the CPU runs it.
+  Device *deviceFor(const Schedule &schedule);
+  /// `device`: the worker's, or null.
+  StatusOr<std::shared_ptr<Session>> open(Schedule schedule, Worker &worker, Device *device);
+  /// Moves the tensor, which is the worker's or the host's, to the memory of the worker's device, or of the host (null).
+  /// What is returned is bound to sessions there: a vector of 16 bits, which devices want in fp32, stays on the host and
+  /// is sent as a copy.
+  StatusOr<OwnedTensor> bring(OwnedTensor &tensor, Worker &worker, Device *device);
+  /// A copy in the host's memory, for the thread of the first worker.
+  StatusOr<OwnedTensor> fetch(const Tensor &tensor, Worker &worker);
+  Worker &workerOf(size_t batch) { return workers[batch % workers.size()]; }
   /// A copy where it lies.
   StatusOr<OwnedTensor> copyOf(const Tensor &tensor, Device *device);
 
   Status evaluateValues(llvm::ArrayRef<mlir::Value> values);
   Status runOverCalibration(mlir::Operation *op, llvm::ArrayRef<mlir::Value> outputs, bool isLast);
+  /// A worker's batches.
+  Status runShare(CalibrationRun &run, size_t number);
+  /// Statistics of all workers become the first one's.
+  Status addUp(const CalibrationRun &run);
   bool dependsOn(mlir::Value value, llvm::ArrayRef<mlir::Value> others);
 
   void estimateCalibration(const Schedule &schedule, llvm::ArrayRef<mlir::Value> outputs,
@@ -71,7 +94,7 @@ private:
   std::vector<Batch> calibrationBatches;
   llvm::DenseMap<mlir::Value, std::vector<OwnedTensor>> states;
   llvm::DenseMap<mlir::Value, OwnedTensor> evaluated; // weights and statistics
-  UploadedWeights uploaded;                           // of the step that is run
+  std::vector<Worker> workers;                        // the first computes all but batches that are others'
 };
 
 } // namespace compressc

@@ -56,10 +56,11 @@ OwnedTensor tensorFrom(const StorageType &type, const BlockStore::Entry &entry, 
   return result;
 }
 
-Digest tokensDigest(const MaterializeOptions &options) {
+Digest tokensDigest(const MaterializeOptions &options, const std::vector<Batch> &batches) {
   Hasher hasher;
   // The sums of a Gram matrix are rounded batch by batch.
-  hasher.add(uint64_t(options.batchTokens));
+  for (const Batch &batch : batches)
+    hasher.add(uint64_t(batch.rows()));
   if (options.calibration)
     for (const std::vector<int32_t> &sample : options.calibration->samples)
       hasher.add(std::string_view(reinterpret_cast<const char *>(sample.data()), sample.size() * sizeof(int32_t)));
@@ -84,7 +85,10 @@ Status StoredSteps::open(ModuleOp module) {
   COMPRESSC_ASSIGN_OR_RETURN(Digest program, ProgramDigest());
   if (options.device) // of one kind of GPU the results are the same
     program = Hasher().add(program).add(options.device->name()).finish();
-  ValueDigests digests(module, options.weights, program, tokensDigest(options));
+  for (const Device *device : options.others)
+    if (device->name() != options.device->name())
+      program = Hasher().add(program).add(device->name()).finish();
+  ValueDigests digests(module, options.weights, program, tokensDigest(options, evaluator.batches()), evaluator.shares());
   SmallVector<Value> values;
   for (const Step &step : steps) {
     for (const Step::Result &result : step.results)

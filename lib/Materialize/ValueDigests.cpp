@@ -1,4 +1,5 @@
 #include "ValueDigests.h"
+#include "compressc/Transforms/Dataflow.h"
 #include "compressc/runtime/kernel.h"
 #include "dialects/Compress/Compress.h"
 #include "dialects/LM/LM.h"
@@ -103,6 +104,8 @@ StatusOr<Digest> ValueDigests::compute(Value value) {
     COMPRESSC_ASSIGN_OR_RETURN(Digest content, parameter(load.getParam()));
     return hasher.add(content).finish();
   }
+  if (shares > 1 && IsObservation(op))
+    hasher.add(uint64_t(shares));
   hasher.add(printed(Attribute(op->getAttrDictionary())));
   hasher.add(uint64_t(cast<OpResult>(value).getResultNumber()));
   for (Type type : op->getResultTypes())

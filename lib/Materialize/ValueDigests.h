@@ -15,9 +15,11 @@ namespace compressc {
 /// mean equal bits, and two pipelines share what they compute alike. Valid while the IR stays as it is.
 class ValueDigests {
 public:
-  /// `environment`: what results depend on besides the graph. `tokens`: of the calibration set.
-  ValueDigests(mlir::ModuleOp module, const WeightStore *weights, const Digest &environment, const Digest &tokens)
-      : module(module), weights(weights), environment(environment), tokens(tokens) {}
+  /// `environment`: what results depend on besides the graph. `tokens`: of the calibration set. `shares`: devices whose
+  /// statistics are added up, in an order that depends on how many they are.
+  ValueDigests(mlir::ModuleOp module, const WeightStore *weights, const Digest &environment, const Digest &tokens,
+               size_t shares = 1)
+      : module(module), weights(weights), environment(environment), tokens(tokens), shares(shares) {}
 
   /// Reads the parameters that values depend on, on all threads; get() would read them one by one.
   void readParameters(llvm::ArrayRef<mlir::Value> values, ThreadPool &pool);
@@ -31,6 +33,7 @@ private:
   mlir::ModuleOp module;
   const WeightStore *weights;
   Digest environment, tokens;
+  size_t shares;
   llvm::DenseMap<mlir::Value, Digest> known;
   llvm::StringMap<Digest> parameters;
   llvm::DenseMap<const Tensor *, Digest> contents;

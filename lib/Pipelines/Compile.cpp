@@ -15,6 +15,7 @@
 #include "compressc/Target/EmitCpp.h"
 #include "compressc/Target/EmitCuda.h"
 #include "compressc/Transforms/Dataflow.h"
+#include "compressc/runtime/collective.h"
 #include "compressc/runtime/device.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/IR/Diagnostics.h"
@@ -104,6 +105,8 @@ public:
       return Invalid("--activations=int8: the CPU's; with --target=cuda choose fp8 or leave it out");
     if (options.target == "cpu" && options.activations == "fp8")
       return Invalid("--activations=fp8: the GPU's; give --target=cuda, or choose int8");
+    if (options.target == "cpu" && !options.devices.empty())
+      return Invalid("--devices=", options.devices, ": GPUs; give --target=cuda, or leave it out");
     if (!options.architectures.empty())
       COMPRESSC_RETURN_IF_ERROR(CudaArchitectures(options.architectures).status());
     if (options.compute != "f32" && options.compute != "bf16")
@@ -206,11 +209,14 @@ private:
     COMPRESSC_ASSIGN_OR_RETURN(auto staging, StagingDirectory::Create(options.output));
     ThreadPool pool(options.threads);
     COMPRESSC_ASSIGN_OR_RETURN(auto store, openStore());
-    COMPRESSC_ASSIGN_OR_RETURN(std::unique_ptr<Device> device, openDevice());
+    COMPRESSC_ASSIGN_OR_RETURN(Gpus gpus, openGpus(calibration));
 
     MaterializeOptions materialize = materializeOptions(calibration, pool);
-    if (device) {
-      materialize.device = device.get();
+    if (!gpus.devices.empty()) {
+      materialize.device = gpus.devices.front().get();
+      for (const auto &other : llvm::drop_begin(gpus.devices))
+        materialize.others.push_back(other.get());
+      materialize.collective = gpus.collective.get();
       materialize.batchTokens = std::max<int64_t>(8192, options.sequenceLength);
     }
     materialize.output = staging->path() + "/model/model.safetensors";
@@ -223,16 +229,21 @@ private:
     }
     std::string checkpointType;
     llvm::raw_string_ostream(checkpointType) << CheckpointType(module);
-    std::unique_ptr<DeviceWatch> watch = device ? device->watch() : nullptr;
+    std::vector<std::unique_ptr<DeviceWatch>> watches;
+    for (const auto &device : gpus.devices)
+      watches.push_back(device->watch());
     StatusOr<MaterializeReport> materialized = materializeModule(module, materialize);
     if (absl::IsAborted(materialized.status())) // the GPU was lost
       return absl::AbortedError(absl::StrCat(
           materialized.status().message(), "; ",
           store ? "finished layers are kept in " + storeDirectory() + ": the same command goes on from there" : "nothing is kept"));
     COMPRESSC_ASSIGN_OR_RETURN(MaterializeReport result, std::move(materialized));
-    std::optional<DeviceUsage> usage;
-    if (watch)
-      usage = watch->stop();
+    ReportInputs inputs;
+    for (auto [device, watch] : llvm::zip(gpus.devices, watches)) {
+      inputs.gpus.push_back({device->number(), device->name(), device->peakBytes(), {}});
+      if (watch)
+        inputs.gpus.back().usage = watch->stop();
+    }
     ConfigChanges changes{QuantizationConfig(module), layers, FindHeadLayout(module)};
     if (changes.head.rank && !options.singleFile)
       llvm::errs() << "compressc: remark: " << options.output
@@ -256,16 +267,10 @@ private:
     COMPRESSC_ASSIGN_OR_RETURN(CompileSeconds compileSeconds,
                                DeployProgram(programOf(module), info, title(), options, toolchain, staging->path()));
 
-    ReportInputs inputs;
     inputs.info = info;
     inputs.checkpointType = checkpointType;
     inputs.compute = options.compute;
     inputs.activations = options.activations;
-    if (device) {
-      inputs.device = device->name();
-      inputs.deviceBytes = device->peakBytes();
-      inputs.usage = usage;
-    }
     if (!calibration.samples.empty()) {
       inputs.calibrationFile = std::filesystem::path(options.calibration).filename().string();
       inputs.samples = options.samples;
@@ -284,7 +289,7 @@ private:
     if (options.remarks)
       PrintDecisions(llvm::errs(), result.decisions);
     if (!options.quiet)
-      summarize(result, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(), device.get(), usage);
+      summarize(result, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(), inputs.gpus);
     if (!options.quiet && toolchain.compiler.empty())
       llvm::errs() << "run walks its schedule (" << toolchain.note << ")\n";
     else if (!options.quiet)
@@ -298,19 +303,61 @@ private:
     return absl::OkStatus();
   }
 
-  /// What calibrates and computes weights beside the CPU: with --target=cuda the GPU, if there is one.
-  StatusOr<std::unique_ptr<Device>> openDevice() {
+  /// What calibrates and computes weights beside the CPU; none: the CPU alone.
+  struct Gpus {
+    std::vector<std::unique_ptr<Device>> devices;
+    std::unique_ptr<Collective> collective; // of several
+  };
+
+  /// With --target=cuda those of --devices, or the first, if there is one.
+  StatusOr<Gpus> openGpus(const CalibrationSet &calibration) {
+    Gpus gpus;
     if (options.target != "cuda" || options.passes.empty())
-      return std::unique_ptr<Device>();
-    DeviceOptions wanted;
-    wanted.memoryLimit = options.gpuMemoryLimit;
-    wanted.remedy = "give fewer --samples or a smaller --sequence-length, or let the CPU compute with --target=cpu";
-    auto device = OpenCudaDevice(wanted);
-    if (device.ok() || (options.gpuMemoryLimit > 0 && absl::IsResourceExhausted(device.status())))
-      return device; // a limit is kept, not evaded
-    llvm::errs() << "compressc: remark: calibration and weights are computed on the CPU: "
-                 << StringRef(std::string(device.status().message())).split(';').first << "\n";
-    return std::unique_ptr<Device>();
+      return gpus;
+    std::vector<int> numbers = {0};
+    if (!options.devices.empty()) {
+      COMPRESSC_ASSIGN_OR_RETURN(numbers, namedGpus(calibration));
+    }
+    gpus.devices.resize(numbers.size());
+    Status opened = OnThreads(numbers.size(), [&](size_t i) -> Status {
+      DeviceOptions wanted;
+      wanted.index = numbers[i];
+      wanted.memoryLimit = options.gpuMemoryLimit;
+      wanted.remedy = "give fewer --samples or a smaller --sequence-length, or let the CPU compute with --target=cpu";
+      COMPRESSC_ASSIGN_OR_RETURN(gpus.devices[i], OpenCudaDevice(wanted));
+      return absl::OkStatus();
+    });
+    // GPUs that were named, and a limit, are kept to.
+    if (!opened.ok() && (!options.devices.empty() || (options.gpuMemoryLimit > 0 && absl::IsResourceExhausted(opened))))
+      return opened;
+    if (!opened.ok()) {
+      llvm::errs() << "compressc: remark: calibration and weights are computed on the CPU: "
+                   << StringRef(std::string(opened.message())).split(';').first << "\n";
+      return Gpus();
+    }
+    if (numbers.size() > 1) {
+      std::vector<Device *> devices;
+      for (const auto &device : gpus.devices)
+        devices.push_back(device.get());
+      COMPRESSC_ASSIGN_OR_RETURN(gpus.collective, OpenCudaCollective(devices));
+    }
+    return gpus;
+  }
+
+  /// Those of --devices that have something to do: a sample at least.
+  StatusOr<std::vector<int>> namedGpus(const CalibrationSet &calibration) {
+    StatusOr<int> count = CountCudaDevices();
+    if (!count.ok())
+      return Invalid("--devices=", options.devices, ": ", StringRef(std::string(count.status().message())).split(';').first.str(),
+                     "; leave it out, and the CPU computes");
+    COMPRESSC_ASSIGN_OR_RETURN(std::vector<int> numbers, ParseDevices(options.devices, *count));
+    size_t useful = std::max<size_t>(calibration.samples.size(), 1);
+    if (numbers.size() > useful) {
+      llvm::errs() << "compressc: remark: --devices=" << options.devices << ": the first " << useful
+                   << (useful == 1 ? " alone is" : " are") << " used, as GPUs share calibration by whole --samples\n";
+      numbers.resize(useful);
+    }
+    return numbers;
   }
 
   StatusOr<CalibrationSet> readCalibration() {
@@ -394,18 +441,22 @@ private:
     return result;
   }
 
-  void summarize(const MaterializeReport &result, double seconds, const Device *device, const std::optional<DeviceUsage> &usage) {
+  void summarize(const MaterializeReport &result, double seconds, ArrayRef<ReportInputs::Gpu> gpus) {
     PrintDecisionSummary(llvm::errs(), result.decisions);
     llvm::errs() << options.output << ": " << model.name << ", "
                  << llvm::format("%.1f MB (%.2f times smaller than 16 bits)", double(result.weightBytes) / 1e6,
                                  double(result.originalWeightBytes) / double(result.weightBytes))
                  << llvm::format(", %.1f s (calibration %.1f s, weights %.1f s, files %.1f s)\n", seconds,
                                  result.calibrationSeconds, result.weightSeconds, result.fileSeconds);
-    if (device)
-      llvm::errs() << device->name() << " computed " << result.slicesOnDevice << " of " << result.slices << " slices"
-                   << llvm::format(", %.2f GiB of its memory at most\n", double(device->peakBytes()) / double(1 << 30));
-    if (usage)
-      llvm::errs() << "the driver saw it " << DeviceUsageText(*usage) << "\n";
+    for (const ReportInputs::Gpu &gpu : gpus) {
+      if (&gpu == gpus.begin())
+        llvm::errs() << gpu.name << " computed " << result.slicesOnDevice << " of " << result.slices << " slices";
+      else
+        llvm::errs() << gpu.name << ", GPU " << gpu.number << ", had its share of the calibration batches";
+      llvm::errs() << llvm::format(", %.2f GiB of its memory at most\n", double(gpu.allocatedBytes) / double(1 << 30));
+      if (gpu.usage)
+        llvm::errs() << "the driver saw it " << DeviceUsageText(*gpu.usage) << "\n";
+    }
   }
 
   MLIRContext &context;

@@ -68,8 +68,8 @@ void RegisterPassesAndPipelines() {
 }
 
 llvm::ArrayRef<llvm::StringLiteral> OptimizationNames() {
-  static constexpr llvm::StringLiteral names[] = {"sink-selection", "answer-head",   "merge-linears",
-                                                  "fuse-epilogues", "narrow-activations", "reuse-buffers", "outline-blocks"};
+  static constexpr llvm::StringLiteral names[] = {"sink-selection", "answer-head",        "merge-linears", "fuse-epilogues",
+                                                  "fuse-rotary",    "narrow-activations", "reuse-buffers", "outline-blocks"};
   return names;
 }
 
@@ -91,6 +91,9 @@ void BuildDeploymentPipeline(OpPassManager &manager, const DeploymentOptions &op
     manager.addPass(createMergeLinears());
   if (with("fuse-epilogues"))
     manager.addPass(createFuseEpilogues());
+  // After norms of heads went into the rotations.
+  if (with("fuse-rotary"))
+    manager.addPass(createFuseRotary());
   if (with("narrow-activations"))
     manager.addPass(createNarrowActivations());
   manager.addPass(createCanonicalizerPass());

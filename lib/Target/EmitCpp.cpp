@@ -63,11 +63,19 @@ private:
   }
 
   void printAttention(ArrayRef<Attribute> inputs, ArrayRef<Attribute> outputs, const CallConstants &constants) {
-    out << "attention(run, " << operands(inputs) << ", " << operand(outputs[0])
+    out << "attention(run, " << operands(inputs.take_front(4)) << ", " << operand(outputs[0])
         << ", {.heads = " << constants.integer("num_heads") << ", .kvHeads = " << constants.integer("num_kv_heads")
         << ", .scale = " << SourceNumber(constants.real("scale", 1));
     if (int64_t window = constants.integer("sliding_window"))
       out << ", .window = " << window;
+    if (ArrayAttr list = constants.list("frequencies")) {
+      out << ",\n            .frequencies = " << frequencies[list];
+      if (double factor = constants.real("attention_factor", 1); factor != 1)
+        out << ", .factor = " << SourceNumber(factor);
+      if (inputs.size() > 4)
+        out << ", .queryNorm = " << operand(inputs[4]) << ", .keyNorm = " << operand(inputs[5])
+            << ", .epsilon = " << SourceNumber(constants.real("epsilon", 0));
+    }
     out << "});\n";
   }
 

@@ -139,7 +139,14 @@ private:
     if (int64_t window = constants.integer("sliding_window"))
       out << ", " << window;
     out << ">(run, " << operands(inputs.take_front(3)) << ", " << cache(inputs[3]) << ", " << operand(outputs[0]) << ", "
-        << single(constants.real("scale", 1)) << ");\n";
+        << single(constants.real("scale", 1));
+    if (ArrayAttr list = constants.list("frequencies")) {
+      out << ",\n            rotated(" << frequencies[list] << ", " << single(constants.real("attention_factor", 1));
+      if (inputs.size() > 4)
+        out << ", " << operands(inputs.drop_front(4)) << ", " << single(constants.real("epsilon", 0));
+      out << ")";
+    }
+    out << ");\n";
   }
 
   Status printLinear(exec::CallOp call) {

@@ -10,7 +10,6 @@
 #include <cmath>
 #include <mutex>
 #include <set>
-#include <thread>
 #include <utility>
 
 // Defined by an emitted program that is linked in.
@@ -121,7 +120,7 @@ StatusOr<std::unique_ptr<Model>> Model::Open(std::string_view payload, const std
     if (i > 0) // the first has the caller's
       runner.threads = std::make_unique<ThreadPool>(std::max(1, pool.threads() / int(devices.size())));
   }
-  COMPRESSC_RETURN_IF_ERROR(model->forEachRunner([&](size_t i) {
+  COMPRESSC_RETURN_IF_ERROR(OnThreads(model->runners.size(), [&](size_t i) {
     Runner &runner = *model->runners[i];
     return runner.named(model->open(runner, parsed.schedule, runner.threads ? *runner.threads : pool, modelOptions, devices[i]));
   }));
@@ -141,19 +140,6 @@ Status Model::open(Runner &runner, Schedule schedule, ThreadPool &threads, const
   options.cacheSlots = schedule.maxTokens + std::min(modelInfo.contextLength, maxContextSlots);
   auto resolve = [this](const WeightDecl &decl) { return ResolveWeight(weights, decl); };
   COMPRESSC_ASSIGN_OR_RETURN(runner.session, Session::Create(std::move(schedule), resolve, threads, options));
-  return absl::OkStatus();
-}
-
-Status Model::forEachRunner(const std::function<Status(size_t)> &call) {
-  std::vector<Status> results(runners.size());
-  std::vector<std::thread> threads;
-  for (size_t i = 1; i < runners.size(); ++i)
-    threads.emplace_back([&, i] { results[i] = call(i); });
-  results[0] = call(0);
-  for (std::thread &thread : threads)
-    thread.join();
-  for (const Status &result : results)
-    COMPRESSC_RETURN_IF_ERROR(result);
   return absl::OkStatus();
 }
 
@@ -357,7 +343,7 @@ Status Model::score(const std::vector<Request> &requests, const Targets &targets
   }
 
   Scoring scoring{targets, onScore, onBatch};
-  return forEachRunner([&](size_t i) -> Status {
+  return OnThreads(runners.size(), [&](size_t i) -> Status {
     Runner &runner = *runners[i];
     Status status = runner.device ? runner.named(runner.device->enter()) : absl::OkStatus();
     if (status.ok())

@@ -124,4 +124,17 @@ void ThreadPool::parallelFor(int64_t count, const std::function<void(int64_t, in
   impl->idle.wait(lock, [&] { return impl->running.load(std::memory_order_acquire) == 0; });
 }
 
+Status OnThreads(size_t count, const std::function<Status(size_t)> &call) {
+  std::vector<Status> results(count);
+  std::vector<std::thread> threads;
+  for (size_t i = 1; i < count; ++i)
+    threads.emplace_back([&, i] { results[i] = call(i); });
+  results[0] = call(0);
+  for (std::thread &thread : threads)
+    thread.join();
+  for (const Status &result : results)
+    COMPRESSC_RETURN_IF_ERROR(result);
+  return absl::OkStatus();
+}
+
 } // namespace compressc

@@ -1,8 +1,7 @@
 #include "compressc/runtime/device.h"
 #include "batch_rows.h"
 #include "kernels.h"
-#include "model_kernels.h"
-#include "operands.h"
+#include "rotary.h"
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -28,6 +27,25 @@ StatusOr<AttentionOperands> readHeads(const Operands &operands, const KernelCall
                           "; the window must be 0 or more and the scale finite");
   heads.dim = width / heads.queries;
   return heads;
+}
+
+/// Query and key are rotated first where the call has frequencies, with norms in the inputs behind v.
+Status readRotation(const Operands &operands, const KernelCall &call, AttentionOperands &heads, std::vector<float> &frequencies,
+                    std::vector<float> &queryNorm, std::vector<float> &keyNorm) {
+  bool rotates = call.attributes.all().count("frequencies") != 0;
+  size_t norms = call.inputs.size() - 3;
+  if (norms != 0 && (norms != 2 || !rotates))
+    return operands.error(norms, " norms given; it takes two, of q and k, and only with frequencies");
+  if (!rotates)
+    return absl::OkStatus();
+  COMPRESSC_ASSIGN_OR_RETURN(heads.rotation, ReadRotation(operands, call, heads.dim, frequencies));
+  heads.rotation.selected = heads.selected;
+  if (norms == 0)
+    return absl::OkStatus();
+  COMPRESSC_ASSIGN_OR_RETURN(heads.rotation.epsilon, operands.epsilon());
+  COMPRESSC_ASSIGN_OR_RETURN(heads.rotation.norm, VectorAsFloats(call.inputs[3], heads.dim, "attention: the norm of q", queryNorm));
+  COMPRESSC_ASSIGN_OR_RETURN(heads.keyNorm, VectorAsFloats(call.inputs[4], heads.dim, "attention: the norm of k", keyNorm));
+  return absl::OkStatus();
 }
 
 /// The slots are inside the cache, the contexts have the length that the positions say, and no slot
@@ -61,14 +79,19 @@ Status checkSlots(const Operands &operands, const Batch &batch, int64_t slots) {
   return absl::OkStatus();
 }
 
-void writeCache(KernelContext &context, const Batch &batch, const CacheView &cache, const float *k,
-                const float *v) {
-  int64_t width = cache.heads * cache.dim;
-  std::vector<int32_t> slots = RowSlots(batch);
-  ForRows(context, batch.rows(), width * 2, [&](int64_t begin, int64_t end, int) {
+/// Keys are rotated on their way, where they are to be.
+void writeCache(KernelContext &context, const AttentionOperands &heads) {
+  const CacheView &cache = heads.cache;
+  int64_t rows = context.batch->rows(), width = cache.heads * cache.dim;
+  std::vector<int32_t> slots = RowSlots(*context.batch);
+  bool rotates = heads.rotation.frequencies != nullptr;
+  if (rotates)
+    RotateRows(context, heads.key, rows, width, heads.keyRotation(), slots.data(), cache.keys);
+  ForRows(context, rows, width * 2, [&](int64_t begin, int64_t end, int) {
     for (int64_t row = begin; row < end; ++row) {
-      std::memcpy(cache.keys + slots[row] * width, k + row * width, size_t(width) * sizeof(float));
-      std::memcpy(cache.values + slots[row] * width, v + row * width,
+      if (!rotates)
+        std::memcpy(cache.keys + slots[row] * width, heads.key + row * width, size_t(width) * sizeof(float));
+      std::memcpy(cache.values + slots[row] * width, heads.value + row * width,
                   size_t(width) * sizeof(float));
     }
   });
@@ -91,10 +114,16 @@ void Attention(KernelContext &context, const AttentionOperands &heads) {
   const Batch *batch = context.batch;
   const CacheView &cache = heads.cache;
   int64_t queryWidth = heads.queries * heads.dim, width = heads.groups * heads.dim;
-  writeCache(context, *batch, cache, heads.key, heads.value);
+  writeCache(context, heads);
   int64_t queries = heads.selected ? int64_t(batch->selectedRows.size()) : batch->rows();
-  bool narrow = heads.out.type == DType::BF16;
-  float *out = narrow ? static_cast<float *>(context.scratch.shared(size_t(queries * queryWidth) * sizeof(float))) : heads.out.floats();
+  bool narrow = heads.out.type == DType::BF16, rotates = heads.rotation.frequencies != nullptr;
+  // Scratch: the rotated queries, and the result before it is rounded.
+  int64_t part = (queries * queryWidth + 15) / 16 * 16;
+  auto *shared = static_cast<float *>(context.scratch.shared(size_t(part * (int(rotates) + int(narrow))) * sizeof(float)));
+  const float *query = rotates ? shared : heads.query;
+  float *out = narrow ? shared + (rotates ? part : 0) : heads.out.floats();
+  if (rotates)
+    RotateRows(context, heads.query, queries, queryWidth, heads.rotation, nullptr, shared);
 
   // All keys of each sequence: its context, then its own rows.
   std::vector<SlotRange> ranges;
@@ -135,7 +164,7 @@ void Attention(KernelContext &context, const AttentionOperands &heads) {
     const QueryBlock &block = blocks[size_t(task / heads.groups)];
     int64_t group = task % heads.groups;
     AttentionTile tile;
-    tile.queries = heads.query + block.row * queryWidth + group * perGroup * heads.dim;
+    tile.queries = query + block.row * queryWidth + group * perGroup * heads.dim;
     tile.out = out + block.row * queryWidth + group * perGroup * heads.dim;
     tile.rowStride = queryWidth;
     tile.queryRows = block.rows;
@@ -158,7 +187,7 @@ void Attention(KernelContext &context, const AttentionOperands &heads) {
 
 Status AttentionKernel(KernelContext &context, const KernelCall &call) {
   Operands operands("attention", call);
-  COMPRESSC_RETURN_IF_ERROR(operands.counts(3, 3, 1, 1));
+  COMPRESSC_RETURN_IF_ERROR(operands.counts(3, 5, 1, 1));
   COMPRESSC_ASSIGN_OR_RETURN(AttentionOperands heads, readHeads(operands, call));
   heads.selected = call.attributes.getIntOr("selected", 0) != 0;
   int64_t queries = call.inputs[0].dim(0);
@@ -178,6 +207,8 @@ Status AttentionKernel(KernelContext &context, const KernelCall &call) {
   COMPRESSC_RETURN_IF_ERROR(checkSlots(operands, *batch, cache.slots));
 
   heads.cache = cache;
+  std::vector<float> frequencies, queryNorm, keyNorm;
+  COMPRESSC_RETURN_IF_ERROR(readRotation(operands, call, heads, frequencies, queryNorm, keyNorm));
   Attention(context, heads);
   return absl::OkStatus();
 }

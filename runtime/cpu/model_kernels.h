@@ -48,11 +48,11 @@ struct LinearOperands {
 void Linear(KernelContext &context, const LinearOperands &operands, absl::Span<GemmProduct> products);
 
 struct Rotation {
-  int64_t dim;              // of a head
-  const float *frequencies; // [dim / 2]
-  float factor = 1;         // of sine and cosine
-  bool selected = false;    // x has the batch's selected rows only
-  const float *norm = nullptr; // [dim]: each head is normalised first
+  int64_t dim = 0;                    // of a head
+  const float *frequencies = nullptr; // [dim / 2]
+  float factor = 1;                   // of sine and cosine
+  bool selected = false;              // x has the batch's selected rows only
+  const float *norm = nullptr;        // [dim]: each head is normalised first
   float epsilon = 0;
 };
 /// `out` may be x.
@@ -71,6 +71,13 @@ struct AttentionOperands {
   int64_t window = 0; // 0: unlimited
   float scale;
   bool selected = false;
+  /// With frequencies, query and key are rotated first: `rotation` is the query's, and so the key's but for its norm.
+  Rotation rotation = {};
+  const float *keyNorm = nullptr; // [dim], where rotation has a norm
+
+  Rotation keyRotation() const {
+    return {rotation.dim, rotation.frequencies, rotation.factor, false, keyNorm, rotation.epsilon};
+  }
 };
 /// Writes keys and values to the cache, then attends. The batch's slots are inside the cache.
 void Attention(KernelContext &context, const AttentionOperands &operands);

@@ -158,6 +158,10 @@ void attention(Run &run, Value query, Value key, Value value, Cache cache, Value
   operands.window = options.window;
   operands.scale = float(options.scale);
   operands.selected = query.rows == Rows::Selected;
+  auto norm = [&](Weight weight) { return weight == none ? nullptr : run.weights[weight].vector; };
+  operands.rotation = {operands.dim,      options.frequencies,     float(options.factor),
+                       operands.selected, norm(options.queryNorm), float(options.epsilon)};
+  operands.keyNorm = norm(options.keyNorm);
   Attention(run.context, operands);
 }
 

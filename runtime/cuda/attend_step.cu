@@ -42,7 +42,7 @@ __global__ void __launch_bounds__(warps * 32) AttendStepKernel(Attention a, int 
   for (int h = 0; h < heads; ++h)
 #pragma unroll
     for (int i = 0; i < columns; i += 4) {
-      float4 v = Get4(a.query + (int64_t(tile.row) * a.heads + head0 + h) * dim + lane * columns + i);
+      float4 v = Get4(static_cast<const float *>(a.query) + (int64_t(tile.row) * a.heads + head0 + h) * dim + lane * columns + i);
       q[h][i] = v.x * a.scale, q[h][i + 1] = v.y * a.scale, q[h][i + 2] = v.z * a.scale, q[h][i + 3] = v.w * a.scale;
     }
   Running<columns> state[heads];

@@ -2,6 +2,7 @@
 // is stored once, and read by each. Tiles of 64 queries on tensor cores (16 bits), and one query at a time for
 // any type and head size.
 #include "attend_step.cuh"
+#include "attend_warpgroups.h"
 #include "fours.cuh"
 #include "kernels.h"
 #include "launch.cuh"
@@ -62,7 +63,7 @@ __global__ void __launch_bounds__(rowWarps * 32) AttendRowsKernel(Attention a) {
   float q[perLane], sum[perLane] = {}, best = nothing, total = 0;
 #pragma unroll
   for (int i = 0; i < perLane; ++i)
-    q[i] = lane + 32 * i < a.dim ? a.query[at + lane + 32 * i] * a.scale : 0.0f;
+    q[i] = lane + 32 * i < a.dim ? static_cast<const float *>(a.query)[at + lane + 32 * i] * a.scale : 0.0f;
   constexpr int many = 4; // keys in flight
   for (int j = first + warp * many; j <= position; j += rowWarps * many) {
     int64_t slot[many];
@@ -178,14 +179,13 @@ template <typename Half, int dim> __global__ void __launch_bounds__(tileWarps * 
 
   int g = lane / 4, t = lane % 4, low = warp * 16 + g, high = low + 8; // the lane's queries
   uint32_t q[dim / 16][4];
-  const float *query = a.query + int64_t(tile.row) * width + int64_t(head) * dim;
+  int64_t query = int64_t(tile.row) * width + int64_t(head) * dim;
 #pragma unroll
   for (int k = 0; k < dim / 16; ++k)
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
       int row = i % 2 ? high : low, column = k * 16 + i / 2 * 8 + t * 2;
-      float2 pair = row < tile.rows ? *reinterpret_cast<const float2 *>(query + row * width + column) : float2{0, 0};
-      q[k][i] = Pack<Half>(pair.x, pair.y);
+      q[k][i] = row < tile.rows ? PairAt<Half>(a.query, a.queryType, query + row * width + column) : 0;
     }
 
   float out[dim / 8][4] = {};
@@ -309,6 +309,10 @@ void WriteCache(cudaStream_t stream, const float *k, const float *v, int64_t row
     WithHalf(type, write);
 }
 
+bool AttendsInTiles(const Attention &a) {
+  return !CanAttendStep(a) && a.type != DType::F32 && a.rows >= a.tileCount * 4 && (a.dim == 64 || a.dim == 128);
+}
+
 void Attend(cudaStream_t stream, const Attention &a) {
   if (a.tileCount == 0)
     return;
@@ -316,15 +320,17 @@ void Attend(cudaStream_t stream, const Attention &a) {
     return AttendStep(stream, a);
   if (a.type == DType::F32)
     return attendRows<float>(stream, a);
-  bool fewRows = a.rows < a.tileCount * 4;
+  if (AttendsInTiles(a))
+    return CanAttendWarpgroups(a) ? AttendWarpgroups(stream, a) : AttendTiles(stream, a);
+  WithHalf(a.type, [&](auto type) { attendRows<decltype(type)>(stream, a); });
+}
+
+void AttendTiles(cudaStream_t stream, const Attention &a) {
   WithHalf(a.type, [&](auto type) {
-    using Half = decltype(type);
-    if (fewRows || (a.dim != 64 && a.dim != 128))
-      attendRows<Half>(stream, a);
-    else if (a.dim == 64)
-      attendTiles<Half, 64>(stream, a);
+    if (a.dim == 64)
+      attendTiles<decltype(type), 64>(stream, a);
     else
-      attendTiles<Half, 128>(stream, a);
+      attendTiles<decltype(type), 128>(stream, a);
   });
 }
 

@@ -72,6 +72,11 @@ StatusOr<int64_t> CudaDevice::scaleStatistics(const StatisticsView &from, const 
   return bad.get();
 }
 
+Status CudaDevice::mirrorGram(const StatisticsView &statistics) {
+  MirrorLower(stream, statistics.gram, statistics.width);
+  return check(cudaGetLastError(), "a Gram matrix");
+}
+
 StatusOr<int64_t> CudaDevice::firstNonFinite(const float *values, int64_t count) {
   COMPRESSC_ASSIGN_OR_RETURN(FirstBad bad, FirstBad::Create(*this));
   FindNonFinite(stream, values, count, bad.data());

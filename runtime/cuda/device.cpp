@@ -129,6 +129,15 @@ Status CudaDevice::open(const DeviceOptions &options) {
   return absl::OkStatus();
 }
 
+StatusOr<bool> CudaDevice::idle() const {
+  cudaError_t error = cudaStreamQuery(stream);
+  cudaGetLastError(); // what is not done yet would seem to be a failure later
+  if (error == cudaErrorNotReady)
+    return false;
+  COMPRESSC_RETURN_IF_ERROR(check(error, "waiting for the GPU"));
+  return true;
+}
+
 Status CudaDevice::enter() { return check(cudaSetDevice(index), "the device is not to be had"); }
 
 CudaDevice::~CudaDevice() {

@@ -23,6 +23,7 @@ public:
 
   Status enter() override;
   std::string name() const override { return properties.name; }
+  int number() const override { return index; }
   int64_t peakBytes() const override { return memory.peakBytes(); }
   std::unique_ptr<DeviceWatch> watch() const override { return Watch(nvml); }
   StatusOr<std::shared_ptr<void>> allocate(int64_t bytes, std::string_view what) override;
@@ -58,6 +59,7 @@ public:
   StatusOr<int64_t> observeCosine(const float *x, const float *y, int64_t tokens, int64_t width,
                                   float *influence) override;
   StatusOr<int64_t> scaleStatistics(const StatisticsView &from, const float *scales, const StatisticsView &to) override;
+  Status mirrorGram(const StatisticsView &statistics) override;
   StatusOr<int64_t> firstNonFinite(const float *values, int64_t count) override;
   StatusOr<std::unique_ptr<GramErrors>> gramErrors(absl::Span<const WeightMatrix> weights, const float *gram) override;
   StatusOr<ClipSums> clip(const WeightMatrix &weight, const float *gram, const PackedFormat &format, float *out) override;
@@ -71,6 +73,7 @@ public:
 private:
   friend class BoundProgram;
   friend class CudaGramErrors;
+  friend class NcclCollective;
   /// Results of scoreRows: RowScore [rows], then float [rows, columns].
   struct Scores {
     explicit Scores(DeviceMemory &memory) : arrays(memory), results(memory) {}
@@ -99,6 +102,8 @@ private:
   Status outOfMemory(int64_t bytes, std::string_view what) const;
   Status check(cudaError_t error, std::string_view what) const;
   void note(const Status &status);
+  /// Whether all work is done; an error that it ended with.
+  StatusOr<bool> idle() const;
   /// The status, or that the GPU was lost, if that is what it comes of.
   Status orLost(const Status &status) const;
   /// A copy on the device; null, and noted, when there is no room.
@@ -107,6 +112,7 @@ private:
   DType held(DType type) const { return type == DType::BF16 ? half : type; }
   /// Of products with Gram matrices, whose range is not fp16's.
   DType errorType() const { return half == DType::BF16 ? DType::BF16 : DType::F32; }
+  bool fillCache(const AttentionOperands &operands, Attention &attention);
   bool takesFp8(const Fp8Rows &x, const GemmProduct *products, size_t count);
   void multiplyInFp8(const WeightMatrix &w, const Fp8Rows &x, void *out, DType outType, bool accumulate);
   void product(const LinearOperands &operands, const GemmProduct &product, const void *x, DType type);
@@ -139,7 +145,7 @@ private:
   Recording *replaying = nullptr, *recording = nullptr;
   Scores scores[2] = {Scores(memory), Scores(memory)};
   int nextScores = 0;
-  DeviceBuffer rows{memory}, expanded{memory}, gate{memory}, up{memory}; // scratch of linears
+  DeviceBuffer rows{memory}, expanded{memory}, gate{memory}, up{memory}; // scratch of linears; rows: of rotated queries too
   DeviceBuffer splits{memory}, splitCounters{memory};                    // of attentions of single queries
   bool toldOfFp8 = false;                                                // that it is bf16
   std::map<std::vector<float>, std::shared_ptr<void>> frequencies;

@@ -29,14 +29,27 @@ __device__ __forceinline__ void PutAt(void *to, DType type, int64_t at, float v)
 }
 
 /// Two neighbours in a word.
-template <typename Half> __device__ __forceinline__ uint32_t Pack(float low, float high) {
+template <typename Half> __device__ __forceinline__ uint32_t PackInRange(float low, float high) {
   if constexpr (std::is_same_v<Half, __half>) {
-    __half2 pair = __floats2half2_rn(Saturated(low), Saturated(high));
+    __half2 pair = __floats2half2_rn(low, high);
     return *reinterpret_cast<uint32_t *>(&pair);
   } else {
     __nv_bfloat162 pair = __floats2bfloat162_rn(low, high);
     return *reinterpret_cast<uint32_t *>(&pair);
   }
+}
+template <typename Half> __device__ __forceinline__ uint32_t Pack(float low, float high) {
+  if constexpr (std::is_same_v<Half, __half>)
+    return PackInRange<Half>(Saturated(low), Saturated(high));
+  else
+    return PackInRange<Half>(low, high);
+}
+/// Two neighbours of an array of fp32 or of `Half`.
+template <typename Half> __device__ __forceinline__ uint32_t PairAt(const void *from, DType type, int64_t at) {
+  if (type != DType::F32)
+    return *reinterpret_cast<const uint32_t *>(static_cast<const Half *>(from) + at);
+  float2 pair = *reinterpret_cast<const float2 *>(static_cast<const float *>(from) + at);
+  return Pack<Half>(pair.x, pair.y);
 }
 template <typename Half> __device__ __forceinline__ float2 Unpack(uint32_t pair) {
   if constexpr (std::is_same_v<Half, __half>)

@@ -276,14 +276,47 @@ void CudaDevice::rotaryEmbedding(const float *x, int64_t count, int64_t width, c
                   out);
 }
 
+/// Writes keys and values of the batch's rows to the cache. What is to be rotated is: then `attention` gets its queries
+/// from scratch.
+bool CudaDevice::fillCache(const AttentionOperands &operands, Attention &attention) {
+  const Rotation &rotation = operands.rotation;
+  int64_t count = batch->rows(), dim = operands.dim, width = operands.groups * dim, queryWidth = operands.queries * dim;
+  auto write = [&](const float *key) {
+    WriteCache(stream, key, operands.value, count, width, slots, operands.cache.keys, operands.cache.values, attention.type);
+    return true;
+  };
+  if (!rotation.frequencies)
+    return write(operands.key);
+  const float *sent = sentFrequencies({rotation.frequencies, size_t(dim / 2)});
+  bool together = CanPrepareAttention(dim);
+  if (together && AttendsInTiles(attention))
+    attention.queryType = attention.type;
+  int64_t queryBytes = attention.rows * queryWidth * int64_t(DTypeSize(attention.queryType));
+  void *rotated = grow(rows, std::max<int64_t>(1, queryBytes + (together ? 0 : count * width * 4))); // no query: keys still
+  if (!sent || !rotated)
+    return false;
+  attention.query = rotated;
+  Rotary query{dim, sent, rotation.factor, operands.selected ? selectedPositions : positions, rotation.norm, rotation.epsilon};
+  Rotary key{dim, sent, rotation.factor, positions, operands.keyNorm, rotation.epsilon};
+  if (together) {
+    PrepareAttention(stream, {operands.query, operands.key, operands.value, int32_t(count), attention.rows, attention.heads,
+                              attention.groups, operands.selected, query, key, slots, operands.cache.keys,
+                              operands.cache.values, attention.type, rotated, attention.queryType});
+    return true;
+  }
+  auto *queries = static_cast<float *>(rotated), *keys = queries + attention.rows * queryWidth;
+  RotaryEmbedding(stream, operands.query, attention.rows, queryWidth, query, queries);
+  RotaryEmbedding(stream, operands.key, count, width, key, keys);
+  return write(keys);
+}
+
 void CudaDevice::attention(const AttentionOperands &operands) {
   if (operands.dim > maxHeadDim)
     return note(Invalid("attention: heads of ", operands.dim, " are larger than ", maxHeadDim, "; use --device=cpu"));
   DType type = held(operands.cache.dtype);
-  WriteCache(stream, operands.key, operands.value, batch->rows(), operands.groups * operands.dim,
-             slots, operands.cache.keys, operands.cache.values, type);
   Attention attention;
   attention.query = operands.query;
+  attention.queryType = DType::F32;
   attention.out = operands.out.data;
   attention.outType = held(operands.out.type);
   attention.keys = operands.cache.keys;
@@ -298,6 +331,8 @@ void CudaDevice::attention(const AttentionOperands &operands) {
   attention.tiles = operands.selected ? selectedTiles : tiles;
   attention.tileCount = operands.selected ? selectedTileCount : tileCount;
   attention.rows = int32_t(operands.selected ? int64_t(batch->selectedRows.size()) : batch->rows());
+  if (!fillCache(operands, attention))
+    return;
   if (attention.rows == attention.tileCount) {
     attention.splits = static_cast<float *>(grow(splits, SplitFloats(attention) * 4));
     int64_t counterBytes = SplitCounters(attention) * 4;

@@ -110,6 +110,23 @@ void RotaryEmbedding(cudaStream_t stream, const float *x, int64_t rows, int64_t 
 void ScoreRows(cudaStream_t stream, const float *logits, int64_t width, const int32_t *rows, int64_t count,
                const int32_t *columns, int64_t perRow, RowScore *scores, float *out);
 
+// prepare_attention.cu
+/// Rotates keys and writes them and the values to the cache, as RotaryEmbedding and WriteCache do, and rotates queries.
+/// Heads have 64 or 128 columns.
+struct AttentionInputs {
+  const float *query, *key, *value; // [queries, heads * dim], [rows, groups * dim] twice
+  int32_t rows, queries, heads, groups;
+  bool selected;                 // queries are of selected rows; else of the keys' rows
+  Rotary queryRotary, keyRotary; // alike but for positions, where selected, and the weights of norms
+  const int32_t *slots;          // of the rows
+  void *keys, *values;           // the cache, of `type`
+  DType type;
+  void *rotated; // queries, of rotatedType: F32 or `type`
+  DType rotatedType;
+};
+constexpr bool CanPrepareAttention(int64_t dim) { return dim == 64 || dim == 128; }
+void PrepareAttention(cudaStream_t stream, const AttentionInputs &inputs);
+
 // attention.cu
 /// Rows of k and v [rows, width] go to the slots of a cache of `type`.
 void WriteCache(cudaStream_t stream, const float *k, const float *v, int64_t rows, int64_t width,
@@ -122,8 +139,9 @@ struct QueryTile {
 };
 constexpr int queryTileRows = 64;
 struct Attention {
-  const float *query; // [rows, heads * dim]
-  void *out;          // likewise, of outType
+  const void *query; // [rows, heads * dim], of queryType
+  DType queryType;   // F32, or `type` where AttendsInTiles
+  void *out;         // as query, of outType
   DType outType;
   const void *keys, *values; // [slots, groups * dim]
   DType type;
@@ -139,7 +157,9 @@ struct Attention {
 constexpr int mostSplits = 32;
 inline int64_t SplitFloats(const Attention &a) { return int64_t(a.tileCount) * a.heads * mostSplits * (a.dim + 2); }
 inline int64_t SplitCounters(const Attention &a) { return int64_t(a.tileCount) * a.groups; }
-/// Causal attention. Caches of 16 bits with heads of 64 or 128 run on tensor cores.
+/// Whether it runs on tensor cores: caches of 16 bits, heads of 64 or 128, and more than a few rows for each tile.
+bool AttendsInTiles(const Attention &attention);
+/// Causal attention.
 void Attend(cudaStream_t stream, const Attention &attention);
 
 } // namespace compressc::cuda

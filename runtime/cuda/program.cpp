@@ -91,6 +91,8 @@ private:
     operands.window = call.window;
     operands.scale = call.scale;
     operands.selected = call.selected;
+    operands.rotation = {call.dim, call.frequencies, call.factor, call.selected, call.queryNorm, call.epsilon};
+    operands.keyNorm = call.keyNorm;
     device.attention(operands);
   }
 

@@ -58,8 +58,28 @@ template <typename X> struct Normed {
 };
 template <typename X> constexpr Normed<X> normed(X x, Vector<X::columns> weight, float epsilon) { return {x, weight, epsilon}; }
 
-/// What is added to a product: a vector, a value, both or neither.
+/// Where something could be, and is not.
 struct Nothing {};
+
+/// What is done with queries and keys before an attention: half-split pairs are rotated, with norms each head is
+/// normalised before that (rms_norm).
+template <int dim_, typename Norm> struct Rotated {
+  static constexpr int dim = dim_;
+  const float *frequencies; // on the host
+  float factor;
+  Norm query, key;
+  float epsilon;
+};
+template <int pairs> constexpr Rotated<2 * pairs, Nothing> rotated(const float (&frequencies)[pairs], float factor) {
+  return {frequencies, factor, {}, {}, 0};
+}
+template <int pairs>
+constexpr Rotated<2 * pairs, Vector<2 * pairs>> rotated(const float (&frequencies)[pairs], float factor, Vector<2 * pairs> query,
+                                                        Vector<2 * pairs> key, float epsilon) {
+  return {frequencies, factor, query, key, epsilon};
+}
+
+/// What is added to a product: a vector, a value, both or neither.
 template <typename Bias, typename Residual> struct Added {
   Bias bias;
   Residual residual;
@@ -291,12 +311,19 @@ void rotaryEmbedding(Run &run, X x, Out out, const float (&frequencies)[dim / 2]
                                            out.floats(run));
 }
 
-/// Causal attention; keys and values of all rows go to the cache. `window`: 0 for none.
-template <int heads, int groups, int window = 0, typename Q, typename K, typename V, typename Out>
-void attention(Run &run, Q query, K key, V value, Cache cache, Out out, float scale) {
+/// Causal attention; keys and values of all rows go to the cache. `window`: 0 for none. With `rotated`, query and key are
+/// rotated first.
+template <int heads, int groups, int window = 0, typename Q, typename K, typename V, typename Out, typename R = Nothing>
+void attention(Run &run, Q query, K key, V value, Cache cache, Out out, float scale, R rotation = {}) {
   static_assert(Q::columns % heads == 0 && heads % groups == 0);
-  run.device.attention({query.floats(run), key.floats(run), value.floats(run), out.in(run), Out::type, cache.place, heads, groups,
-                        Q::columns / heads, window, scale, Q::selected});
+  AttentionCall call{query.floats(run), key.floats(run), value.floats(run), out.in(run), Out::type, cache.place, heads, groups,
+                     Q::columns / heads, window, scale, Q::selected};
+  if constexpr (detail::isThere<R>) {
+    static_assert(Q::columns / heads == R::dim);
+    call.frequencies = rotation.frequencies, call.factor = rotation.factor, call.epsilon = rotation.epsilon;
+    call.queryNorm = detail::floatsOf(run, rotation.query), call.keyNorm = detail::floatsOf(run, rotation.key);
+  }
+  run.device.attention(call);
 }
 
 } // namespace compressc::cuda::program

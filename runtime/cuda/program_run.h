@@ -38,6 +38,10 @@ struct AttentionCall {
   int64_t heads, groups, dim, window;
   float scale;
   bool selected;
+  const float *frequencies = nullptr; // on the host: query and key are rotated first
+  float factor = 1;
+  const float *queryNorm = nullptr, *keyNorm = nullptr; // both or neither
+  float epsilon = 0;
 };
 
 /// What depends on more than a kernel: tables on the host, scratch memory, cuBLASLt.

@@ -89,6 +89,13 @@ template <int open> __device__ __forceinline__ void WaitForCopies() {
 #endif
 }
 
+/// 2^x, to 2 units in the last place; what would be subnormal is 0.
+__device__ __forceinline__ float ExponentialOf2(float x) {
+  float power;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(power) : "f"(x));
+  return power;
+}
+
 /// Four 8x8 matrices of 16 bits, whose rows' addresses the lanes have.
 __device__ __forceinline__ void LoadMatrices(uint32_t (&r)[4], uint32_t shared) {
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"

@@ -41,9 +41,6 @@ FlagUse HalfFlag();
 FlagUse InterpretFlag();
 FlagUse QuietFlag();
 
-/// The GPUs that --devices names: a number of them, all, or a list of indices; `count` there are.
-StatusOr<std::vector<int>> ParseDevices(absl::string_view text, int count);
-
 /// An error when `value` is outside [low, high].
 Status CheckRange(absl::string_view flag, double value, double low, double high);
 

@@ -56,4 +56,17 @@ func.func @forward(%tokens: tensor<?xi32>, %batch: !lm.batch) -> tensor<?x96xf32
   return %logits : tensor<?x96xf32>
 }
 lm.param @key : tensor<8x16xf16>
+
+// What an attention rotates itself: one list of frequencies for query and key, norms behind the cache.
+// CHECK: exec.program @rotating
+// CHECK: exec.call "attention" [@in0, @in1, @in1, @c0, @in2, @in3] -> [@b0] {attention_factor = 1.140000e+00 : f64, epsilon = 9.99{{.*}}E-7 : f64,
+// CHECK-SAME: frequencies = [1.000000e+00, {{.*}}], num_heads = 2 : i64, num_kv_heads = 1 : i64, scale = 2.500000e-01 : f64}
+func.func @rotating(%q: tensor<?x16xf32>, %kv: tensor<?x8xf32>, %batch: !lm.batch, %qn: tensor<8xf32>, %kn: tensor<8xf32>) -> tensor<?x16xf32> {
+  %cache = lm.cache : !lm.cache<1 x 8>
+  %o, %next = lm.attention %q, %kv, %kv, %cache, %batch heads 2 kv_heads 1 scale 0.25
+      rope <theta = 1.0e4, yarn, factor = 4.0, beta_fast = 32.0, beta_slow = 1.0, attention_factor = 1.14, original_context = 64>
+      norms(%qn, %kn) epsilon 1.0e-6
+      : tensor<?x16xf32>, tensor<?x8xf32>, tensor<?x8xf32>, !lm.cache<1 x 8>, tensor<8xf32>, tensor<8xf32> -> tensor<?x16xf32>
+  return %o : tensor<?x16xf32>
+}
 // CHECK-NOT: func.func

@@ -1,5 +1,5 @@
 // How many GPUs there seem to be, and when one is lost. A program that is not a test reads the environment:
-// COMPRESSC_EMULATED_GPUS=N, COMPRESSC_EMULATED_FAILURE=GPU:LAUNCHES:ERROR.
+// COMPRESSC_EMULATED_GPUS=N, COMPRESSC_EMULATED_FAILURE=GPU:LAUNCHES:ERROR, COMPRESSC_EMULATED_CAPABILITY=MAJOR.MINOR.
 #pragma once
 
 #include <cstddef>

@@ -46,6 +46,18 @@ Exchanged Exchange(unsigned mask, const void *data, size_t bytes);
 void CopyLater(uint32_t shared, const void *global, int bytes, bool exists);
 void EndGroup();
 void WaitForGroups(int open);
+/// A product of a warpgroup, m64nNk16, which is computed when it is waited for: c's fragments of this thread, and a's.
+struct Product {
+  float *c;
+  uint32_t a[4];
+  uint64_t b; // descriptor of a matrix in shared memory
+  int columns;
+  bool transposed, add, halves; // halves: fp16, not bf16
+};
+void ShowCopies();
+void MultiplyLater(const Product &product);
+void EndProducts();
+void WaitForProductGroups(int open);
 
 /// Runs a kernel, or adds it to what the stream records.
 void Start(const cudaLaunchConfig_t &config, const char *name, std::function<void()> thread);
@@ -86,6 +98,15 @@ template <typename T> T __shfl_xor_sync(unsigned mask, T value, int bits) {
 }
 template <typename T> T __shfl_sync(unsigned mask, T value, int lane) {
   return compressc::cuda::emulated::ShuffleFrom(mask, value, lane);
+}
+inline int __all_sync(unsigned mask, int predicate) {
+  compressc::cuda::emulated::Exchanged all = compressc::cuda::emulated::Exchange(mask, &predicate, sizeof predicate);
+  for (int lane = 0; lane < 32; ++lane) {
+    std::memcpy(&predicate, all[lane], sizeof predicate);
+    if (mask >> lane & 1 && !predicate)
+      return 0;
+  }
+  return 1;
 }
 template <typename T> T __shfl_down_sync(unsigned mask, T value, int delta) {
   using namespace compressc::cuda::emulated;
@@ -140,6 +161,7 @@ template <int bytes = 16> void CopyAsync(uint32_t shared, const void *global, bo
 }
 inline void EndGroupOfCopies() { emulated::EndGroup(); }
 template <int open> void WaitForCopies() { emulated::WaitForGroups(open); }
+inline float ExponentialOf2(float x) { return std::exp2(x); }
 void LoadMatrices(uint32_t (&r)[4], uint32_t shared);
 void LoadTransposed(uint32_t (&r)[4], uint32_t shared);
 namespace emulated {
@@ -155,6 +177,16 @@ template <bool anew = false> void MultiplyBytes(int (&c)[4], const uint32_t (&a)
   if (anew)
     c[0] = c[1] = c[2] = c[3] = 0;
   emulated::AddByteProducts(c, a, b0, b1);
+}
+
+inline void ShowToProducts() { emulated::ShowCopies(); }
+inline void BeginProducts() {}
+inline void EndGroupOfProducts() { emulated::EndProducts(); }
+template <int open, int count> void WaitForProducts(float (&)[count]) { emulated::WaitForProductGroups(open); }
+inline void FinishBeforeWaiting(float, uint32_t) {}
+template <typename Half, int columns, bool transposed>
+void MultiplyLater(float (&c)[columns / 2], const uint32_t (&a)[4], uint64_t b, bool add) {
+  emulated::MultiplyLater({c, {a[0], a[1], a[2], a[3]}, b, columns, transposed, add, std::is_same_v<Half, __half>});
 }
 
 } // namespace compressc::cuda

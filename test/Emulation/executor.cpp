@@ -38,6 +38,8 @@ struct Thread {
   unsigned mask = 0; // of lanes that it waits for
   unsigned turn = 0; // exchanges so far
   std::vector<std::vector<Copy>> copies; // groups, the last one open
+  bool hidden = false;                   // copies are there that products need not see
+  std::vector<std::vector<Product>> products; // groups, the last one open
 };
 
 uint3 threadIndex{}, blockIndex{};
@@ -87,6 +89,8 @@ void prepare(size_t count, const std::function<void()> &body) {
     thread.state = State::Ready;
     thread.turn = 0;
     thread.copies.assign(1, {});
+    thread.hidden = false;
+    thread.products.assign(1, {});
     context::stack_context stack;
     stack.size = stackBytes;
     stack.sp = stacks[i] + stackBytes;
@@ -96,6 +100,8 @@ void prepare(size_t count, const std::function<void()> &body) {
                                    body();
                                    if (thread.copies.size() > 1 || !thread.copies[0].empty())
                                      fail("a thread ends while copies are under way");
+                                   if (thread.products.size() > 1 || !thread.products[0].empty())
+                                     fail("a thread ends while products are under way");
                                    thread.state = State::Done;
                                    return std::move(thread.scheduler);
                                  });
@@ -199,7 +205,77 @@ void WaitForGroups(int open) {
         std::memcpy(to, copy.global, size_t(copy.bytes));
       else
         std::memset(to, 0, size_t(copy.bytes));
+      current->hidden = true;
     }
+    groups.erase(groups.begin());
+  }
+}
+
+void ShowCopies() { current->hidden = false; }
+void MultiplyLater(const Product &product) { current->products.back().push_back(product); }
+void EndProducts() { current->products.emplace_back(); }
+
+namespace {
+
+float halfOrBf16(uint16_t bits, bool halves) { return halves ? HalfToFloat(bits) : BFloat16ToFloat(bits); }
+
+/// Row k and column n of a product's b [16, columns], whose descriptor PTX defines: bits 0-13 address, 16-29 leading and
+/// 32-45 stride offset, all without their last four bits; 49-51 base offset; 62-63 swizzling, 1 that of 128 bytes, which
+/// is of addresses: their bits 4-6 are combined with bits 7-9.
+float elementOf(const Product &product, int k, int n) {
+  auto offset = [&](int bit) { return uint32_t(product.b >> bit & 0x3fff) << 4; };
+  uint32_t at = offset(0);
+  if (product.transposed) // rows of 64 columns, eight after eight, in panels
+    at += uint32_t(n % 64 * 2 + k % 8 * 128) + uint32_t(n / 64) * offset(16) + uint32_t(k / 8) * offset(32);
+  else // rows are columns of b, eight after eight
+    at += uint32_t(k * 2 + n % 8 * 128) + uint32_t(n / 8) * offset(32);
+  at ^= (at >> 7 & 7) << 4;
+  uint16_t bits;
+  std::memcpy(&bits, sharedMemory() + at, sizeof bits);
+  return halfOrBf16(bits, product.halves);
+}
+
+/// Rows of a and c lie in warps as MultiplyTiles has them, so that a warp needs no other.
+void multiply(const Product &product) {
+  if (product.b >> 62 != 1 || product.b >> 49 & 7)
+    fail("a matrix of a product is laid out in a way that is not emulated");
+  for (size_t i = 0; i < blockSize.x; ++i)
+    if (threads[i]->hidden)
+      fail("products need not see what thread " + std::to_string(i) + " has copied");
+  Exchanged all = Exchange(~0u, product.a, sizeof product.a);
+  int lane = Lane(), g = lane / 4, t = lane % 4;
+  float a[2][16]; // rows g and g + 8
+  for (int part = 0; part < 4; ++part) {
+    uint32_t words[4];
+    std::memcpy(words, all[g * 4 + part], sizeof words);
+    for (int i = 0; i < 4; ++i)
+      for (int which = 0; which < 2; ++which)
+        a[i % 2][i / 2 * 8 + part * 2 + which] = halfOrBf16(uint16_t(words[i] >> (16 * which)), product.halves);
+  }
+  for (int column = 0; column < product.columns / 4; ++column) {
+    int n = column / 2 * 8 + t * 2 + column % 2;
+    float sums[2] = {};
+    for (int k = 0; k < 16; ++k) {
+      float b = elementOf(product, k, n);
+      sums[0] += a[0][k] * b;
+      sums[1] += a[1][k] * b;
+    }
+    for (int r = 0; r < 2; ++r) {
+      float &c = product.c[column / 2 * 4 + r * 2 + column % 2];
+      c = product.add ? c + sums[r] : sums[r];
+    }
+  }
+}
+
+} // namespace
+
+void WaitForProductGroups(int open) {
+  if (blockSize.x % 128)
+    fail("a warpgroup has 128 threads");
+  auto &groups = current->products;
+  while (groups.size() > size_t(open) + 1) {
+    for (const Product &product : groups.front())
+      multiply(product);
     groups.erase(groups.begin());
   }
 }

@@ -61,6 +61,8 @@ struct Machine {
   Machine() {
     if (const char *text = std::getenv("COMPRESSC_EMULATED_GPUS"))
       count = std::clamp(std::atoi(text), 0, int(std::size(gpus)));
+    if (const char *text = std::getenv("COMPRESSC_EMULATED_CAPABILITY"))
+      std::sscanf(text, "%d.%d", &major, &minor);
     long long launches = 0;
     int gpu = 0, error = 0;
     const char *text = std::getenv("COMPRESSC_EMULATED_FAILURE");
@@ -189,6 +191,7 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp *properties, int device) {
 cudaError_t cudaDeviceGetAttribute(int *value, cudaDeviceAttr attribute, int) {
   switch (attribute) {
   case cudaDevAttrComputeCapabilityMajor: *value = major; break;
+  case cudaDevAttrComputeCapabilityMinor: *value = minor; break;
   case cudaDevAttrMultiProcessorCount: *value = 4; break;
   case cudaDevAttrMaxSharedMemoryPerBlockOptin: *value = (major < 8 ? 64 : 227) << 10; break; // of a T4 and an H200
   case cudaDevAttrMaxSharedMemoryPerMultiprocessor: *value = (major < 8 ? 64 : 228) << 10; break;
@@ -255,6 +258,7 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) { return delete stream, cudaS
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
   return stream && stream->recording ? lastError = cudaErrorStreamCaptureUnsupported : stateOf(stream);
 }
+cudaError_t cudaStreamQuery(cudaStream_t stream) { return stateOf(stream); } // work is done when it is given
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
   stream->recording = std::make_unique<Work>();
   return cudaSuccess;

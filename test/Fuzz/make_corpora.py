@@ -34,7 +34,7 @@ def schedules(compressc):
     """The schedules behind deployed programs, shrunk to few rows so that running them is quick."""
     with tempfile.TemporaryDirectory() as folder:
         for model in ("llama", "qwen2", "qwen3"):
-            for label, options in (("plain", ["--without=merge-linears,fuse-epilogues,sink-selection"]),
+            for label, options in (("plain", ["--without=merge-linears,fuse-epilogues,fuse-rotary,sink-selection"]),
                                    ("fused", []),
                                    ("packed", ["--passes=quantize{bits=4 group-size=32}", "--activations=int8"])):
                 out = Path(folder) / "out"

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import measure
 
-OPTIMISATIONS = ["sink-selection", "answer-head", "merge-linears", "fuse-epilogues", "reuse-buffers"]
+OPTIMISATIONS = ["sink-selection", "answer-head", "merge-linears", "fuse-epilogues", "fuse-rotary", "reuse-buffers"]
 
 
 def main():

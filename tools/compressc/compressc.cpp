@@ -28,6 +28,8 @@ examples
       Compresses it to 4 bits: calibrates, scales (AWQ), clips, quantises.
   compressc SmolLM2.gguf -o rtn --passes='quantize{bits=8 group-size=32 ignore=re:.*down_proj}'
       Rounds to nearest, without calibration, and leaves some weights alone.
+  compressc DIR -o w4 --passes='awq{bits=4}' --calibration text.jsonl --target=cuda --devices=2
+      Calibrates on two GPUs of this machine.
   w4/run mmlu --data DIR --shots 5 --json w4.json;  compressc compare base.json w4.json
   compressc DIR --splat --emit=exec --passes='awq{bits=3}'
       Prints the schedule that config.json alone leads to.
@@ -51,7 +53,7 @@ options
   --dry-run              print the plan and stop: time, memory, size, what the store has. Nothing is written
   --memory-limit MB      refuse before any work what would hold more anonymous memory (files that are mapped
                          are not counted)
-  --gpu-memory-limit MB  with --target=cuda: take no more of the GPU's memory, the driver's part included where it
+  --gpu-memory-limit MB  with --target=cuda: take no more of each GPU's memory, the driver's part included where it
                          is known
   --emit=STAGE           print the program instead: lm (imported), compress (after the passes),
                          exec (the schedule), cpp (the source of its program), cuda (its source for
@@ -64,10 +66,12 @@ options
   --max-tokens N         rows of the largest batch that OUT/run computes at once (8192; with --target=cuda 4096,
                          which takes less memory)
   --without=NAME,...     optimisations of the program to leave out: sink-selection, answer-head,
-                         merge-linears, fuse-epilogues, narrow-activations, reuse-buffers,
-                         outline-blocks
+                         merge-linears, fuse-epilogues, fuse-rotary, narrow-activations,
+                         reuse-buffers, outline-blocks
   --target=TARGET        where OUT/run runs unless --device says otherwise: cpu or cuda (cpu). With cuda the GPU
                          computes calibration and weights too, or else the CPU, which is said
+  --devices=N|all|I,J    with --target=cuda: how many GPUs share the calibration samples, or which, counted from 0;
+                         the first computes the weights. Several need NCCL (the first, if there is one)
   --compute=TYPE         arithmetic of OUT/run's linears: f32 or bf16 (f32; with --target=cuda bf16)
   --activations=TYPE     of linears with packed weights: f32; int8 (cpu): rounded to 8 bits with a scale for
                          each row and group, several times faster; fp8 (cuda): weights of at most 4 bits in
@@ -114,6 +118,7 @@ struct Options {
   cl::opt<int64_t> maxTokens{"max-tokens", cl::init(8192)};
   cl::list<std::string> without{"without", cl::CommaSeparated};
   cl::opt<std::string> target{"target", cl::init("cpu")};
+  cl::opt<std::string> devices{"devices"};
   cl::opt<std::string> compute{"compute", cl::init("")};
   cl::opt<std::string> activations{"activations", cl::init("f32")};
   cl::opt<int> threads{"threads", cl::init(0)};
@@ -197,6 +202,9 @@ int main(int argc, char **argv) {
   options.maxTokens = flags.maxTokens;
   if (options.target == "cuda" && flags.maxTokens.getNumOccurrences() == 0)
     options.maxTokens = 4096;
+  options.devices = flags.devices;
+  if (flags.devices.getNumOccurrences() > 0 && flags.devices.empty())
+    return fail(compressc::Invalid("--devices=: wanted a number of GPUs, all, or their indices, as in 0,2"));
   options.compute = flags.compute;
   if (options.compute.empty())
     options.compute = options.target == "cuda" ? "bf16" : "f32";

@@ -65,9 +65,13 @@ struct ReportInputs {
   std::string compute, activations; // arithmetic of the deployed linears
   std::string calibrationFile; // its name, without the directory
   int64_t samples = 0, sequenceLength = 0;
-  std::string device;      // that ran slices; "": the CPU ran all
-  int64_t deviceBytes = 0; // of its memory, allocated at most
-  std::optional<DeviceUsage> usage; // of it, when something tells
+  struct Gpu {
+    int number;  // as the driver counts them
+    std::string name;
+    int64_t allocatedBytes; // at most
+    std::optional<DeviceUsage> usage; // when something tells
+  };
+  std::vector<Gpu> gpus; // that ran slices, the first more than calibration; none: the CPU ran all
   std::string tokenDigest; // sha256 of the calibration token ids, little-endian int32
 };
 std::string Report(const ReportInputs &inputs, const MaterializeReport &result);

@@ -13,6 +13,7 @@
 namespace compressc {
 
 class BlockStore;
+class Collective;
 
 /// Token sequences to calibrate on.
 struct CalibrationSet {
@@ -25,6 +26,9 @@ struct MaterializeOptions {
   ThreadPool *pool = nullptr;
   /// Runs what it has the kernels of, with linears over calibration tokens in bf16; null: the CPU runs all.
   Device *device = nullptr;
+  /// Devices of the same kind that share the calibration batches with it, and what adds up the statistics of all.
+  std::vector<Device *> others;
+  Collective *collective = nullptr;
   std::string output; // the safetensors file to write; "": none, only what remarks report is wanted
   /// Calibration tokens computed at a time; whole samples.
   int64_t batchTokens = 2048;

@@ -25,6 +25,7 @@ struct CompileOptions {
   std::vector<std::string> without; // optimisations to leave out
   int threads = 0;                // 0: one for each hardware thread
   std::string target = "cpu";      // where OUT/run runs unless it is asked otherwise: cpu or cuda
+  std::string devices;             // GPUs that share calibration: a number, all, or a list; "": the first, if there is one
   std::string compute = "f32";     // of deployed linears: f32 or bf16
   std::string activations = "f32"; // of deployed linears with packed weights: f32, int8 (cpu) or fp8 (cuda)
   std::string store;              // where finished work is kept; "": OUT.store until the end

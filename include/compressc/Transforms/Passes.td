@@ -260,6 +260,25 @@ def FuseEpilogues : Pass<"fuse-epilogues", "::mlir::ModuleOp"> {
   let dependentDialects = ["::compressc::lm::LMDialect"];
 }
 
+def FuseRotary : Pass<"fuse-rotary", "::mlir::ModuleOp"> {
+  let summary = "Rotate queries and keys inside the attention that reads them";
+  let description = [{
+    Keys are rotated on their way to the cache, queries where the attention reads them: neither goes to memory and
+    back once more, and a GPU starts one kernel for both and for writing the cache. Bits stay what they were.
+
+    ```mlir
+    %r = lm.rotary_embedding %q, %batch head_dim 64 <theta = 1.0e4>
+    %s = lm.rotary_embedding %k, %batch head_dim 64 <theta = 1.0e4>
+    %a, %next = lm.attention %r, %s, %v, %c, %batch heads 9 kv_heads 3 scale 0.125
+    =>
+    %a, %next = lm.attention %q, %k, %v, %c, %batch heads 9 kv_heads 3 scale 0.125 rope <theta = 1.0e4>
+    ```
+    Norms of heads that `fuse-epilogues` put into the rotations come along. Left as they are: rotations that something
+    else reads too, and two that differ in more than their norms' weights and their rows.
+  }];
+  let dependentDialects = ["::compressc::lm::LMDialect"];
+}
+
 def SetCompute : Pass<"set-compute", "::mlir::ModuleOp"> {
   let summary = "Choose the arithmetic of the deployed linears";
   let description = [{

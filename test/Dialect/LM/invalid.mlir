@@ -188,6 +188,60 @@ func.func @rotary_zero(%x: tensor<?x8xf32>, %batch: !lm.batch) {
 }
 
 // -----
+func.func @attention_rope_odd(%x: tensor<?x3xf32>, %batch: !lm.batch) {
+  %cache = lm.cache : !lm.cache<1 x 3>
+  // expected-error@+1 {{rope takes heads of an even number of columns, not 3}}
+  %0, %next = lm.attention %x, %x, %x, %cache, %batch heads 1 kv_heads 1 scale 0.5 rope <theta = 1.0e4>
+      : tensor<?x3xf32>, tensor<?x3xf32>, tensor<?x3xf32>, !lm.cache<1 x 3> -> tensor<?x3xf32>
+  return
+}
+
+// -----
+func.func @attention_one_norm(%x: tensor<?x4xf32>, %batch: !lm.batch, %n: tensor<4xf32>) {
+  %cache = lm.cache : !lm.cache<1 x 4>
+  // expected-error@+1 {{takes two norms, of query and key, and only with a rope; it has 1}}
+  %0, %next = lm.attention %x, %x, %x, %cache, %batch heads 1 kv_heads 1 scale 0.5 rope <theta = 1.0e4> norms(%n) epsilon 1.0e-5
+      : tensor<?x4xf32>, tensor<?x4xf32>, tensor<?x4xf32>, !lm.cache<1 x 4>, tensor<4xf32> -> tensor<?x4xf32>
+  return
+}
+
+// -----
+func.func @attention_norms_alone(%x: tensor<?x4xf32>, %batch: !lm.batch, %n: tensor<4xf32>) {
+  %cache = lm.cache : !lm.cache<1 x 4>
+  // expected-error@+1 {{takes two norms, of query and key, and only with a rope; it has 2}}
+  %0, %next = lm.attention %x, %x, %x, %cache, %batch heads 1 kv_heads 1 scale 0.5 norms(%n, %n) epsilon 1.0e-5
+      : tensor<?x4xf32>, tensor<?x4xf32>, tensor<?x4xf32>, !lm.cache<1 x 4>, tensor<4xf32>, tensor<4xf32> -> tensor<?x4xf32>
+  return
+}
+
+// -----
+func.func @attention_norm_columns(%x: tensor<?x4xf32>, %batch: !lm.batch, %n: tensor<4xf32>, %m: tensor<8xf32>) {
+  %cache = lm.cache : !lm.cache<1 x 4>
+  // expected-error@+1 {{a norm has 8 columns, a head 4}}
+  %0, %next = lm.attention %x, %x, %x, %cache, %batch heads 1 kv_heads 1 scale 0.5 rope <theta = 1.0e4> norms(%n, %m) epsilon 1.0e-5
+      : tensor<?x4xf32>, tensor<?x4xf32>, tensor<?x4xf32>, !lm.cache<1 x 4>, tensor<4xf32>, tensor<8xf32> -> tensor<?x4xf32>
+  return
+}
+
+// -----
+func.func @attention_epsilon_alone(%x: tensor<?x4xf32>, %batch: !lm.batch) {
+  %cache = lm.cache : !lm.cache<1 x 4>
+  // expected-error@+1 {{norms and an epsilon go together}}
+  %0, %next = lm.attention %x, %x, %x, %cache, %batch heads 1 kv_heads 1 scale 0.5 rope <theta = 1.0e4> {epsilon = 1.0e-5 : f64}
+      : tensor<?x4xf32>, tensor<?x4xf32>, tensor<?x4xf32>, !lm.cache<1 x 4> -> tensor<?x4xf32>
+  return
+}
+
+// -----
+func.func @attention_epsilon_negative(%x: tensor<?x4xf32>, %batch: !lm.batch, %n: tensor<4xf32>) {
+  %cache = lm.cache : !lm.cache<1 x 4>
+  // expected-error@+1 {{epsilon must not be negative}}
+  %0, %next = lm.attention %x, %x, %x, %cache, %batch heads 1 kv_heads 1 scale 0.5 rope <theta = 1.0e4> norms(%n, %n) epsilon -1.0
+      : tensor<?x4xf32>, tensor<?x4xf32>, tensor<?x4xf32>, !lm.cache<1 x 4>, tensor<4xf32>, tensor<4xf32> -> tensor<?x4xf32>
+  return
+}
+
+// -----
 func.func @select_rows(%x: tensor<?x8xf32>, %batch: !lm.batch) {
   // expected-error@+1 {{the result must have the input's columns}}
   %0 = lm.select_rows %x, %batch : tensor<?x8xf32> -> tensor<?x4xf32>

@@ -63,7 +63,7 @@ func.func @rotary_embedding(%x: tensor<?x8xf32>, %batch: !lm.batch, %norm: tenso
 }
 
 // CHECK-LABEL: func.func @attention
-func.func @attention(%q: tensor<?x8xf32>, %kv: tensor<?x4xf32>, %batch: !lm.batch) {
+func.func @attention(%q: tensor<?x8xf32>, %kv: tensor<?x4xf32>, %batch: !lm.batch, %norm: tensor<4xbf16>) {
   // CHECK: %[[CACHE:.*]] = lm.cache : !lm.cache<1 x 4>
   %cache = lm.cache : !lm.cache<1 x 4>
   // CHECK: lm.attention %{{.*}}, %{{.*}}, %{{.*}}, %[[CACHE]], %{{.*}} heads 2 kv_heads 1 scale 5.000000e-01 : tensor<?x8xf32>, tensor<?x4xf32>, tensor<?x4xf32>, !lm.cache<1 x 4> -> tensor<?x8xf32>
@@ -72,6 +72,12 @@ func.func @attention(%q: tensor<?x8xf32>, %kv: tensor<?x4xf32>, %batch: !lm.batc
   // CHECK: scale 5.000000e-01 window 128 :
   %1, %last = lm.attention %q, %kv, %kv, %next, %batch heads 2 kv_heads 1 scale 0.5 window 128
       : tensor<?x8xf32>, tensor<?x4xf32>, tensor<?x4xf32>, !lm.cache<1 x 4> -> tensor<?x8xf32>
+  // CHECK: scale 5.000000e-01 rope <theta = 1.000000e+05> : tensor<?x8xf32>, tensor<?x4xf32>, tensor<?x4xf32>, !lm.cache<1 x 4> -> tensor<?x8xf32>
+  %2, %fourth = lm.attention %q, %kv, %kv, %last, %batch heads 2 kv_heads 1 scale 0.5 rope <theta = 1.0e5>
+      : tensor<?x8xf32>, tensor<?x4xf32>, tensor<?x4xf32>, !lm.cache<1 x 4> -> tensor<?x8xf32>
+  // CHECK: rope <theta = 1.000000e+05> norms(%{{.*}}, %{{.*}}) epsilon 1.000000e-05 : {{.*}}, !lm.cache<1 x 4>, tensor<4xbf16>, tensor<4xbf16> -> tensor<?x8xf32>
+  %3, %fifth = lm.attention %q, %kv, %kv, %fourth, %batch heads 2 kv_heads 1 scale 0.5 rope <theta = 1.0e5> norms(%norm, %norm) epsilon 1.0e-5
+      : tensor<?x8xf32>, tensor<?x4xf32>, tensor<?x4xf32>, !lm.cache<1 x 4>, tensor<4xbf16>, tensor<4xbf16> -> tensor<?x8xf32>
   return
 }
 

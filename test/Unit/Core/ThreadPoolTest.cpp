@@ -57,6 +57,17 @@ TEST(ThreadPool, WorkIsSpreadOverTheThreads) {
   EXPECT_EQ(waiting, 3);
 }
 
+TEST(OnThreads, TellsTheFirstFailure) {
+  std::vector<int> called(4);
+  auto call = [&](size_t i) -> Status {
+    ++called[i];
+    return i < 2 ? absl::OkStatus() : Invalid(i);
+  };
+  EXPECT_EQ(OnThreads(4, call).message(), "2");
+  EXPECT_TRUE(OnThreads(2, call).ok());
+  EXPECT_EQ(called, (std::vector<int>{2, 2, 1, 1}));
+}
+
 TEST(ThreadPool, DefaultIsTheHardware) { EXPECT_GE(ThreadPool().threads(), 1); }
 
 } // namespace

@@ -234,6 +234,85 @@ TEST(Attention, NarrowOutputsAreRounded) {
   EXPECT_EQ(narrow.bits, NarrowRows(wide, {rows, width}).bits);
 }
 
+/// What it rotates itself has the bits of what was rotated before it.
+TEST(Attention, RotatesQueriesAndKeys) {
+  Machine machine(2);
+  constexpr int64_t heads = 6, groups = 2, dim = 24, slots = 300, width = heads * dim, keyWidth = groups * dim;
+  Weight queryNorm = vectorWeight(DType::BF16, dim, 5), keyNorm = vectorWeight(DType::F32, dim, 6);
+  std::vector<double> frequencies;
+  for (int64_t i = 0; i < dim / 2; ++i)
+    frequencies.push_back(std::pow(100.0, -double(i) / dim));
+  Batch batch = trie();
+  batch.selectedRows = {0, 4, 5, 100, 149};
+  forEachInstructionSet([&](std::string_view) {
+    for (bool normed : {false, true})
+      for (bool selected : {false, true})
+        for (bool narrow : {false, true}) {
+          int64_t rows = batch.rows(), queries = selected ? int64_t(batch.selectedRows.size()) : rows;
+          std::vector<float> q = randomFloats(queries * width, 1), k = randomFloats(rows * keyWidth, 2),
+                             v = randomFloats(rows * keyWidth, 3);
+          std::vector<float> rotatedQ(q.size()), rotatedK(k.size());
+          Attributes attention = Problem({heads, groups, dim, 0}, 0, 0).attributes(), rotation;
+          attention.set("selected", int64_t(selected));
+          rotation.set("head_dim", dim);
+          Attributes rotating = attention;
+          for (Attributes *each : {&rotation, &rotating}) {
+            each->set("frequencies", frequencies);
+            each->set("attention_factor", 1.25);
+            each->set("epsilon", 1e-5);
+          }
+          auto rotate = [&](std::vector<float> &from, std::vector<float> &to, int64_t count, int64_t columns, const Weight &norm) {
+            std::vector<Tensor> inputs = {floatTensor(from, {count, columns})};
+            if (normed)
+              inputs.push_back(norm.tensor);
+            return machine.run("rotary_embedding", inputs, {floatTensor(to, {count, columns})}, rotation, &batch);
+          };
+          ASSERT_TRUE(rotate(k, rotatedK, rows, keyWidth, keyNorm).ok());
+          rotation.set("selected", int64_t(selected));
+          ASSERT_TRUE(rotate(q, rotatedQ, queries, width, queryNorm).ok());
+          auto attend = [&](std::vector<float> &query, std::vector<float> &key, const Attributes &attributes, bool norms) {
+            std::vector<float> keys(slots * keyWidth), values(keys.size()), out(query.size());
+            std::vector<Tensor> inputs = {floatTensor(query, {queries, width}), floatTensor(key, {rows, keyWidth}),
+                                          floatTensor(v, {rows, keyWidth})};
+            if (norms)
+              inputs.insert(inputs.end(), {queryNorm.tensor, keyNorm.tensor});
+            Tensor result = floatTensor(out, {queries, width});
+            result.dtype = narrow ? DType::BF16 : DType::F32;
+            CacheView cache{keys.data(), values.data(), slots, groups, dim};
+            EXPECT_TRUE(machine.run("attention", inputs, {result}, attributes, &batch, {cache}).ok());
+            return std::tuple(out, keys, values);
+          };
+          EXPECT_EQ(attend(q, k, rotating, normed), attend(rotatedQ, rotatedK, attention, false));
+        }
+  });
+}
+
+TEST(Attention, RefusesBadRotations) {
+  Machine machine;
+  Batch batch = oneSequence(4);
+  Problem p({6, 2, 4, 0}, 4, 8), odd({6, 2, 3, 0}, 4, 8);
+  Weight norm = vectorWeight(DType::F32, 4, 1), wide = vectorWeight(DType::F32, 6, 1);
+  auto run = [&](Problem &p, std::vector<double> frequencies, std::vector<Tensor> norms, double epsilon) {
+    int64_t width = p.shape.dim * 6, keyWidth = p.shape.dim * 2;
+    std::vector<Tensor> inputs = {floatTensor(p.q, {4, width}), floatTensor(p.k, {4, keyWidth}), floatTensor(p.v, {4, keyWidth})};
+    inputs.insert(inputs.end(), norms.begin(), norms.end());
+    Attributes attributes = p.attributes();
+    if (!frequencies.empty())
+      attributes.set("frequencies", frequencies);
+    attributes.set("epsilon", epsilon);
+    return machine.run("attention", inputs, {floatTensor(p.out, {4, width})}, attributes, &batch,
+                       {{p.keys.data(), p.values.data(), 8, 2, p.shape.dim}});
+  };
+  ASSERT_TRUE(run(p, {1, 0.5}, {norm.tensor, norm.tensor}, 1e-5).ok());
+  expectRefused(run(p, {1, 0.5, 0.25}, {}, 1e-5), "3 frequencies given; heads of 4 columns take half as many");
+  expectRefused(run(odd, {1}, {}, 1e-5), "1 frequencies given; heads of 3 columns");
+  expectRefused(run(p, {1, INFINITY}, {}, 1e-5), "a frequency is not finite");
+  expectRefused(run(p, {1, 0.5}, {norm.tensor}, 1e-5), "1 norms given; it takes two");
+  expectRefused(run(p, {}, {norm.tensor, norm.tensor}, 1e-5), "2 norms given; it takes two, of q and k, and only with frequencies");
+  expectRefused(run(p, {1, 0.5}, {norm.tensor, wide.tensor}, 1e-5), "the norm of k is f32 [6]; it must be f32, f16 or bf16 [4]");
+  expectRefused(run(p, {1, 0.5}, {norm.tensor, norm.tensor}, -1), "epsilon = -1");
+}
+
 TEST(Attention, RefusesBadBatches) {
   Machine machine;
   auto refused = [&](const Batch &batch, std::string_view part) {

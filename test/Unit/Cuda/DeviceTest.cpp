@@ -396,6 +396,135 @@ TEST_P(CudaHalfTest, Attention) {
       }
 }
 
+/// Tiles of queries, ragged ones too, behind prefixes in several places; what a sequence gets does not depend on the others.
+TEST_P(CudaHalfTest, AttentionOfTiles) {
+  struct Shape {
+    int64_t heads, groups, dim, window;
+  };
+  Batch batch, alone;
+  std::vector<SlotRange> prefix = {{900, 100}, {0, 190}, {500, 27}};
+  batch.tokens.resize(74 + 33 + 1 + 66);
+  batch.sequences = {{0, 74, 317, 300, prefix}, {74, 33, 317, 400, prefix}, {107, 1, 50, 450, {{500, 50}}}, {108, 66, 0, 600, {}}};
+  alone.tokens.resize(74);
+  alone.sequences = {{0, 74, 317, 300, prefix}};
+  int64_t slots = 1000;
+  auto narrow = inF16() ? FloatToHalf : FloatToBFloat16;
+  auto widen = inF16() ? HalfToFloat : BFloat16ToFloat;
+  for (Shape shape : {Shape{2, 2, 128, 0}, {2, 2, 64, 70}, {2, 1, 128, 64}, {3, 1, 64, 0},
+                      {8, 2, 128, 0}, {4, 1, 64, 200}, {7, 1, 128, 90}, {7, 1, 64, 0}})
+    for (DType outType : {DType::F32, DType::BF16}) {
+      if (inF16() && (outType == DType::F32) != (shape.dim == 64))
+        continue; // enough of them
+      SCOPED_TRACE(std::to_string(shape.heads) + "/" + std::to_string(shape.groups) + " heads of " + std::to_string(shape.dim) +
+                   ", window " + std::to_string(shape.window) + ", to " + std::string(DTypeName(outType)));
+      int64_t width = shape.groups * shape.dim, queryWidth = shape.heads * shape.dim, rows = batch.rows();
+      std::vector<float> keys = randomFloats(slots * width, 4), values = randomFloats(slots * width, 5);
+      CacheView cpu{keys.data(), values.data(), slots, shape.groups, shape.dim}, gpu = cpu;
+      gpu.dtype = DType::BF16;
+      auto sent = [&](std::vector<float> &cache) {
+        std::vector<uint16_t> bits(cache.size());
+        std::transform(cache.begin(), cache.end(), bits.begin(), narrow);
+        std::transform(bits.begin(), bits.end(), cache.begin(), widen);
+        void *there = allocate(int64_t(bits.size() * 2));
+        ok(device->send(there, bits.data(), int64_t(bits.size() * 2)));
+        return static_cast<float *>(there);
+      };
+      gpu.keys = sent(keys), gpu.values = sent(values);
+      cpuCaches = {cpu}, gpuCaches = {gpu};
+      std::vector<float> q = randomFloats(rows * queryWidth, 1), k = randomFloats(rows * width, 2), v = randomFloats(rows * width, 3);
+      Attributes attributes;
+      attributes.set("num_heads", shape.heads);
+      attributes.set("num_kv_heads", shape.groups);
+      attributes.set("scale", 3.0 / std::sqrt(double(shape.dim)));
+      attributes.set("sliding_window", shape.window);
+      attributes.set("selected", int64_t(0));
+      auto attend = [&](const Batch &batch) {
+        int64_t rows = batch.rows();
+        return run("attention", {floatTensor(q, {rows, queryWidth}), floatTensor(k, {rows, width}), floatTensor(v, {rows, width})},
+                   {{rows, queryWidth}}, attributes, &batch, outType);
+      };
+      Both together = attend(batch);
+      expectNear(together, inF16() ? 2e-3 : 1.5e-2);
+      Both single = attend(alone);
+      auto count = ptrdiff_t(74 * queryWidth);
+      EXPECT_TRUE(std::equal(single.gpu[0].begin(), single.gpu[0].begin() + count, together.gpu[0].begin()));
+    }
+  cpuCaches.clear(), gpuCaches.clear();
+}
+
+/// Queries and keys that the attention rotates give the bits of those that were rotated before it, in the cache too.
+TEST_P(CudaHalfTest, AttentionRotates) {
+  struct Shape {
+    int64_t heads, groups, dim;
+  };
+  for (DType type : {DType::F32, DType::BF16})
+    for (Shape shape : {Shape{3, 1, 64}, {2, 1, 128}, {2, 1, 24}})
+      for (auto [selected, normed] : {std::pair(false, false), {true, true}, {false, true}}) {
+        if (inF16() && type == DType::F32)
+          continue;
+        SCOPED_TRACE(std::string(DTypeName(type)) + ", heads of " + std::to_string(shape.dim) + (selected ? ", selected rows" : "") +
+                     (normed ? ", norms" : ""));
+        int64_t slots = 1000, width = shape.groups * shape.dim, queryWidth = shape.heads * shape.dim;
+        std::vector<float> keys(size_t(slots * width)), values(keys.size());
+        CacheView cpu{keys.data(), values.data(), slots, shape.groups, shape.dim}, apart = cpu, together = cpu;
+        int64_t bytes = slots * width * int64_t(DTypeSize(type));
+        for (CacheView *cache : {&apart, &together}) {
+          cache->dtype = type;
+          cache->keys = static_cast<float *>(allocate(bytes)), cache->values = static_cast<float *>(allocate(bytes));
+        }
+        auto contents = [&](const float *part) {
+          std::vector<uint8_t> copy(static_cast<size_t>(bytes));
+          ok(device->download(copy.data(), part, bytes));
+          return copy;
+        };
+        std::vector<double> frequencies;
+        for (int64_t i = 0; i < shape.dim / 2; ++i)
+          frequencies.push_back(std::pow(10000.0, -2.0 * double(i) / double(shape.dim)));
+        Weight queryNorm = vectorWeight(DType::BF16, shape.dim, 5), keyNorm = vectorWeight(DType::F16, shape.dim, 6);
+        for (const Batch &batch : batches()) {
+          int64_t rows = batch.rows(), queries = selected ? int64_t(batch.selectedRows.size()) : rows;
+          std::vector<float> q = randomFloats(queries * queryWidth, 1), k = randomFloats(rows * width, 2),
+                             v = randomFloats(rows * width, 3);
+          Attributes rotation, attention;
+          rotation.set("head_dim", shape.dim);
+          attention.set("num_heads", shape.heads);
+          attention.set("num_kv_heads", shape.groups);
+          attention.set("scale", 3.0 / std::sqrt(double(shape.dim)));
+          attention.set("selected", int64_t(selected));
+          Attributes rotating = attention;
+          for (Attributes *each : {&rotation, &rotating}) {
+            each->set("frequencies", frequencies);
+            each->set("attention_factor", 1.25);
+            each->set("epsilon", 1e-5);
+          }
+          auto rotated = [&](std::vector<float> &x, int64_t count, int64_t columns, const Weight &norm, bool some) {
+            rotation.set("selected", int64_t(some));
+            std::vector<Tensor> inputs = {floatTensor(x, {count, columns})};
+            if (normed)
+              inputs.push_back(norm.tensor);
+            return run("rotary_embedding", inputs, {{count, columns}}, rotation, &batch).gpu[0];
+          };
+          cpuCaches.clear(), gpuCaches.clear();
+          std::vector<float> rotatedQ = rotated(q, queries, queryWidth, queryNorm, selected);
+          std::vector<float> rotatedK = rotated(k, rows, width, keyNorm, false);
+          cpuCaches = {cpu}, gpuCaches = {apart};
+          std::vector<Tensor> inputs = {floatTensor(rotatedQ, {queries, queryWidth}), floatTensor(rotatedK, {rows, width}),
+                                        floatTensor(v, {rows, width})};
+          std::vector<std::vector<float>> expected = run("attention", inputs, {{queries, queryWidth}}, attention, &batch).gpu;
+          inputs[0] = floatTensor(q, {queries, queryWidth}), inputs[1] = floatTensor(k, {rows, width});
+          if (normed)
+            inputs.insert(inputs.end(), {queryNorm.tensor, keyNorm.tensor});
+          gpuCaches = {together};
+          Both both = run("attention", inputs, {{queries, queryWidth}}, rotating, &batch);
+          EXPECT_EQ(both.gpu, expected);
+          EXPECT_EQ(contents(together.keys), contents(apart.keys));
+          EXPECT_EQ(contents(together.values), contents(apart.values));
+          expectNear(both, type == DType::F32 ? 1e-4 : 1.5e-2);
+        }
+        cpuCaches.clear(), gpuCaches.clear();
+      }
+}
+
 class CudaF16Test : public CudaTest {
 protected:
   void SetUp() override {

@@ -34,10 +34,10 @@ struct ValueDigestsTest : ::testing::Test {
   }
 
   /// Of what the function returns.
-  Digest digest(const std::string &text, Digest environment = {1, 1}, Digest tokens = {2, 2}) {
+  Digest digest(const std::string &text, Digest environment = {1, 1}, Digest tokens = {2, 2}, size_t shares = 1) {
     auto module = mlir::parseSourceString<mlir::ModuleOp>(text, &context);
     EXPECT_TRUE(module);
-    ValueDigests digests(*module, nullptr, environment, tokens);
+    ValueDigests digests(*module, nullptr, environment, tokens, shares);
     auto function = *module->getOps<mlir::func::FuncOp>().begin();
     auto result = digests.get(function.getBody().front().getTerminator()->getOperand(0));
     EXPECT_TRUE(result.ok()) << result.status();
@@ -64,6 +64,15 @@ TEST_F(ValueDigestsTest, WhatResultsDependOnMatters) {
   EXPECT_NE(digest(replaced(original, "lm.linear %i, %c", "lm.linear %i, %w")), known);
   EXPECT_NE(digest(original, {1, 2}), known) << "another program";
   EXPECT_NE(digest(original, {1, 1}, {2, 3}), known) << "other calibration tokens";
+}
+
+TEST_F(ValueDigestsTest, HowManyShareCalibrationMattersBehindStatistics) {
+  Digest known = digest(original);
+  EXPECT_EQ(digest(original, {1, 1}, {2, 2}, 1), known);
+  EXPECT_NE(digest(original, {1, 1}, {2, 2}, 2), known);
+  EXPECT_NE(digest(original, {1, 1}, {2, 2}, 2), digest(original, {1, 1}, {2, 2}, 4));
+  std::string plain = replaced(original, "lm.linear %i, %c", "lm.linear %i, %w");
+  EXPECT_EQ(digest(plain, {1, 1}, {2, 2}, 2), digest(plain));
 }
 
 TEST_F(ValueDigestsTest, MissingWeightsAreAnError) {

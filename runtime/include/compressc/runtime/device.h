@@ -13,6 +13,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace compressc {
 
@@ -51,6 +52,8 @@ public:
 
   /// Its name, "NVIDIA H200"; for reports.
   virtual std::string name() const = 0;
+  /// Which of the machine's it is, as the driver counts them.
+  virtual int number() const = 0;
   /// Bytes that were allocated at most.
   virtual int64_t peakBytes() const = 0;
   /// Watches it from now on; null when nothing tells what it does.
@@ -119,6 +122,8 @@ public:
                                           float *influence) = 0;
   virtual StatusOr<int64_t> scaleStatistics(const StatisticsView &from, const float *scales,
                                             const StatisticsView &to) = 0;
+  /// After sums over devices, which may round the two halves differently: the upper one becomes the lower one's.
+  virtual Status mirrorGram(const StatisticsView &statistics) = 0;
   /// Index of the first NaN or infinity.
   virtual StatusOr<int64_t> firstNonFinite(const float *values, int64_t count) = 0;
   virtual StatusOr<std::unique_ptr<GramErrors>> gramErrors(absl::Span<const WeightMatrix> weights, const float *gram) = 0;
@@ -153,6 +158,8 @@ struct DeviceOptions {
 StatusOr<std::unique_ptr<Device>> OpenCudaDevice(const DeviceOptions &options = {});
 /// How many there are, or what is missing.
 StatusOr<int> CountCudaDevices();
+/// The GPUs that --devices names: a number of them, all, or a list of indices; `count` there are.
+StatusOr<std::vector<int>> ParseDevices(absl::string_view text, int count);
 /// The first one's compute capability, 90 for 9.0; none without a GPU or a driver.
 std::optional<int> CudaCapability();
 

@@ -101,8 +101,6 @@ private:
     Status named(const Status &status) const { return name.empty() ? status : WithContext(status, name); }
   };
   Status open(Runner &runner, Schedule schedule, ThreadPool &threads, const ModelOptions &options, int index);
-  /// Calls it for each runner, on threads of their own but for the first. The first error, by number.
-  Status forEachRunner(const std::function<Status(size_t)> &call);
   Status score(Runner &runner, absl::Span<const Part *const> parts, Scoring &scoring);
   Status start(Runner &runner, const PlannedBatch &planned, const Targets &targets, Pending &pending);
   Status finish(Runner &runner, const Pending &pending, Scoring &scoring);

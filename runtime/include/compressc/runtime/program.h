@@ -82,6 +82,11 @@ struct AttentionOptions {
   int64_t kvHeads;
   double scale;
   int64_t window = 0; // 0: unlimited
+  const float *frequencies = nullptr; // [head dimension / 2]: query and key are rotated first (rotaryEmbedding)
+  double factor = 1;                  // of sine and cosine
+  Weight queryNorm = none;            // with keyNorm: each head is normalised before that
+  Weight keyNorm = none;
+  double epsilon = 0;
 };
 /// Causal attention; keys and values of all rows go to the cache.
 void attention(Run &run, Value query, Value key, Value value, Cache cache, Value out,

@@ -1,6 +1,7 @@
 // A fixed set of worker threads. Work is split by index only, so results never depend on timing.
 #pragma once
 
+#include "compressc/runtime/status.h"
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -26,5 +27,8 @@ private:
   struct Impl;
   std::unique_ptr<Impl> impl;
 };
+
+/// Runs call(0) here and each other one on a thread of its own. The first failure in the order of numbers.
+Status OnThreads(size_t count, const std::function<Status(size_t)> &call);
 
 } // namespace compressc
