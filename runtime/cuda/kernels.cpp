@@ -8,7 +8,7 @@
 namespace compressc::cuda {
 namespace {
 
-/// Up to as many rows, a product reads the weight as it is packed; more are worth expanding it.
+/// Up to as many rows, a product reads any weight as it is packed; more are worth expanding it, unless MultiplyBatch can.
 constexpr int64_t fewRows = 16;
 constexpr int64_t maxHeadDim = 512; // of AttendRowsKernel
 
