@@ -158,20 +158,38 @@ __global__ void __launch_bounds__(warps * 32) AttendStepKernel(Attention a, int 
   if (!last)
     return;
   __threadfence();
-  for (int i = threadIdx.x; i < heads * dim; i += warps * 32) {
+  // Four columns for each thread, and eight parts at once, as each load of a part takes long.
+  for (int i = threadIdx.x * 4; i < heads * dim; i += warps * 32 * 4) {
     int h = i / dim, d = i % dim;
     const float *part = parts + int64_t(h) * mostSplits * (dim + 2);
-    float best = nothing, total = 0, sum = 0;
-#pragma unroll 8
-    for (int s = 0; s < splits; ++s)
-      best = fmaxf(best, __ldcg(part + s * (dim + 2)));
-#pragma unroll 8
-    for (int s = 0; s < splits; ++s) {
-      float weight = __expf(__ldcg(part + s * (dim + 2)) - best);
-      total += __ldcg(part + s * (dim + 2) + 1) * weight;
-      sum += __ldcg(part + s * (dim + 2) + 2 + d) * weight;
+    float best = nothing, total = 0, sum[4] = {};
+    for (int first = 0; first < splits; first += 8) {
+      float2 head[8], low[8], high[8];
+#pragma unroll
+      for (int s = 0; s < 8; ++s) {
+        const float *from = part + min(first + s, splits - 1) * (dim + 2);
+        head[s] = __ldcg(reinterpret_cast<const float2 *>(from)); // best and total
+        low[s] = __ldcg(reinterpret_cast<const float2 *>(from + 2 + d));
+        high[s] = __ldcg(reinterpret_cast<const float2 *>(from + 4 + d));
+      }
+      float highest = best;
+#pragma unroll
+      for (int s = 0; s < 8; ++s)
+        highest = fmaxf(highest, head[s].x);
+      float shrink = __expf(best - highest);
+      best = highest;
+      total *= shrink, sum[0] *= shrink, sum[1] *= shrink, sum[2] *= shrink, sum[3] *= shrink;
+#pragma unroll
+      for (int s = 0; s < 8; ++s) {
+        float weight = first + s < splits ? __expf(head[s].x - best) : 0.0f;
+        total = fmaf(head[s].y, weight, total);
+        sum[0] = fmaf(low[s].x, weight, sum[0]), sum[1] = fmaf(low[s].y, weight, sum[1]);
+        sum[2] = fmaf(high[s].x, weight, sum[2]), sum[3] = fmaf(high[s].y, weight, sum[3]);
+      }
     }
-    PutAt(a.out, a.outType, (int64_t(tile.row) * a.heads + head0 + h) * dim + d, sum / total);
+#pragma unroll
+    for (int j = 0; j < 4; ++j)
+      PutAt(a.out, a.outType, (int64_t(tile.row) * a.heads + head0 + h) * dim + d + j, sum[j] / total);
   }
 }
 
