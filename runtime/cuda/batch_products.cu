@@ -49,9 +49,10 @@ __global__ void __launch_bounds__(threadsOfX) PrepareBatchKernel(StreamedRows x,
       float4 v[2];
 #pragma unroll
       for (int half = 0; half < 2; ++half) {
-        v[half] = x.type == DType::F32 ? Get4(wide + column + half * 4) : Get4(static_cast<const Half *>(x.data) + begin + column + half * 4);
+        int at = column + half * 4;
+        v[half] = x.type == DType::F32 ? Get4(wide + at) : Get4(static_cast<const Half *>(x.data) + begin + at);
         if (x.norm) {
-          float4 w = Get4(x.norm + column + half * 4);
+          float4 w = Get4(x.norm + at);
           v[half] = {v[half].x * factor * w.x, v[half].y * factor * w.y, v[half].z * factor * w.z, v[half].w * factor * w.w};
         }
       }
@@ -94,7 +95,8 @@ __device__ __forceinline__ void add(float (&sum)[tiles][4], const typename Forma
     }
   }
   int shift = lane / 4 * 4; // tiles begin at multiples of 8 rows, and so do the zeros' words
-  float lowOffset = -codeOffset<Half> - float(int(chunk.lowZero >> shift & 15)), highOffset = -codeOffset<Half> - float(int(chunk.highZero >> shift & 15));
+  float lowOffset = -codeOffset<Half> - float(int(chunk.lowZero >> shift & 15));
+  float highOffset = -codeOffset<Half> - float(int(chunk.highZero >> shift & 15));
   float lowScale = Format::scaleOf(chunk.lowScale, groups), highScale = Format::scaleOf(chunk.highScale, groups);
 #pragma unroll
   for (int n = 0; n < tiles; ++n) {
@@ -115,7 +117,8 @@ __global__ void __launch_bounds__(blockWarps * 32, 2)
 BatchKernel(const Half *x, int rows, int depth, Matrices matrices, typename Format::Groups groups, float *parts) {
   if (!IsForThisGpu<Half>())
     return;
-  constexpr int padded = tiles * 8, step = stepOf(tiles), xBytes = stageColumns<Format::columns, tiles>, allBytes = stageBytes<Format::columns, tiles>;
+  constexpr int padded = tiles * 8, step = stepOf(tiles);
+  constexpr int xBytes = stageColumns<Format::columns, tiles>, allBytes = stageBytes<Format::columns, tiles>;
   LetTheNextBegin();
   auto *memory = DynamicShared<uint8_t>();
   int lane = threadIdx.x % 32, warp = threadIdx.x / 32, chunks = depth / Format::columns, steps = matrices.steps;
@@ -186,7 +189,8 @@ BatchKernel(const Half *x, int rows, int depth, Matrices matrices, typename Form
     if (!ends && done < left)
       continue;
     int which = matrixOf(block);
-    int64_t width = matrices.each[which].rows, column = int64_t(block - matrices.firstBlock[which]) * blockRows + warp * tileRows + lane / 4;
+    int64_t width = matrices.each[which].rows;
+    int64_t column = int64_t(block - matrices.firstBlock[which]) * blockRows + warp * tileRows + lane / 4;
     float *to = parts + int64_t(int(blockIdx.x) - matrices.firstShareOf(block)) * matrices.partSize + matrices.sumsAt[which];
 #pragma unroll
     for (int n = 0; n < tiles; ++n)
@@ -246,7 +250,8 @@ Matrices matricesOf(int64_t rows, const StreamedProduct *products, int count) {
       add(products[i].gate);
   }
   // Two blocks for each multiprocessor, with equal shares, but not of less than 4 chunks.
-  int chunks = int(products[0].w.columns) / (WordsOf(products[0].w) * 32), blocks = 2 * std::max(DeviceAttribute(cudaDevAttrMultiProcessorCount), 1);
+  int chunks = int(products[0].w.columns) / (WordsOf(products[0].w) * 32);
+  int blocks = 2 * std::max(DeviceAttribute(cudaDevAttrMultiProcessorCount), 1);
   int step = stepOf(tilesFor(rows));
   matrices.steps = (chunks + step - 1) / step;
   int all = matrices.firstBlock[matrices.count] * matrices.steps;
@@ -276,15 +281,16 @@ void launch(cudaStream_t stream, const StreamedRows &x, const StreamedProduct *l
     Add(products, list[i]);
     widest = std::max(widest, list[i].w.rows);
   }
-  LaunchChained(FinishKernel, dim3(unsigned((widest + 255) / 256), unsigned(x.rows), unsigned(count)), 256, 0, stream, products, matrices, parts);
+  LaunchChained(FinishKernel, dim3(unsigned((widest + 255) / 256), unsigned(x.rows), unsigned(count)), 256, 0, stream, products,
+                matrices, parts);
 }
 
 } // namespace
 
-bool CanMultiplyBatch(const StreamedProduct *products, int count) {
-  // On a T4 the stages would not fit.
+bool CanMultiplyBatch(int64_t rows, const StreamedProduct *products, int count) {
   const Matrix &first = products[0].w;
-  if (count > mostMatrices || DeviceAttribute(cudaDevAttrComputeCapabilityMajor) < 8)
+  bool fits = rows <= 32 || DeviceAttribute(cudaDevAttrComputeCapabilityMajor) >= 8; // the stages, in a T4's shared memory
+  if (count > mostMatrices || rows > mostBatchRows || !fits)
     return false;
   for (int i = 0; i < count; ++i)
     for (const Matrix *w : {&products[i].w, &products[i].gate})

@@ -192,7 +192,7 @@ void CudaDevice::linear(const LinearOperands &operands, const GemmProduct *produ
     int most = mostPlainRows;
     for (const StreamedProduct &product : streamed)
       most = std::min(most, StreamedRowsOf(product.w));
-    if (m > most && CanMultiplyBatch(streamed.data(), int(count))) {
+    if (m > most && CanMultiplyBatch(m, streamed.data(), int(count))) {
       if (void *scratch = grow(rows, BatchScratchBytes(m, streamed.data(), int(count))))
         MultiplyBatch(stream, x, streamed.data(), int(count), half, scratch);
       return;

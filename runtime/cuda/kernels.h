@@ -75,7 +75,7 @@ bool SameForm(const Matrix &a, const Matrix &b);
 // batch_products.cu
 /// The same for up to 64 rows, by 4-bit weights.
 constexpr int mostBatchRows = 64;
-bool CanMultiplyBatch(const StreamedProduct *products, int count);
+bool CanMultiplyBatch(int64_t rows, const StreamedProduct *products, int count);
 int64_t BatchScratchBytes(int64_t rows, const StreamedProduct *products, int count);
 void MultiplyBatch(cudaStream_t stream, const StreamedRows &x, const StreamedProduct *products, int count, DType half, void *scratch);
 

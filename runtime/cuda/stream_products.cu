@@ -56,7 +56,8 @@ void StreamProducts(cudaStream_t stream, const StreamedRows &x, const StreamedPr
     // Neighbours of one form go together.
     bool gated = products[begin].gate.data != nullptr;
     streamed::Products part{};
-    for (end = begin; end < count && part.count < streamed::mostMatrices && (end == begin || (!gated && !products[end].gate.data && SameForm(products[end].w, products[begin].w))); ++end)
+    auto joins = [&](const StreamedProduct &product) { return !gated && !product.gate.data && SameForm(product.w, products[begin].w); };
+    for (end = begin; end < count && part.count < streamed::mostMatrices && (end == begin || joins(products[end])); ++end)
       streamed::Add(part, products[end]);
     launch(stream, x, part, half, gated, scratch);
   }

@@ -1,11 +1,11 @@
-// Products of few rows, up to 4 by 4-bit weights and 16 by others, as generation needs them: each weight is read once, as it lies in the checkpoint, at
-// the speed of the memory. The weights are the tensor cores' left operand, 16 rows of them at a time (a tile), and
-// the rows of x the right one, so one row costs what four do, or eight.
+// Products of few rows, up to 4 by 4-bit weights and 16 by others, as generation needs them: each weight is read once,
+// as it lies in the checkpoint, at the speed of the memory. The weights are the tensor cores' left operand, 16 rows of
+// them at a time (a tile), and the rows of x the right one, so one row costs what four do, or eight.
 //
 // A block stays for many tiles. It is two teams of warps, each with tiles of its own, whose warps share out the depth; a
-// warp goes through its chunks of all the tiles, and always has the next few on their way to registers. Sums are added over the warps for several tiles together. Within a
-// chunk the order of the columns is free, as long as weights and x agree: every lane takes neighbouring ones, so that it
-// reads 16 bytes at once.
+// warp goes through its chunks of all the tiles, and always has the next few on their way to registers. Sums are added
+// over the warps for several tiles together. Within a chunk the order of the columns is free, as long as weights and x
+// agree: every lane takes neighbouring ones, so that it reads 16 bytes at once.
 //
 // Emitted programs compile the kernel for their shapes, formats and what follows the products (program.cuh); the
 // prebuilt ones (stream_products.cu) take those from their arguments. The arithmetic is the same.
@@ -118,7 +118,8 @@ StreamKernel(StreamedRows source, const uint8_t *prepared, Products products, ty
   auto moveNext = [&] {
     int which = productOf(products, next.tile);
     const StreamedProduct &product = products.each[which];
-    next.from.moveTo(gated && next.part ? product.gate : product.w, groups, (next.tile - products.firstTile[which]) * tileRows, begin, lane);
+    const Matrix &w = gated && next.part ? product.gate : product.w;
+    next.from.moveTo(w, groups, (next.tile - products.firstTile[which]) * tileRows, begin, lane);
   };
   auto endOfLoads = [&] {
     next.chunk += ahead;

@@ -1,4 +1,5 @@
-// Weights and x as products of few rows read them: chunks of 16 rows of a weight and some columns as the left operand of tensor core products, and rows of x in the order that fits.
+// Weights and x as products of few rows read them: chunks of 16 rows of a weight and some columns, which are the left
+// operand of tensor core products, and rows of x in the order that fits.
 //
 // 4-bit codes are multiplied as integers. x is 16 bits with a scale for each chunk: two digits of a byte, each of which is
 // a column of the right operand. So all sums of a chunk are exact, and closer than with x in bf16.
@@ -57,7 +58,8 @@ template <int words_, typename Scale, int group = 0> struct FourBits {
     int lowScales, highScales, lowZeros, highZeros; // of which group 0 is the place
 
     __device__ __forceinline__ void moveTo(const Matrix &w, const Groups &groups, int row, int begin, int lane) {
-      int last = int(w.rows) - 1, mine = min(row + lane / 4, last), other = min(row + lane / 4 + 8, last); // of rows that are not there nothing is stored
+      int last = int(w.rows) - 1; // of rows that are not there nothing is stored
+      int mine = min(row + lane / 4, last), other = min(row + lane / 4 + 8, last);
       auto rowBytes = uint32_t(w.rowBytes);
       const uint8_t *codes = w.data + lane % 4 * words * 4 + begin * (columns / 2);
       low = codes + uint64_t(uint32_t(mine)) * rowBytes;
@@ -87,7 +89,9 @@ template <int words_, typename Scale, int group = 0> struct FourBits {
     if constexpr (!std::is_same_v<Scale, AnyScale>)
       return ToFloat(raw);
     else
-      return groups.scaleType == DType::F32 ? __uint_as_float(raw) : groups.scaleType == DType::F16 ? HalfBits(uint16_t(raw)) : __uint_as_float(raw << 16);
+      return groups.scaleType == DType::F32   ? __uint_as_float(raw)
+             : groups.scaleType == DType::F16 ? HalfBits(uint16_t(raw))
+                                              : __uint_as_float(raw << 16);
   }
 
   /// Where a lane's columns and scales of x begin: rows that are not there are the last one, whose sums are not used.
@@ -163,8 +167,11 @@ template <int words_, typename Scale, int group = 0> struct FourBits {
 #pragma unroll
     for (int i = 0; i < 2; ++i) {
       // The second digit is the lowest byte, signed; so the first is one more where that is negative.
-      digits[1][i] = __byte_perm(__byte_perm(q[i], q[i + 2], 0x0040), __byte_perm(q[i + 4], q[i + 6], 0x0040), 0x5410);
-      digits[0][i] = __byte_perm(__byte_perm(q[i] + 128, q[i + 2] + 128, 0x0051), __byte_perm(q[i + 4] + 128, q[i + 6] + 128, 0x0051), 0x5410);
+      auto join = [&](uint32_t carry, uint32_t bytes) {
+        uint32_t low = __byte_perm(q[i] + carry, q[i + 2] + carry, bytes), high = __byte_perm(q[i + 4] + carry, q[i + 6] + carry, bytes);
+        return __byte_perm(low, high, 0x5410);
+      };
+      digits[0][i] = join(128, 0x0051), digits[1][i] = join(0, 0x0040);
     }
 #pragma unroll
     for (int step = lanes / 2; step; step /= 2)
@@ -174,8 +181,8 @@ template <int words_, typename Scale, int group = 0> struct FourBits {
     int chunk = column / columns, t = column % columns / (words * 8), at = column % (words * 8);
 #pragma unroll
     for (int digit = 0; digit < 2; ++digit)
-      *reinterpret_cast<uint2 *>(x + ((((chunk * pieces + at / pieceBytes) * rows + row) * 2 + digit) * 4 + t) * pieceBytes + at % pieceBytes) = {
-          digits[digit][0], digits[digit][1]};
+      *reinterpret_cast<uint2 *>(x + (((chunk * pieces + at / pieceBytes) * rows + row) * 8 + digit * 4 + t) * pieceBytes +
+                                 at % pieceBytes) = {digits[digit][0], digits[digit][1]};
     if (column % columns == 0)
       of[chunk * rows + row] = {greatest / largest, sum};
   }
