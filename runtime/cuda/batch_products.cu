@@ -30,45 +30,25 @@ struct Matrices {
 template <typename Half> constexpr float codeOffset = std::is_same_v<Half, __half> ? 1024.0f : 128.0f;
 template <typename Half> constexpr uint32_t codesFrom = std::is_same_v<Half, __half> ? 0x64006400u : 0x43004300u;
 
-/// x in 16 bits: for each chunk the lanes' eighths one after the other, in each of them all rows, in each the four lanes;
-/// pairs of columns are 0 4, 1 5, 2 6 and 3 7. Behind all of it are the sums of each chunk's columns, [chunk, row]. There is
-/// room for `padded` rows; what is in those that x lacks does not matter.
-template <typename Half, int columns>
-__global__ void __launch_bounds__(threadsOfX) PrepareBatchKernel(StreamedRows x, int depth, int padded, Half *to) {
-  constexpr int perLane = columns / 4, eights = perLane / 8, lanes = columns / 8;
-  LetTheNextBegin();
-  WaitForTheOneBefore();
-  int row = int(blockIdx.x), lane = threadIdx.x % 32;
-  int64_t begin = int64_t(row) * depth;
-  auto *sums = reinterpret_cast<float *>(to + int64_t(padded) * depth);
-  const float *wide = static_cast<const float *>(x.data) + begin;
-  float factor = x.norm ? rows::NormFactor<threadsOfX>(wide, depth, x.epsilon) : 1.0f;
-  for (int column = threadIdx.x * 8; column - lane * 8 < depth; column += threadsOfX * 8) { // warps stay together
-    float sum = 0;
-    if (column < depth) {
-      float4 v[2];
+/// How x is prepared, in 16 bits: for each chunk the lanes' eighths one after the other, in each of them all rows, in each
+/// the four lanes; pairs of columns are 0 4, 1 5, 2 6 and 3 7. To chunks belong the sums of their columns, fp32.
+template <typename Half, int columns> struct PairedHalves {
+  static __device__ __forceinline__ void put(const float (&v)[8], bool exists, int row, int column, int rows, uint8_t *x, uint8_t *of) {
+    constexpr int perLane = columns / 4, eights = perLane / 8, lanes = columns / 8;
+    uint4 packed = {Pack<Half>(v[0], v[4]), Pack<Half>(v[1], v[5]), Pack<Half>(v[2], v[6]), Pack<Half>(v[3], v[7])};
+    float2 a = Unpack<Half>(packed.x), b = Unpack<Half>(packed.y), c = Unpack<Half>(packed.z), d = Unpack<Half>(packed.w);
+    float sum = ((a.x + a.y) + (b.x + b.y)) + ((c.x + c.y) + (d.x + d.y)); // of what was rounded
 #pragma unroll
-      for (int half = 0; half < 2; ++half) {
-        int at = column + half * 4;
-        v[half] = x.type == DType::F32 ? Get4(wide + at) : Get4(static_cast<const Half *>(x.data) + begin + at);
-        if (x.norm) {
-          float4 w = Get4(x.norm + at);
-          v[half] = {v[half].x * factor * w.x, v[half].y * factor * w.y, v[half].z * factor * w.z, v[half].w * factor * w.w};
-        }
-      }
-      uint4 packed = {Pack<Half>(v[0].x, v[1].x), Pack<Half>(v[0].y, v[1].y), Pack<Half>(v[0].z, v[1].z), Pack<Half>(v[0].w, v[1].w)};
-      int chunk = column / columns, t = column % columns / perLane, eight = column % perLane / 8;
-      reinterpret_cast<uint4 *>(to)[((int64_t(chunk) * eights + eight) * padded + row) * 4 + t] = packed;
-      float2 a = Unpack<Half>(packed.x), b = Unpack<Half>(packed.y), c = Unpack<Half>(packed.z), d = Unpack<Half>(packed.w);
-      sum = ((a.x + a.y) + (b.x + b.y)) + ((c.x + c.y) + (d.x + d.y)); // of what was rounded
-    }
-#pragma unroll
-    for (int shift = lanes / 2; shift; shift /= 2)
-      sum += __shfl_xor_sync(~0u, sum, shift);
-    if (column < depth && lane % lanes == 0)
-      sums[column / columns * padded + row] = sum;
+    for (int step = lanes / 2; step; step /= 2)
+      sum += __shfl_xor_sync(~0u, sum, step);
+    if (!exists)
+      return;
+    int chunk = column / columns, t = column % columns / perLane, eight = column % perLane / 8;
+    reinterpret_cast<uint4 *>(x)[((chunk * eights + eight) * rows + row) * 4 + t] = packed;
+    if (column % columns == 0)
+      reinterpret_cast<float *>(of)[chunk * rows + row] = sum;
   }
-}
+};
 
 /// sum += a chunk times x. Codes are multiplied as they are with an offset, and what is too much in that, offset and zero
 /// times the sum of x, goes in fp32.
@@ -77,7 +57,7 @@ __device__ __forceinline__ void add(float (&sum)[tiles][4], const typename Forma
                                     const uint4 *x, const float *sums, int lane) {
   constexpr uint32_t mask = 0x000f000fu;
   const uint32_t from = codesFrom<Half>;
-  float part[tiles][4];
+  float part[tiles][4] = {};
 #pragma unroll
   for (int i = 0; i < Format::words; ++i) {
     uint32_t low = chunk.low[i], high = chunk.high[i];
@@ -87,10 +67,7 @@ __device__ __forceinline__ void add(float (&sum)[tiles][4], const typename Forma
 #pragma unroll
     for (int n = 0; n < tiles; ++n) {
       uint4 columns = x[(i * tiles + n) * 32 + lane];
-      if (i == 0)
-        MultiplyTiles<Half, true>(part[n], first, columns.x, columns.y);
-      else
-        MultiplyTiles<Half>(part[n], first, columns.x, columns.y);
+      MultiplyTiles<Half>(part[n], first, columns.x, columns.y);
       MultiplyTiles<Half>(part[n], second, columns.z, columns.w);
     }
   }
@@ -123,8 +100,6 @@ BatchKernel(const Half *x, int rows, int depth, Matrices matrices, typename Form
   auto *memory = DynamicShared<uint8_t>();
   int lane = threadIdx.x % 32, warp = threadIdx.x / 32, chunks = depth / Format::columns, steps = matrices.steps;
   const int first = int(blockIdx.x) * matrices.share, left = min(matrices.share, matrices.firstBlock[matrices.count] * steps - first);
-  if (left <= 0)
-    return;
   int block = first / steps, at = first - block * steps; // of 128 rows, and the step in it
   const auto *sumsOfX = reinterpret_cast<const float *>(x + int64_t(padded) * depth);
 
@@ -135,24 +110,18 @@ BatchKernel(const Half *x, int rows, int depth, Matrices matrices, typename Form
       uint32_t to = SharedAddress(memory) + uint32_t(copiedStage * allBytes);
       const auto *from = reinterpret_cast<const uint8_t *>(x) + int64_t(chunk) * (Format::columns * padded * 2);
       for (int i = int(threadIdx.x) * 16; i < count * padded * Format::columns * 2; i += blockWarps * 32 * 16)
-        CopyAsync<16>(to + uint32_t(i), from + i, true);
+        CopyAsync(to + uint32_t(i), from + i, true);
       if (int(threadIdx.x) * 4 < count * padded)
-        CopyAsync<16>(to + uint32_t(xBytes) + threadIdx.x * 16, sumsOfX + chunk * padded + threadIdx.x * 4, true);
+        CopyAsync(to + uint32_t(xBytes) + threadIdx.x * 16, sumsOfX + chunk * padded + threadIdx.x * 4, true);
       ++copied;
       copiedStep = copiedStep + 1 == steps ? 0 : copiedStep + 1;
       copiedStage = copiedStage + 1 == stages ? 0 : copiedStage + 1;
     }
     EndGroupOfCopies();
   };
-  auto matrixOf = [&](int block) {
-    int which = 0;
-    while (which + 1 < matrices.count && block >= matrices.firstBlock[which + 1])
-      ++which;
-    return which;
-  };
   typename Format::Source source;
   auto moveTo = [&](int block) {
-    int which = matrixOf(block);
+    int which = rangeOf(matrices.firstBlock, matrices.count, block);
     source.moveTo(matrices.each[which], groups, (block - matrices.firstBlock[which]) * blockRows + warp * tileRows, 0, lane);
   };
   typename Format::Chunk chunk[step];
@@ -188,7 +157,7 @@ BatchKernel(const Half *x, int rows, int depth, Matrices matrices, typename Form
     at = next;
     if (!ends && done < left)
       continue;
-    int which = matrixOf(block);
+    int which = rangeOf(matrices.firstBlock, matrices.count, block);
     int64_t width = matrices.each[which].rows;
     int64_t column = int64_t(block - matrices.firstBlock[which]) * blockRows + warp * tileRows + lane / 4;
     float *to = parts + int64_t(int(blockIdx.x) - matrices.firstShareOf(block)) * matrices.partSize + matrices.sumsAt[which];
@@ -269,12 +238,12 @@ void launch(cudaStream_t stream, const StreamedRows &x, const StreamedProduct *l
   auto *kernel = BatchKernel<Half, Format, tiles>;
   static OncePerDevice raise;
   raise([&] { cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, stages * stageBytes<Format::columns, tiles>); });
-  auto *prepared = static_cast<Half *>(scratch);
-  auto *parts = reinterpret_cast<float *>(static_cast<uint8_t *>(scratch) + bytesOfX(x.rows, depth));
-  LaunchChained(PrepareBatchKernel<Half, Format::columns>, dim3(unsigned(x.rows)), threadsOfX, 0, stream, x, depth, tiles * 8,
+  auto *prepared = static_cast<uint8_t *>(scratch);
+  auto *parts = reinterpret_cast<float *>(prepared + bytesOfX(x.rows, depth));
+  LaunchChained(PrepareKernel<PairedHalves<Half, Format::columns>>, dim3(unsigned(x.rows)), threadsOfX, 0, stream, x, depth, tiles * 8,
                 prepared);
-  LaunchChained(kernel, dim3(unsigned(blocks)), blockWarps * 32, size_t(stages * stageBytes<Format::columns, tiles>), stream, prepared,
-                x.rows, depth, matrices, Format::groupsOf(list[0].w), parts);
+  LaunchChained(kernel, dim3(unsigned(blocks)), blockWarps * 32, size_t(stages * stageBytes<Format::columns, tiles>), stream,
+                reinterpret_cast<const Half *>(prepared), x.rows, depth, matrices, Format::groupsOf(list[0].w), parts);
   Products products{};
   int64_t widest = 0;
   for (int i = 0; i < count; ++i) {

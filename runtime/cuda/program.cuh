@@ -284,17 +284,15 @@ template <Compute compute, bool answers = false, typename X, typename... Product
                   answers, {detail::productOf(run, products)...}, int(sizeof...(products))};
   if constexpr (compute != Compute::F32 && !answers) { // few rows in fp8 are bf16's
     bool streams = false;
-    if (rows <= mostPlainRows)
-      WithHalf(run.half, [&](auto half) {
-        using Half = decltype(half);
-        if constexpr (detail::Forms<Half, Products...>::streams && IsCompiled<Half>()) {
-          if (rows > detail::Forms<Half, Products...>::Of::Format::mostRows)
-            return;
+    WithHalf(run.half, [&](auto half) {
+      using Half = decltype(half);
+      if constexpr (detail::Forms<Half, Products...>::streams && IsCompiled<Half>())
+        if (rows <= detail::Forms<Half, Products...>::Of::Format::mostRows) {
           DType type = Rows::type == DType::F32 ? DType::F32 : run.half;
           detail::stream<Rows::columns, Half, Products...>(run, {call.x, type, int(rows), call.norm, call.epsilon}, call);
           streams = true;
         }
-      });
+    });
     if (streams)
       return;
   }

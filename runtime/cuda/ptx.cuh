@@ -55,26 +55,15 @@ template <int words> __device__ __forceinline__ void Copy(uint32_t *to, const vo
   }
 }
 
-/// 16, 8 or 4 bytes to shared memory, there once WaitForCopies has waited for their group; zeros unless it `exists`. The
-/// T4 (sm_75) copies at once.
-template <int bytes = 16> __device__ __forceinline__ void CopyAsync(uint32_t shared, const void *global, bool exists) {
-  static_assert(bytes == 16 || bytes == 8 || bytes == 4);
+/// 16 bytes to shared memory, there once WaitForCopies has waited for their group; zeros unless it `exists`. The T4
+/// (sm_75) copies at once.
+__device__ __forceinline__ void CopyAsync(uint32_t shared, const void *global, bool exists) {
 #if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
-  int size = exists ? bytes : 0;
-  if constexpr (bytes == 16)
-    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared), "l"(global), "r"(size) : "memory");
-  else
-    asm volatile("cp.async.ca.shared.global [%0], [%1], %2, %3;" ::"r"(shared), "l"(global), "n"(bytes), "r"(size) : "memory");
+  int bytes = exists ? 16 : 0;
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared), "l"(global), "r"(bytes) : "memory");
 #else
-  uint32_t v[4] = {};
-  if (exists)
-    Copy<bytes / 4>(v, global);
-  if constexpr (bytes == 16)
-    asm volatile("st.shared.v4.u32 [%0], {%1,%2,%3,%4};" ::"r"(shared), "r"(v[0]), "r"(v[1]), "r"(v[2]), "r"(v[3]) : "memory");
-  else if constexpr (bytes == 8)
-    asm volatile("st.shared.v2.u32 [%0], {%1,%2};" ::"r"(shared), "r"(v[0]), "r"(v[1]) : "memory");
-  else
-    asm volatile("st.shared.u32 [%0], %1;" ::"r"(shared), "r"(v[0]) : "memory");
+  uint4 v = exists ? *static_cast<const uint4 *>(global) : uint4{0, 0, 0, 0};
+  asm volatile("st.shared.v4.u32 [%0], {%1,%2,%3,%4};" ::"r"(shared), "r"(v.x), "r"(v.y), "r"(v.z), "r"(v.w) : "memory");
 #endif
 }
 __device__ __forceinline__ void EndGroupOfCopies() {
@@ -108,21 +97,10 @@ __device__ __forceinline__ void LoadTransposed(uint32_t (&r)[4], uint32_t shared
                : "r"(shared));
 }
 
-/// c[16, 8] += a[16, 16] * b[16, 8], bf16 or fp16 with fp32 sums; with `anew` c = a * b.
-template <typename Half, bool anew = false>
+/// c[16, 8] += a[16, 16] * b[16, 8], bf16 or fp16 with fp32 sums.
+template <typename Half>
 __device__ __forceinline__ void MultiplyTiles(float (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
 #if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
-  if constexpr (anew) { // zeros that take no registers
-    if constexpr (std::is_same_v<Half, __half>)
-      asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%10,%10,%10,%10};"
-                   : "=f"(c[0]), "=f"(c[1]), "=f"(c[2]), "=f"(c[3])
-                   : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1), "f"(0.0f));
-    else
-      asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%10,%10,%10,%10};"
-                   : "=f"(c[0]), "=f"(c[1]), "=f"(c[2]), "=f"(c[3])
-                   : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1), "f"(0.0f));
-    return;
-  }
   if constexpr (std::is_same_v<Half, __half>)
     asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
                  : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
@@ -132,8 +110,6 @@ __device__ __forceinline__ void MultiplyTiles(float (&c)[4], const uint32_t (&a)
                  : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
                  : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 #else
-  if (anew)
-    c[0] = c[1] = c[2] = c[3] = 0;
   // In halves of the depth, and in fp16 only: kernels of bf16 are empty on sm_75.
   if constexpr (std::is_same_v<Half, __half>) {
     auto multiply = [&](uint32_t low, uint32_t high, uint32_t b) {
@@ -147,21 +123,13 @@ __device__ __forceinline__ void MultiplyTiles(float (&c)[4], const uint32_t (&a)
 #endif
 }
 
-/// c[16, 8] += a[16, 32] * b[32, 8], of unsigned and signed bytes; with `anew` c = a * b.
-template <bool anew = false> __device__ __forceinline__ void MultiplyBytes(int (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
+/// c[16, 8] += a[16, 32] * b[32, 8], of unsigned and signed bytes.
+__device__ __forceinline__ void MultiplyBytes(int (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
 #if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
-  if constexpr (anew) {
-    asm volatile("mma.sync.aligned.m16n8k32.row.col.s32.u8.s8.s32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%10,%10,%10,%10};"
-                 : "=r"(c[0]), "=r"(c[1]), "=r"(c[2]), "=r"(c[3])
-                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1), "r"(0));
-    return;
-  }
   asm volatile("mma.sync.aligned.m16n8k32.row.col.s32.u8.s8.s32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
                : "+r"(c[0]), "+r"(c[1]), "+r"(c[2]), "+r"(c[3])
                : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 #else
-  if (anew)
-    c[0] = c[1] = c[2] = c[3] = 0;
   auto multiply = [](int &c0, int &c1, uint32_t part, uint32_t b) { // of 8 rows and half the depth
     asm volatile("mma.sync.aligned.m8n8k16.row.col.s32.u8.s8.s32 {%0,%1}, {%2}, {%3}, {%0,%1};" : "+r"(c0), "+r"(c1) : "r"(part), "r"(b));
   };

@@ -63,10 +63,7 @@ struct PartialSums {
 };
 
 __device__ __forceinline__ int productOf(const Products &products, int tile) {
-  int which = 0;
-  while (which + 1 < products.count && tile >= products.firstTile[which + 1])
-    ++which;
-  return which;
+  return rangeOf(products.firstTile, products.count, tile);
 }
 
 /// Adds the sums that `active` warps have of each team's `count` tiles, the first of which is `tile`; the others lie a grid
@@ -144,7 +141,7 @@ StreamKernel(StreamedRows source, const uint8_t *prepared, Products products, ty
 
   if (!prepared) {
     for (int row = 0; row < rows; ++row)
-      prepare<Format>(source, row, depth, memory);
+      prepare<Format>(source, row, depth, rows, memory);
     __syncthreads();
   }
 
@@ -218,7 +215,7 @@ void Launch(cudaStream_t stream, const StreamedRows &x, const Products &products
   auto launch = [&](auto *kernel) {
     auto *to = static_cast<uint8_t *>(scratch);
     if (prepares)
-      LaunchChained(PrepareKernel<Format>, dim3(unsigned(x.rows)), threadsOfX, 0, stream, x, depth, to);
+      LaunchChained(PrepareKernel<Format>, dim3(unsigned(x.rows)), threadsOfX, 0, stream, x, depth, x.rows, to);
     int blocks = std::min((tileCount + teams - 1) / teams, residentBlocks(kernel, bytes));
     LaunchChained(kernel, dim3(unsigned(blocks)), threadsOfX, bytes, stream, x, prepares ? to : nullptr, products,
                   Format::groupsOf(products.each[0].w), shared);

@@ -31,7 +31,7 @@ struct ChunkOfX {
 template <int words_, typename Scale, int group = 0> struct FourBits {
   static constexpr int words = words_, columns = words * 32, ahead = words == 4 ? 4 : 8;
   /// Rows of x for each column tile of the products, sums that a lane has of them, bytes of x that it reads at once.
-  static constexpr int rowsOfX = 4, mostRows = 4, sums = 2, pieceBytes = words == 1 ? 8 : 16, pieces = words * 8 / pieceBytes;
+  static constexpr int rowsOfX = 4, mostRows = mostStreamedRows, sums = 2, pieceBytes = words == 1 ? 8 : 16, pieces = words * 8 / pieceBytes;
 
   /// What is the same for all weights of a launch.
   struct Groups {
@@ -96,8 +96,8 @@ template <int words_, typename Scale, int group = 0> struct FourBits {
 
   /// Where a lane's columns and scales of x begin: rows that are not there are the last one, whose sums are not used.
   template <int tiles> struct Place {
-    int columns[tiles], chunks[tiles], stride, rows;
-    __device__ __forceinline__ Place(int rows, int lane) : stride(rows * 8 * pieceBytes), rows(rows) {
+    int columns[tiles], chunks[tiles], stride;
+    __device__ __forceinline__ Place(int rows, int lane) : stride(rows * 8 * pieceBytes) {
       int g = lane / 4, t = lane % 4;
 #pragma unroll
       for (int n = 0; n < tiles; ++n) {
@@ -127,10 +127,9 @@ template <int words_, typename Scale, int group = 0> struct FourBits {
 #pragma unroll
       for (int piece = 0; piece < pieces; ++piece)
         Copy<pieceBytes / 4>(digits + piece * (pieceBytes / 4), x + place.columns[n] + piece * place.stride);
-      int products[4]; // a lane has both digits' of one row of x
-      MultiplyBytes<true>(products, codes[0], digits[0], digits[1]);
+      int products[4] = {}; // a lane has both digits' of one row of x
 #pragma unroll
-      for (int i = 1; i < words; ++i)
+      for (int i = 0; i < words; ++i)
         MultiplyBytes(products, codes[i], digits[2 * i], digits[2 * i + 1]);
       ChunkOfX row = of[place.chunks[n]];
       int low = products[0] * 256 + products[1] - lowZero * row.sum, high = products[2] * 256 + products[3] - highZero * row.sum;
@@ -143,7 +142,7 @@ template <int words_, typename Scale, int group = 0> struct FourBits {
   static __device__ __forceinline__ int rowOfTile(int i, int lane) { return lane / 4 + i * 8; }
 
   /// Eight neighbouring columns of a row of x become digits: of the first, third, …, then of the second, fourth, ….
-  static __device__ __forceinline__ void put(const float (&v)[8], bool exists, int row, int column, int rows, uint8_t *x, ChunkOfX *of) {
+  static __device__ __forceinline__ void put(const float (&v)[8], bool exists, int row, int column, int rows, uint8_t *x, uint8_t *of) {
     constexpr int lanes = columns / 8; // that have a chunk
     uint32_t most = 0; // as integers, NaN is greater than all
 #pragma unroll
@@ -184,13 +183,13 @@ template <int words_, typename Scale, int group = 0> struct FourBits {
       *reinterpret_cast<uint2 *>(x + (((chunk * pieces + at / pieceBytes) * rows + row) * 8 + digit * 4 + t) * pieceBytes +
                                  at % pieceBytes) = {digits[digit][0], digits[digit][1]};
     if (column % columns == 0)
-      of[chunk * rows + row] = {greatest / largest, sum};
+      reinterpret_cast<ChunkOfX *>(of)[chunk * rows + row] = {greatest / largest, sum};
   }
 };
 
 /// Weights of 16 bits: 8 neighbours in each chunk. bf16 becomes fp16 where that is computed in.
 template <typename Half, typename Weight> struct Plain {
-  static constexpr int columns = 32, ahead = 4, rowsOfX = 8, mostRows = 16, sums = 4;
+  static constexpr int columns = 32, ahead = 4, rowsOfX = 8, mostRows = mostPlainRows, sums = 4;
 
   struct Groups {};
   static Groups groupsOf(const Matrix &) { return {}; }
@@ -212,8 +211,8 @@ template <typename Half, typename Weight> struct Plain {
     }
   };
   template <int tiles> struct Place {
-    int columns[tiles], rows;
-    __device__ __forceinline__ Place(int rows, int lane) : rows(rows) {
+    int columns[tiles];
+    __device__ __forceinline__ Place(int rows, int lane) {
 #pragma unroll
       for (int n = 0; n < tiles; ++n)
         columns[n] = (min(n * 8 + lane / 4, rows - 1) * 4 + lane % 4) * 16;
@@ -234,7 +233,7 @@ template <typename Half, typename Weight> struct Plain {
   static __device__ __forceinline__ int rowOfX(int n, int i, int lane) { return n * 8 + lane % 4 * 2 + i % 2; }
   static __device__ __forceinline__ int rowOfTile(int i, int lane) { return lane / 4 + i / 2 * 8; }
 
-  static __device__ __forceinline__ void put(const float (&v)[8], bool exists, int row, int column, int rows, uint8_t *x, ChunkOfX *) {
+  static __device__ __forceinline__ void put(const float (&v)[8], bool exists, int row, int column, int rows, uint8_t *x, uint8_t *) {
     if (exists)
       *reinterpret_cast<uint4 *>(x + ((column / 32 * rows + row) * 4 + column / 8 % 4) * 16) = {
           Pack<Half>(v[0], v[1]), Pack<Half>(v[2], v[3]), Pack<Half>(v[4], v[5]), Pack<Half>(v[6], v[7])};
@@ -251,10 +250,18 @@ private:
   }
 };
 
-/// A row of x as products of this format read it, normalised if there is a norm; behind all rows what belongs to chunks,
-/// [chunk, row].
-template <typename Format> __device__ __forceinline__ void prepare(const StreamedRows &x, int row, int depth, uint8_t *to) {
-  auto *of = reinterpret_cast<ChunkOfX *>(to + x.rows * depth * 2);
+/// The place of the range that `at` lies in, of `count` that begin at first[0] = 0, first[1], ….
+__device__ __forceinline__ int rangeOf(const int *first, int count, int at) {
+  int which = 0;
+  while (which + 1 < count && at >= first[which + 1])
+    ++which;
+  return which;
+}
+
+/// A row of x as products of this format read it, normalised if there is a norm; there is room for so many rows, and behind
+/// them is what belongs to chunks, [chunk, row].
+template <typename Format>
+__device__ __forceinline__ void prepare(const StreamedRows &x, int row, int depth, int room, uint8_t *to) {
   int64_t begin = int64_t(row) * depth;
   auto get = [&](int column) {
     if (x.type == DType::F32)
@@ -278,14 +285,14 @@ template <typename Format> __device__ __forceinline__ void prepare(const Streame
         }
         v[half] = some.x, v[half + 1] = some.y, v[half + 2] = some.z, v[half + 3] = some.w;
       }
-    Format::put(v, exists, row, column, x.rows, to, of);
+    Format::put(v, exists, row, column, room, to, to + room * depth * 2);
   }
 }
 
-template <typename Format> __global__ void __launch_bounds__(threadsOfX) PrepareKernel(StreamedRows x, int depth, uint8_t *to) {
+template <typename Format> __global__ void __launch_bounds__(threadsOfX) PrepareKernel(StreamedRows x, int depth, int room, uint8_t *to) {
   LetTheNextBegin();
   WaitForTheOneBefore();
-  prepare<Format>(x, int(blockIdx.x), depth, to);
+  prepare<Format>(x, int(blockIdx.x), depth, room, to);
 }
 
 } // namespace compressc::cuda::streamed

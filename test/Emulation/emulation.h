@@ -43,7 +43,7 @@ struct Exchanged {
   const char *operator[](int lane) const { return first + lane * exchangeStride; }
 };
 Exchanged Exchange(unsigned mask, const void *data, size_t bytes);
-void CopyLater(uint32_t shared, const void *global, int bytes, bool exists);
+void CopyLater(uint32_t shared, const void *global, bool exists);
 void EndGroup();
 void WaitForGroups(int open);
 /// A product of a warpgroup, m64nNk16, which is computed when it is waited for: c's fragments of this thread, and a's.
@@ -156,28 +156,14 @@ inline uint32_t SharedAddress(const void *shared) {
 template <uint32_t mask> uint32_t AndOr(uint32_t v, uint32_t bits) { return (v & mask) | bits; }
 template <int words> void LoadOnce(uint32_t (&to)[words], const void *from) { std::memcpy(to, from, sizeof to); }
 template <int words> void Copy(uint32_t *to, const void *from) { std::memcpy(to, from, words * 4); }
-template <int bytes = 16> void CopyAsync(uint32_t shared, const void *global, bool exists) {
-  emulated::CopyLater(shared, global, bytes, exists);
-}
+inline void CopyAsync(uint32_t shared, const void *global, bool exists) { emulated::CopyLater(shared, global, exists); }
 inline void EndGroupOfCopies() { emulated::EndGroup(); }
 template <int open> void WaitForCopies() { emulated::WaitForGroups(open); }
 inline float ExponentialOf2(float x) { return std::exp2(x); }
 void LoadMatrices(uint32_t (&r)[4], uint32_t shared);
 void LoadTransposed(uint32_t (&r)[4], uint32_t shared);
-namespace emulated {
-template <typename Half> void AddTileProducts(float (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1);
-void AddByteProducts(int (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1);
-} // namespace emulated
-template <typename Half, bool anew = false> void MultiplyTiles(float (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
-  if (anew)
-    c[0] = c[1] = c[2] = c[3] = 0;
-  emulated::AddTileProducts<Half>(c, a, b0, b1);
-}
-template <bool anew = false> void MultiplyBytes(int (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
-  if (anew)
-    c[0] = c[1] = c[2] = c[3] = 0;
-  emulated::AddByteProducts(c, a, b0, b1);
-}
+template <typename Half> void MultiplyTiles(float (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1);
+void MultiplyBytes(int (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1);
 
 inline void ShowToProducts() { emulated::ShowCopies(); }
 inline void BeginProducts() {}

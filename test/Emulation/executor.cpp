@@ -23,7 +23,6 @@ constexpr size_t stackBytes = 256 << 10, sharedBytes = 228 << 10;
 struct Copy {
   uint32_t shared;
   const void *global;
-  int bytes;
   bool exists;
 };
 
@@ -189,22 +188,20 @@ Exchanged Exchange(unsigned mask, const void *data, size_t bytes) {
   return {published + lane / 32 * 32 * exchangeStride + place};
 }
 
-void CopyLater(uint32_t shared, const void *global, int bytes, bool exists) {
-  current->copies.back().push_back({shared, global, bytes, exists});
-}
+void CopyLater(uint32_t shared, const void *global, bool exists) { current->copies.back().push_back({shared, global, exists}); }
 void EndGroup() { current->copies.emplace_back(); }
 
 void WaitForGroups(int open) {
   auto &groups = current->copies;
   while (groups.size() > size_t(open) + 1) {
     for (const Copy &copy : groups.front()) {
-      if (copy.shared % uint32_t(copy.bytes) || reinterpret_cast<uintptr_t>(copy.global) % uintptr_t(copy.bytes))
+      if (copy.shared % 16 || reinterpret_cast<uintptr_t>(copy.global) % 16)
         fail("a copy to shared memory is not aligned");
       char *to = sharedMemory() + copy.shared;
       if (copy.exists)
-        std::memcpy(to, copy.global, size_t(copy.bytes));
+        std::memcpy(to, copy.global, 16);
       else
-        std::memset(to, 0, size_t(copy.bytes));
+        std::memset(to, 0, 16);
       current->hidden = true;
     }
     groups.erase(groups.begin());
@@ -340,54 +337,56 @@ void LoadTransposed(uint32_t (&r)[4], uint32_t shared) {
     r[m] = element(rows, m, lane % 4 * 2, lane / 4) | uint32_t(element(rows, m, lane % 4 * 2 + 1, lane / 4)) << 16;
 }
 
-namespace emulated {
+namespace {
 
-template <typename Half> void AddTileProducts(float (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
-  // Row r of a lies in lanes r % 8 * 4 …, column n of b in lanes n * 4 …; each lane has columns (rows of b) 2t, 2t + 1
-  // and 8 more of them.
-  struct {
+/// Calls add(element of c, row 0 or 1 of a, what its lanes have, what the column's have) for each of this lane's elements
+/// and each lane that has a part of the depth: row r of a lies in lanes r % 8 * 4 …, column n of b in lanes n * 4 ….
+template <typename Fragment, typename Add> void forEachPair(const Fragment &mine, Add add) {
+  emulated::Exchanged all = emulated::Exchange(~0u, &mine, sizeof mine);
+  int lane = emulated::Lane(), g = lane / 4, t = lane % 4;
+  Fragment row, column;
+  for (int part = 0; part < 4; ++part) {
+    std::memcpy(&row, all[g * 4 + part], sizeof row);
+    for (int n = 0; n < 2; ++n) {
+      std::memcpy(&column, all[(t * 2 + n) * 4 + part], sizeof column);
+      for (int r = 0; r < 2; ++r)
+        add(r * 2 + n, r, row, column);
+    }
+  }
+}
+
+} // namespace
+
+template <typename Half> void MultiplyTiles(float (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
+  // Each lane has columns of a (rows of b) 2t, 2t + 1 and 8 more of them.
+  struct Fragment {
     float a[2][4]; // of row g and of row g + 8
     float b[4];
-  } mine, row, column;
+  } mine;
   uint32_t b[2] = {b0, b1};
   for (int i = 0; i < 4; ++i) {
     for (int r = 0; r < 2; ++r)
       mine.a[r][i] = value<Half>(a[r + i / 2 * 2], i % 2);
     mine.b[i] = value<Half>(b[i / 2], i % 2);
   }
-  emulated::Exchanged all = emulated::Exchange(~0u, &mine, sizeof mine);
-  int lane = emulated::Lane(), g = lane / 4, t = lane % 4;
-  for (int part = 0; part < 4; ++part) {
-    std::memcpy(&row, all[g * 4 + part], sizeof row);
-    for (int n = 0; n < 2; ++n) {
-      std::memcpy(&column, all[(t * 2 + n) * 4 + part], sizeof column);
-      for (int r = 0; r < 2; ++r)
-        for (int i = 0; i < 4; ++i)
-          c[r * 2 + n] += row.a[r][i] * column.b[i];
-    }
-  }
+  forEachPair(mine, [&](int at, int r, const Fragment &row, const Fragment &column) {
+    for (int i = 0; i < 4; ++i)
+      c[at] += row.a[r][i] * column.b[i];
+  });
 }
-void AddByteProducts(int (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
-  // As above, but four neighbours of the depth for each lane, and 16 more.
-  struct {
+void MultiplyBytes(int (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
+  // Four neighbours of the depth for each lane, and 16 more.
+  struct Fragment {
     uint32_t a[4], b[2];
-  } mine{{a[0], a[1], a[2], a[3]}, {b0, b1}}, row, column;
-  emulated::Exchanged all = emulated::Exchange(~0u, &mine, sizeof mine);
-  int lane = emulated::Lane(), g = lane / 4, t = lane % 4;
-  for (int part = 0; part < 4; ++part) {
-    std::memcpy(&row, all[g * 4 + part], sizeof row);
-    for (int n = 0; n < 2; ++n) {
-      std::memcpy(&column, all[(t * 2 + n) * 4 + part], sizeof column);
-      for (int r = 0; r < 2; ++r)
-        for (int half = 0; half < 2; ++half)
-          for (int i = 0; i < 32; i += 8)
-            c[r * 2 + n] += int(uint8_t(row.a[half * 2 + r] >> i)) * int(int8_t(column.b[half] >> i));
-    }
-  }
+  } mine{{a[0], a[1], a[2], a[3]}, {b0, b1}};
+  forEachPair(mine, [&](int at, int r, const Fragment &row, const Fragment &column) {
+    for (int half = 0; half < 2; ++half)
+      for (int i = 0; i < 32; i += 8)
+        c[at] += int(uint8_t(row.a[half * 2 + r] >> i)) * int(int8_t(column.b[half] >> i));
+  });
 }
 
-template void AddTileProducts<__nv_bfloat16>(float (&)[4], const uint32_t (&)[4], uint32_t, uint32_t);
-template void AddTileProducts<__half>(float (&)[4], const uint32_t (&)[4], uint32_t, uint32_t);
+template void MultiplyTiles<__nv_bfloat16>(float (&)[4], const uint32_t (&)[4], uint32_t, uint32_t);
+template void MultiplyTiles<__half>(float (&)[4], const uint32_t (&)[4], uint32_t, uint32_t);
 
-} // namespace emulated
 } // namespace compressc::cuda

@@ -3,10 +3,10 @@
 // line for each case and kernel: the median of microseconds for one of 16 launches in a CUDA graph, teraflops of the
 // pairs of query and key that are wanted, and the largest difference of some rows from sums in double precision.
 #include "../../runtime/cuda/attend_warpgroups.h"
+#include "graph_time.h"
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <numeric>
 #include <vector>
@@ -16,14 +16,7 @@ using namespace compressc::cuda;
 
 namespace {
 
-constexpr int heads = 32, groups = 8, dim = 128, launches = 16, repeats = 20;
-
-void check(cudaError_t error, const char *what) {
-  if (error != cudaSuccess) {
-    std::printf("{\"error\": \"%s: %s\"}\n", what, cudaGetErrorString(error));
-    std::exit(1);
-  }
-}
+constexpr int heads = 32, groups = 8, dim = 128, launches = 16;
 
 template <typename T> T *sent(const std::vector<T> &host) {
   void *memory = nullptr;
@@ -46,34 +39,6 @@ float widened(uint16_t value) {
   float result;
   std::memcpy(&result, &word, sizeof result);
   return result;
-}
-
-/// Microseconds of one launch of what `enqueue` does.
-template <typename F> double microseconds(cudaStream_t stream, F enqueue) {
-  cudaGraph_t graph;
-  cudaGraphExec_t executable;
-  check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), "recording");
-  for (int i = 0; i < launches; ++i)
-    enqueue();
-  check(cudaGetLastError(), "a launch");
-  check(cudaStreamEndCapture(stream, &graph), "recording");
-  check(cudaGraphInstantiate(&executable, graph, 0), "recording");
-  cudaEvent_t begin, end;
-  check(cudaEventCreate(&begin), "an event");
-  check(cudaEventCreate(&end), "an event");
-  std::vector<float> times;
-  for (int i = 0; i < repeats + 3; ++i) {
-    check(cudaEventRecord(begin, stream), "an event");
-    check(cudaGraphLaunch(executable, stream), "a graph");
-    check(cudaEventRecord(end, stream), "an event");
-    check(cudaEventSynchronize(end), "the kernels");
-    float milliseconds = 0;
-    check(cudaEventElapsedTime(&milliseconds, begin, end), "an event");
-    if (i >= 3)
-      times.push_back(milliseconds);
-  }
-  std::nth_element(times.begin(), times.begin() + repeats / 2, times.end());
-  return times[repeats / 2] * 1000 / launches;
 }
 
 struct Case {
@@ -148,7 +113,10 @@ void run(cudaStream_t stream, const Case &now) {
           for (int d = 0; d < dim; ++d)
             worst = std::max(worst, std::fabs(sums[size_t(d)] / total - out[size_t(at + d)]));
         }
-    double time = microseconds(stream, attend);
+    double time = GraphSeconds(stream, [&] {
+                    for (int i = 0; i < launches; ++i)
+                      attend();
+                  }) * 1e6 / launches;
     std::printf("{\"case\": \"%s\", \"kernel\": \"%s\", \"microseconds\": %.2f, \"teraflops\": %.1f, "
                 "\"largest_difference\": %.2g, \"not_numbers\": %lld}\n",
                 now.name, kernel, time, pairs * dim * 4 / time * 1e-6, worst, static_cast<long long>(notANumber));

@@ -15,29 +15,11 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.attention.bias import causal_lower_right
 
-HEADS, GROUPS, DIM, LAUNCHES, REPEATS = 32, 8, 128, 16, 20
+from gpu_time import microseconds
+
+HEADS, GROUPS, DIM, LAUNCHES = 32, 8, 128, 16
 CASES = {"causal_1024": (1, 1024, 0), "causal_4096": (1, 4096, 0), "shared_prefix": (40, 106, 600)}
 PEERS = {"flash_attention_2": SDPBackend.FLASH_ATTENTION, "cudnn": SDPBackend.CUDNN_ATTENTION}
-
-
-def microseconds(launch) -> float:
-    stream = torch.cuda.Stream()
-    with torch.cuda.stream(stream):
-        launch()
-    torch.cuda.synchronize()
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        for _ in range(LAUNCHES):
-            launch()
-    times = []
-    for _ in range(REPEATS + 3):
-        begin, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
-        begin.record()
-        graph.replay()
-        end.record()
-        torch.cuda.synchronize()
-        times.append(begin.elapsed_time(end) * 1000 / LAUNCHES)
-    return sorted(times[3:])[REPEATS // 2]
 
 
 def peers(case: str) -> dict:
@@ -51,8 +33,8 @@ def peers(case: str) -> dict:
     for name, backend in PEERS.items():
         try:
             with torch.no_grad(), sdpa_kernel(backend):
-                found[name + "_microseconds"] = round(microseconds(
-                    lambda: torch.nn.functional.scaled_dot_product_attention(q, k, v, enable_gqa=True, **mask)), 2)
+                attend = lambda: torch.nn.functional.scaled_dot_product_attention(q, k, v, enable_gqa=True, **mask)
+                found[name + "_microseconds"] = round(microseconds(lambda: [attend() for _ in range(LAUNCHES)], LAUNCHES), 2)
         except RuntimeError as error:
             found[name + "_error"] = str(error).splitlines()[0]
     return found

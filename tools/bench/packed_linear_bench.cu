@@ -1,11 +1,11 @@
 // Products of up to 64 rows by 4-bit weights, as generation runs them: 36 layers of distinct weights in one CUDA graph, so
 // that none is in the cache when its turn comes. Up to 4 rows the kernels are compiled for their shapes, as those of
-// emitted programs are; --prebuilt takes those that walk a schedule. Prints a JSON line for each shape and number of rows: microseconds
-// for a product, and the part of the bandwidth of a copy, measured here, that its weights are read at.
+// emitted programs are; --prebuilt takes those that walk a schedule. Prints a JSON line for each shape and number of rows:
+// microseconds for a product, and the part of the bandwidth of a copy, measured here, that its weights are read at.
 #include "../../runtime/cuda/stream_products.cuh"
+#include "graph_time.h"
 #include <algorithm>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <vector>
 
@@ -14,18 +14,11 @@ using namespace compressc::cuda;
 
 namespace {
 
-constexpr int layers = 36, repeats = 20;
-
-void check(cudaError_t error) {
-  if (error != cudaSuccess) {
-    std::fprintf(stderr, "packed_linear_bench: %s\n", cudaGetErrorString(error));
-    std::exit(1);
-  }
-}
+constexpr int layers = 36;
 
 template <typename T> T *allocate(size_t bytes) {
   void *memory = nullptr;
-  check(cudaMalloc(&memory, bytes));
+  check(cudaMalloc(&memory, bytes), "cudaMalloc");
   return static_cast<T *>(memory);
 }
 
@@ -36,33 +29,7 @@ void fill(void *memory, size_t bytes, uint64_t seed) {
     seed = seed * 6364136223846793005ull + 1442695040888963407ull;
     word = seed ^ seed >> 29;
   }
-  check(cudaMemcpy(memory, words.data(), bytes, cudaMemcpyHostToDevice));
-}
-
-/// Seconds of one launch of what `enqueue` does, in a graph.
-template <typename F> double secondsOf(cudaStream_t stream, F enqueue) {
-  cudaGraph_t graph;
-  cudaGraphExec_t executable;
-  check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal));
-  enqueue();
-  check(cudaStreamEndCapture(stream, &graph));
-  check(cudaGraphInstantiate(&executable, graph, 0));
-  cudaEvent_t begin, end;
-  check(cudaEventCreate(&begin));
-  check(cudaEventCreate(&end));
-  std::vector<float> times;
-  for (int i = 0; i < repeats + 3; ++i) {
-    check(cudaEventRecord(begin, stream));
-    check(cudaGraphLaunch(executable, stream));
-    check(cudaEventRecord(end, stream));
-    check(cudaEventSynchronize(end));
-    float milliseconds = 0;
-    check(cudaEventElapsedTime(&milliseconds, begin, end));
-    if (i >= 3)
-      times.push_back(milliseconds);
-  }
-  std::nth_element(times.begin(), times.begin() + repeats / 2, times.end());
-  return times[repeats / 2] / 1000;
+  check(cudaMemcpy(memory, words.data(), bytes, cudaMemcpyHostToDevice), "cudaMemcpy");
 }
 
 template <int depth, bool gated>
@@ -83,10 +50,10 @@ struct Shape {
 int main(int count, char **arguments) {
   bool prebuilt = count == 2 && !std::strcmp(arguments[1], "--prebuilt");
   cudaStream_t stream;
-  check(cudaStreamCreate(&stream));
+  check(cudaStreamCreate(&stream), "a stream");
   size_t copied = size_t(2) << 30;
   char *from = allocate<char>(copied), *to = allocate<char>(copied);
-  double bandwidth = 2 * double(copied) / secondsOf(stream, [&] { Convert(stream, from, DType::F32, int64_t(copied / 4), to, DType::F32); });
+  double bandwidth = 2 * double(copied) / GraphSeconds(stream, [&] { Convert(stream, from, DType::F32, int64_t(copied / 4), to, DType::F32); });
   cudaFree(from), cudaFree(to);
   std::printf("{\"copy_bytes_per_second\": %.4g}\n", bandwidth);
 
@@ -114,7 +81,7 @@ int main(int count, char **arguments) {
     fill(x, size_t(mostBatchRows * shape.columns * 2), 99);
     void *scratch = allocate<char>(size_t(BatchScratchBytes(mostBatchRows, products.data(), 1)));
     for (int rows : {1, 4, 8, 16, 17, 32, 48, 64}) {
-      double seconds = secondsOf(stream, [&] {
+      double seconds = GraphSeconds(stream, [&] {
                          StreamedRows from{x, DType::BF16, rows, nullptr, 0};
                          for (const StreamedProduct &product : products)
                            if (rows <= mostStreamedRows && !prebuilt)

@@ -12,28 +12,10 @@ import sys
 
 import torch
 
+from gpu_time import microseconds
+
 SHAPES = {"qkv": (4096, 6144), "o": (4096, 4096), "gate_up": (4096, 24576), "down": (12288, 4096)}
-LAYERS, REPEATS = 36, 20
-
-
-def microseconds(enqueue) -> float:
-    """Of one layer: the graph's median time over the number of layers."""
-    stream = torch.cuda.Stream()
-    with torch.cuda.stream(stream):
-        enqueue()
-    torch.cuda.synchronize()
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        enqueue()
-    times = []
-    for _ in range(REPEATS):
-        begin, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
-        begin.record()
-        graph.replay()
-        end.record()
-        torch.cuda.synchronize()
-        times.append(begin.elapsed_time(end) * 1000 / LAYERS)
-    return sorted(times)[REPEATS // 2]
+LAYERS = 36
 
 
 def main():
@@ -43,13 +25,13 @@ def main():
         depth, columns = SHAPES[line["shape"]]
         x = torch.randn(line["rows"], depth, dtype=torch.bfloat16, device="cuda")
         bf16 = [torch.randn(columns, depth, dtype=torch.bfloat16, device="cuda") for _ in range(LAYERS)]
-        line["cublas_bf16_microseconds"] = round(microseconds(lambda: [x @ w.T for w in bf16]), 2)
+        line["cublas_bf16_microseconds"] = round(microseconds(lambda: [x @ w.T for w in bf16], LAYERS), 2)
         del bf16
         packed = [torch._convert_weight_to_int4pack(
             torch.randint(0, 256, (columns, depth // 2), dtype=torch.uint8, device="cuda"), 8) for _ in range(LAYERS)]
         scales = torch.rand(depth // 128, columns, 2, dtype=torch.bfloat16, device="cuda")
         line["tinygemm_microseconds"] = round(
-            microseconds(lambda: [torch._weight_int4pack_mm(x, w, 128, scales) for w in packed]), 2)
+            microseconds(lambda: [torch._weight_int4pack_mm(x, w, 128, scales) for w in packed], LAYERS), 2)
         del packed
         torch.cuda.empty_cache()
         print(json.dumps(line))
