@@ -30,18 +30,15 @@ float E4M3ToFloat(uint8_t code) {
 }
 
 void RoundRowToFp8(float *x, int64_t width) {
-  for (int64_t begin = 0; begin < width; begin += fp8Block) {
-    int64_t end = std::min(width, begin + fp8Block);
-    uint32_t most = 0; // as integers, NaN is greater than all
-    for (int64_t i = begin; i < end; ++i)
-      most = std::max(most, std::bit_cast<uint32_t>(x[i]) & 0x7fffffff);
-    float scale = std::bit_cast<float>(most) / 448.0f;
-    if (scale < FLT_MIN)
-      scale = 1;
-    float inverse = 1.0f / scale;
-    for (int64_t i = begin; i < end; ++i)
-      x[i] = E4M3ToFloat(FloatToE4M3(x[i] * inverse)) * scale;
-  }
+  uint32_t most = 0; // as integers, NaN is greater than all
+  for (int64_t i = 0; i < width; ++i)
+    most = std::max(most, std::bit_cast<uint32_t>(x[i]) & 0x7fffffff);
+  float scale = std::bit_cast<float>(most) / 448.0f;
+  if (scale < FLT_MIN)
+    scale = 1;
+  float inverse = 1.0f / scale;
+  for (int64_t i = 0; i < width; ++i)
+    x[i] = E4M3ToFloat(FloatToE4M3(x[i] * inverse)) * scale;
 }
 
 } // namespace compressc

@@ -9,11 +9,8 @@ namespace compressc {
 uint8_t FloatToE4M3(float value);
 float E4M3ToFloat(uint8_t code);
 
-/// Columns of a row that share a scale.
-constexpr int64_t fp8Block = 128;
-
-/// Rounds a row, in place: a block's greatest |x| becomes 448 times the block's scale, fp32. Blocks of (almost) nothing
-/// become 0, what is not finite makes its block NaN.
+/// Rounds a row, in place: its greatest |x| becomes 448 times its scale, fp32. A row of (almost) nothing becomes 0, what is
+/// not finite makes it NaN.
 void RoundRowToFp8(float *x, int64_t width);
 
 } // namespace compressc

@@ -2,12 +2,13 @@
 #pragma once
 
 #include "../cpu/activation.h"
+#include <type_traits>
 
 namespace compressc::cuda {
 
 template <Activation kind> __device__ __forceinline__ float Activate(float v) {
   if constexpr (kind == Activation::Silu)
-    return v / (1.0f + __expf(-v));
+    return __fdividef(v, 1.0f + __expf(-v));
   else if constexpr (kind == Activation::Gelu)
     return 0.5f * v * (1.0f + erff(v * 0.70710678118654752f));
   else if constexpr (kind == Activation::GeluTanh)
@@ -16,13 +17,19 @@ template <Activation kind> __device__ __forceinline__ float Activate(float v) {
     return fmaxf(v, 0.0f);
 }
 
-__device__ __forceinline__ float Activate(Activation kind, float v) {
+/// Calls f with the kind as a type.
+template <typename F> __device__ __forceinline__ void WithActivation(Activation kind, F f) {
   switch (kind) {
-  case Activation::Silu: return Activate<Activation::Silu>(v);
-  case Activation::Gelu: return Activate<Activation::Gelu>(v);
-  case Activation::GeluTanh: return Activate<Activation::GeluTanh>(v);
-  default: return Activate<Activation::Relu>(v);
+  case Activation::Silu: return f(std::integral_constant<Activation, Activation::Silu>{});
+  case Activation::Gelu: return f(std::integral_constant<Activation, Activation::Gelu>{});
+  case Activation::GeluTanh: return f(std::integral_constant<Activation, Activation::GeluTanh>{});
+  default: return f(std::integral_constant<Activation, Activation::Relu>{});
   }
+}
+
+__device__ __forceinline__ float Activate(Activation kind, float v) {
+  WithActivation(kind, [&](auto known) { v = Activate<decltype(known)::value>(v); });
+  return v;
 }
 
 } // namespace compressc::cuda

@@ -113,8 +113,7 @@ private:
   /// Of products with Gram matrices, whose range is not fp16's.
   DType errorType() const { return half == DType::BF16 ? DType::BF16 : DType::F32; }
   bool fillCache(const AttentionOperands &operands, Attention &attention);
-  bool takesFp8(const Fp8Rows &x, const GemmProduct *products, size_t count);
-  void multiplyInFp8(const WeightMatrix &w, const Fp8Rows &x, void *out, DType outType, bool accumulate);
+  bool takesFp8(const std::vector<StreamedProduct> &products);
   void product(const LinearOperands &operands, const GemmProduct &product, const void *x, DType type);
   void expandedProduct(const WeightMatrix &w, int64_t rows, const void *x, DType type, void *out, DType outType,
                        bool accumulate);

@@ -1,34 +1,38 @@
-// Operands of products in e4m3 (fp8.cu).
+// Products in e4m3, of compute capability 9.0.
 #pragma once
 
 #include "kernels.h"
 
 namespace compressc::cuda {
 
-/// Rows of e4m3 [rows, columns], and an fp32 scale for each row and block of columns, as cuBLASLt takes them: its products
-/// have a multiple of 4 rows, so the last rows % 4 are an operand of their own, of 4 rows. In either, the scales of all
-/// rows for one block lie together.
+/// Columns that lie together.
 constexpr int fp8Block = 128;
+
+/// Rows of e4m3 [rows, columns] and an fp32 scale for each. They lie as products take them to shared memory: tiles of
+/// rows, in each of them blocks of columns, in each of those 128 bytes for each row, swizzled (SwizzledChunk).
 struct Fp8Rows {
+  static constexpr int tileRows = 256;
   uint8_t *codes;
   float *scales;
   int64_t rows, columns; // columns: a multiple of fp8Block
 
-  __host__ __device__ int64_t whole() const { return rows / 4 * 4; }
-  __host__ __device__ int64_t blocks() const { return columns / fp8Block; }
-  __host__ __device__ int64_t scaleAt(int64_t row, int64_t block) const {
-    return row < whole() ? block * whole() + row : whole() * blocks() + block * 4 + row - whole();
-  }
-  static int64_t bytes(int64_t rows, int64_t columns) { return (rows + 3) / 4 * 4 * (columns + columns / fp8Block * 4); }
+  /// There is memory for whole tiles, of scales too: what lies behind the rows is read, and not used.
+  static int64_t padded(int64_t rows) { return (rows + tileRows - 1) / tileRows * tileRows; }
+  static int64_t bytes(int64_t rows, int64_t columns) { return padded(rows) * (columns + 4); }
   /// In `memory`, which has room for bytes().
   static Fp8Rows In(void *memory, int64_t rows, int64_t columns) {
     auto *codes = static_cast<uint8_t *>(memory);
-    return {codes, reinterpret_cast<float *>(codes + (rows + 3) / 4 * 4 * columns), rows, columns};
+    return {codes, reinterpret_cast<float *>(codes + padded(rows) * columns), rows, columns};
   }
 };
+
+// fp8.cu
 /// x, with a norm [columns] normalised first (rms_norm), rounded to bf16 and then to e4m3.
 void RoundToFp8(cudaStream_t stream, const void *x, DType type, const float *norm, float epsilon, const Fp8Rows &to);
-/// Packed weights of at most 4 bits in groups of a multiple of fp8Block.
-void ExpandToFp8(cudaStream_t stream, const Matrix &w, const Fp8Rows &to);
+
+// fp8_products.cu
+/// Packed weights of at most 4 bits, in groups of a multiple of fp8Block and of a multiple of 8 rows; a gate of the same form.
+bool CanMultiplyInFp8(const StreamedProduct &product);
+void MultiplyInFp8(cudaStream_t stream, const Fp8Rows &x, const StreamedProduct &product);
 
 } // namespace compressc::cuda

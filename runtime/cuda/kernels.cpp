@@ -12,37 +12,17 @@ namespace {
 constexpr int64_t fewRows = 16;
 constexpr int64_t maxHeadDim = 512; // of AttendRowsKernel
 
-/// The products in the form that reads weights at the memory's speed; none if one of them can't.
-std::vector<StreamedProduct> streamedProducts(absl::Span<const GemmProduct> products, DType half) {
-  std::vector<StreamedProduct> streamed;
+/// A product as the kernels take it that read weights as they are packed, if they write all columns.
+std::vector<StreamedProduct> packedProducts(absl::Span<const GemmProduct> products, DType half) {
+  std::vector<StreamedProduct> packed;
   for (const GemmProduct &product : products) {
-    streamed.push_back({matrixOf(*product.w), product.gate ? matrixOf(*product.gate) : Matrix{}, product.activation,
-                        product.epilogue.bias, product.gateBias, product.epilogue.residual, product.out,
-                        product.outType == DType::F32 ? DType::F32 : half});
-    if (!CanStream(streamed.back(), half) || product.columns != product.w->rows)
+    if (product.columns != product.w->rows)
       return {};
+    packed.push_back({matrixOf(*product.w), product.gate ? matrixOf(*product.gate) : Matrix{}, product.activation,
+                      product.epilogue.bias, product.gateBias, product.epilogue.residual, product.out,
+                      product.outType == DType::F32 ? DType::F32 : half});
   }
-  return streamed;
-}
-
-/// x w^T of all rows but the last rows % 4, of those if `last`.
-Product fp8Product(const Fp8Rows &x, const Fp8Rows &w, bool last, void *out, DType outType, bool accumulate) {
-  Product product{last ? 4 : x.whole(), w.rows, w.columns, x.codes, x.columns, w.codes, w.columns, DType::U8,
-                  out, w.rows, outType, accumulate};
-  product.xScales = x.scales, product.wScales = w.scales;
-  if (last) {
-    product.x = x.codes + x.whole() * x.columns;
-    product.xScales = x.scales + x.scaleAt(x.whole(), 0);
-  }
-  return product;
-}
-
-/// OK if a product with this weight has the form that Fp8Rows and Product tell of.
-Status fitsFp8(const WeightMatrix &w) {
-  if (w.dtype == DType::Packed && w.packed.bits <= 4 && w.packed.group % fp8Block == 0 && w.rows % 8 == 0)
-    return absl::OkStatus();
-  return Invalid("a weight [", w.rows, ", ", w.columns, "] is not packed in at most 4 bits, groups of a multiple of ", fp8Block,
-                 " and a multiple of 8 rows");
+  return packed;
 }
 
 } // namespace
@@ -91,26 +71,19 @@ void CudaDevice::gatedActivation(Activation kind, const float *gate, const float
   GatedActivation(stream, kind, gate, up, DType::F32, nullptr, nullptr, 1, count, out, DType::F32);
 }
 
-/// Whether these products of more than fewRows rows can be computed in e4m3. If not they are in bf16, and the first
+/// Whether these products of more than mostBatchRows rows can be computed in e4m3. If not they are in bf16, and the first
 /// reason is told.
-bool CudaDevice::takesFp8(const Fp8Rows &x, const GemmProduct *products, size_t count) {
+bool CudaDevice::takesFp8(const std::vector<StreamedProduct> &products) {
   auto problem = [&]() -> Status {
     if (properties.major != 9 || properties.minor != 0)
       return Invalid(properties.name, " has compute capability ", properties.major, ".", properties.minor,
-                     "; cuBLASLt's products in e4m3 with a scale for ", fp8Block, " columns need 9.0");
-    for (const GemmProduct *product = products; product != products + count; ++product)
-      for (const WeightMatrix *w : {product->w, product->gate}) {
-        if (!w)
-          continue;
-        COMPRESSC_RETURN_IF_ERROR(fitsFp8(*w));
-        bool sum = product->epilogue.bias || product->epilogue.residual;
-        Fp8Rows some = x; // only addresses are looked at
-        some.rows = w->rows;
-        DType outType = product->gate ? DType::BF16 : DType::F32;
-        COMPRESSC_RETURN_IF_ERROR(matmul->supports(fp8Product(x, some, false, x.codes, outType, sum && !product->gate)));
-        if (x.rows > x.whole())
-          COMPRESSC_RETURN_IF_ERROR(matmul->supports(fp8Product(x, some, true, x.codes, DType::F32, false)));
-      }
+                     "; products in e4m3 are written for 9.0");
+    if (products.empty())
+      return Invalid("a product computes some columns of a weight only");
+    for (const StreamedProduct &product : products)
+      if (!CanMultiplyInFp8(product))
+        return Invalid("a weight [", product.w.rows, ", ", product.w.columns, "] is not packed in at most 4 bits, groups of a multiple of ", fp8Block,
+                       " and a multiple of 8 rows");
     return absl::OkStatus();
   };
   Status status = problem();
@@ -119,30 +92,9 @@ bool CudaDevice::takesFp8(const Fp8Rows &x, const GemmProduct *products, size_t 
   return status.ok();
 }
 
-void CudaDevice::multiplyInFp8(const WeightMatrix &w, const Fp8Rows &x, void *out, DType outType, bool accumulate) {
-  int64_t lastBytes = (4 * w.rows * 4 + 255) / 256 * 256; // for the product of the last rows
-  auto *memory = static_cast<uint8_t *>(grow(expanded, lastBytes + Fp8Rows::bytes(w.rows, w.columns)));
-  if (!memory)
-    return;
-  Fp8Rows expandedRows = Fp8Rows::In(memory + lastBytes, w.rows, w.columns);
-  ExpandToFp8(stream, matrixOf(w), expandedRows);
-  note(matmul->run(stream, fp8Product(x, expandedRows, false, out, outType, accumulate)));
-  int64_t last = (x.rows - x.whole()) * w.rows;
-  if (last == 0)
-    return;
-  note(matmul->run(stream, fp8Product(x, expandedRows, true, memory, DType::F32, false)));
-  auto *to = static_cast<uint8_t *>(out) + x.whole() * w.rows * int64_t(DTypeSize(outType));
-  if (accumulate)
-    Add(stream, reinterpret_cast<const float *>(to), reinterpret_cast<const float *>(memory), last, reinterpret_cast<float *>(to));
-  else
-    Convert(stream, memory, DType::F32, last, to, outType);
-}
-
-/// out = x w^T by cuBLASLt, the weight in the products' type first. U8: x is Fp8Rows.
+/// out = x w^T by cuBLASLt, the weight in the products' type first.
 void CudaDevice::expandedProduct(const WeightMatrix &w, int64_t count, const void *x, DType type, void *out,
                                  DType outType, bool accumulate) {
-  if (type == DType::U8)
-    return multiplyInFp8(w, Fp8Rows::In(const_cast<void *>(x), count, w.columns), out, outType, accumulate);
   const void *matrix = w.data;
   if (w.dtype != type) {
     void *scratch = grow(expanded, w.rows * w.columns * int64_t(DTypeSize(type)));
@@ -158,7 +110,7 @@ void CudaDevice::product(const LinearOperands &operands, const GemmProduct &prod
   int64_t count = operands.rows, width = product.columns;
   if (product.gate) {
     // cuBLASLt would give infinity for what fp16 can't hold.
-    DType between = type == DType::U8 ? DType::BF16 : type == DType::F16 ? DType::F32 : type;
+    DType between = type == DType::F16 ? DType::F32 : type;
     int64_t bytes = count * width * int64_t(DTypeSize(between));
     void *gated = grow(gate, bytes), *rest = grow(up, bytes);
     if (!gated || !rest)
@@ -184,39 +136,42 @@ void CudaDevice::linear(const LinearOperands &operands, const GemmProduct *produ
   DType xType = held(operands.x.type);
   // Few rows are not limited by arithmetic but by reading the weight: of them fp8 is bf16.
   bool narrow = operands.inBf16 || operands.inFp8;
-  std::vector<StreamedProduct> streamed;
-  if (narrow && m <= mostBatchRows && operands.answers.empty())
-    streamed = streamedProducts({products, count}, half);
-  if (!streamed.empty()) {
+  std::vector<StreamedProduct> packed;
+  if (narrow && operands.answers.empty())
+    packed = packedProducts({products, count}, half);
+  bool streams = m <= mostBatchRows && !packed.empty();
+  for (const StreamedProduct &product : packed)
+    streams = streams && CanStream(product, half);
+  if (streams) {
     StreamedRows x{operands.x.data, xType, int(m), operands.norm, operands.epsilon};
     int most = mostPlainRows;
-    for (const StreamedProduct &product : streamed)
+    for (const StreamedProduct &product : packed)
       most = std::min(most, StreamedRowsOf(product.w));
-    if (m > most && CanMultiplyBatch(m, streamed.data(), int(count))) {
-      if (void *scratch = grow(rows, BatchScratchBytes(m, streamed.data(), int(count))))
-        MultiplyBatch(stream, x, streamed.data(), int(count), half, scratch);
+    if (m > most && CanMultiplyBatch(m, packed.data(), int(count))) {
+      if (void *scratch = grow(rows, BatchScratchBytes(m, packed.data(), int(count))))
+        MultiplyBatch(stream, x, packed.data(), int(count), half, scratch);
       return;
     }
     if (m <= most) {
       if (void *scratch = grow(rows, int64_t(StreamScratchBytes(m, depth))))
-        StreamProducts(stream, x, streamed.data(), int(count), half, scratch);
+        StreamProducts(stream, x, packed.data(), int(count), half, scratch);
       return;
     }
   }
   bool few = m <= fewRows || !operands.answers.empty();
   DType type = narrow && !few ? half : DType::F32;
   const void *x = operands.x.data;
-  if (operands.inFp8 && !few && half == DType::BF16) {
+  if (operands.inFp8 && m > mostBatchRows && operands.answers.empty() && half == DType::BF16 && takesFp8(packed)) {
     void *memory = grow(rows, Fp8Rows::bytes(m, depth));
     if (!memory)
       return;
     Fp8Rows rounded = Fp8Rows::In(memory, m, depth);
-    if (takesFp8(rounded, products, count)) {
-      RoundToFp8(stream, x, xType, operands.norm, operands.epsilon, rounded);
-      x = memory, type = DType::U8;
-    }
+    RoundToFp8(stream, x, xType, operands.norm, operands.epsilon, rounded);
+    for (const StreamedProduct &product : packed)
+      MultiplyInFp8(stream, rounded, product);
+    return;
   }
-  if (type != DType::U8 && (operands.norm || xType != type)) {
+  if (operands.norm || xType != type) {
     void *prepared = grow(rows, m * depth * int64_t(DTypeSize(type)));
     if (!prepared)
       return;

@@ -26,7 +26,6 @@ struct Functions {
 
 cudaDataType_t dataType(DType type) {
   switch (type) {
-  case DType::U8: return CUDA_R_8F_E4M3;
   case DType::BF16: return CUDA_R_16BF;
   case DType::F16: return CUDA_R_16F;
   default: return CUDA_R_32F;
@@ -89,14 +88,11 @@ public:
   using Matmul::run;
   Status run(cudaStream_t stream, const Product &product) override {
     COMPRESSC_ASSIGN_OR_RETURN(const Plan *plan, planFor(product));
-    COMPRESSC_RETURN_IF_ERROR(setScales(plan->description, product));
     float one = 1, beta = product.accumulate ? 1 : 0;
     return check(lt.matmul(handle, plan->description, &one, product.w, plan->w, product.x, plan->x, &beta, product.out,
                            plan->out, product.out, plan->out, &plan->algorithm, workspace, workspaceBytes, stream),
                  "a matrix product");
   }
-
-  Status supports(const Product &product) override { return planFor(product).status(); }
 
 private:
   struct Plan {
@@ -106,16 +102,6 @@ private:
     Status status;
   };
   using Key = std::tuple<int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, DType, DType, bool, bool>;
-
-  /// Where the scales are: of every call.
-  Status setScales(cublasLtMatmulDesc_t description, const Product &product) {
-    if (product.type != DType::U8)
-      return absl::OkStatus();
-    COMPRESSC_RETURN_IF_ERROR(check(
-        lt.descriptionSet(description, CUBLASLT_MATMUL_DESC_A_SCALE_POINTER, &product.wScales, sizeof product.wScales), "scales"));
-    return check(
-        lt.descriptionSet(description, CUBLASLT_MATMUL_DESC_B_SCALE_POINTER, &product.xScales, sizeof product.xScales), "scales");
-  }
 
   StatusOr<const Plan *> planFor(const Product &product) {
     Key key{product.m, product.n, product.k, product.ldx, product.ldw,
@@ -138,12 +124,6 @@ private:
         lt.descriptionSet(plan.description, product.transposed ? CUBLASLT_MATMUL_DESC_TRANSB : CUBLASLT_MATMUL_DESC_TRANSA,
                           &transposed, sizeof transposed),
         "a description"));
-    if (product.type == DType::U8) {
-      int32_t mode = CUBLASLT_MATMUL_MATRIX_SCALE_VEC128_32F;
-      for (cublasLtMatmulDescAttributes_t operand : {CUBLASLT_MATMUL_DESC_A_SCALE_MODE, CUBLASLT_MATMUL_DESC_B_SCALE_MODE})
-        COMPRESSC_RETURN_IF_ERROR(check(lt.descriptionSet(plan.description, operand, &mode, sizeof mode), "a scale for 128 columns"));
-      COMPRESSC_RETURN_IF_ERROR(setScales(plan.description, product));
-    }
     auto layout = [&](cublasLtMatrixLayout_t &to, int64_t rows, int64_t ld) {
       return check(product.transposed ? lt.layoutCreate(&to, dataType(product.type), uint64_t(rows), uint64_t(k), ld)
                                       : lt.layoutCreate(&to, dataType(product.type), uint64_t(k), uint64_t(rows), ld),
@@ -163,8 +143,7 @@ private:
     if (status != CUBLAS_STATUS_NOT_SUPPORTED)
       COMPRESSC_RETURN_IF_ERROR(check(status, "the choice of an algorithm"));
     if (found == 0)
-      return absl::InternalError(absl::StrCat("cuBLASLt has no algorithm for a product of [", m, ", ", k, "] and [", n, ", ", k, "]",
-                                              product.type == DType::U8 ? " in e4m3 with scales for 128 columns" : ""));
+      return absl::InternalError(absl::StrCat("cuBLASLt has no algorithm for a product of [", m, ", ", k, "] and [", n, ", ", k, "]"));
     plan.algorithm = result.algo;
     return absl::OkStatus();
   }

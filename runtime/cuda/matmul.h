@@ -9,11 +9,6 @@ namespace compressc::cuda {
 
 /// out[m, n] = x[m, :] . w[n, :] (+ out[m, n] with `accumulate`). x and w are of `type`, out is of `outType`, sums are
 /// fp32; the rows of each lie `ld…` elements apart. `transposed`: x and w lie as [k, m] and [k, n].
-/// x and w of type U8 are e4m3, k a multiple of 128: each 128 products are summed, and their sum multiplied by a scale of
-/// x and one of w, [k / 128, m] and [k / 128, n]. cuBLASLt's manual and header say (VEC128_32F), and the code relies on it:
-/// - compute capability 9.0 and no other, neither operand transposed in the sense above, outputs of fp32 and bf16;
-/// - the scales of all rows for one block of columns are neighbours, for both operands;
-/// - m and n are multiples of 4, all addresses and rows of multiples of 16 bytes.
 struct Product {
   int64_t m, n, k;
   const void *x;
@@ -25,7 +20,6 @@ struct Product {
   int64_t ldo;
   DType outType;
   bool accumulate = false, transposed = false;
-  const float *xScales = nullptr, *wScales = nullptr;
 };
 
 class Matmul {
@@ -37,8 +31,6 @@ public:
   virtual ~Matmul() = default;
 
   virtual Status run(cudaStream_t stream, const Product &product) = 0;
-  /// Why run() has no algorithm for a product like this, or OK.
-  virtual Status supports(const Product &) { return absl::OkStatus(); }
   /// Of matrices without gaps between their rows.
   Status run(cudaStream_t stream, int64_t m, int64_t n, int64_t k, const void *x, const void *w, DType type, void *out,
              DType outType, bool accumulate) {

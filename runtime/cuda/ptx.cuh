@@ -27,6 +27,13 @@ template <uint32_t mask> __device__ __forceinline__ uint32_t AndOr(uint32_t v, u
   return result;
 }
 
+/// For each of the four last digits of `selector`, hexadecimal and below 8, that byte of low (0-3) and high (4-7).
+__device__ __forceinline__ uint32_t SelectBytes(uint32_t low, uint32_t high, uint32_t selector) {
+  uint32_t result;
+  asm("prmt.b32 %0, %1, %2, %3;" : "=r"(result) : "r"(low), "r"(high), "r"(selector));
+  return result;
+}
+
 /// Neighbouring words of memory that is read once.
 template <int words> __device__ __forceinline__ void LoadOnce(uint32_t (&to)[words], const void *from) {
   static_assert(words == 1 || words == 2 || words == 4);
@@ -54,6 +61,16 @@ template <int words> __device__ __forceinline__ void Copy(uint32_t *to, const vo
     to[0] = *static_cast<const uint32_t *>(from);
   }
 }
+
+/// Adds to four neighbours in global memory, on compute capability 9.0 and above.
+__device__ __forceinline__ void AddTo4(float *global, float4 v) {
+#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 900
+  asm volatile("red.global.add.v4.f32 [%0], {%1,%2,%3,%4};" ::"l"(global), "f"(v.x), "f"(v.y), "f"(v.z), "f"(v.w) : "memory");
+#endif
+}
+
+/// Its cache line, in time for a read of it.
+__device__ __forceinline__ void PrefetchToL2(const void *global) { asm volatile("prefetch.global.L2 [%0];" ::"l"(global)); }
 
 /// 16 bytes to shared memory, there once WaitForCopies has waited for their group; zeros unless it `exists`. The T4
 /// (sm_75) copies at once.

@@ -49,10 +49,16 @@ __device__ __forceinline__ void EndGroupOfProducts() {
   asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory");
 #endif
 }
-/// All but the newest `open` groups are done, `c` among them.
-template <int open, int count> __device__ __forceinline__ void WaitForProducts(float (&c)[count]) {
+/// All but the newest `open` groups are done.
+template <int open> __device__ __forceinline__ void WaitForProducts() {
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL
   asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(open) : "memory");
+#endif
+}
+/// And `c` is what they have computed.
+template <int open, int count> __device__ __forceinline__ void WaitForProducts(float (&c)[count]) {
+#ifdef __CUDA_ARCH_FEAT_SM90_ALL
+  WaitForProducts<open>();
 #pragma unroll
   for (int i = 0; i < count; ++i)
     asm volatile("" : "+f"(c[i])::"memory"); // not read earlier
@@ -108,6 +114,25 @@ __device__ __forceinline__ void MultiplyLater(float (&c)[columns / 2], const uin
     else
       COMPRESSC_MULTIPLY_128("bf16");
   }
+#endif
+}
+
+/// c[64, 256] = a[64, 32] * b[32, 256], added to c where `add`, of e4m3 with sums of some 13 bits behind the greatest's first.
+/// Rows of b's matrix in shared memory are b's columns.
+__device__ __forceinline__ void MultiplyE4M3Later(float (&c)[128], uint64_t a, uint64_t b, bool add) {
+#ifdef __CUDA_ARCH_FEAT_SM90_ALL
+  asm volatile("{\n.reg .pred add;\nsetp.ne.b32 add, %130, 0;\n"
+               "wgmma.mma_async.sync.aligned.m64n256k32.f32.e4m3.e4m3 "
+               "{%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15,"
+               "%16,%17,%18,%19,%20,%21,%22,%23,%24,%25,%26,%27,%28,%29,%30,%31,"
+               "%32,%33,%34,%35,%36,%37,%38,%39,%40,%41,%42,%43,%44,%45,%46,%47,"
+               "%48,%49,%50,%51,%52,%53,%54,%55,%56,%57,%58,%59,%60,%61,%62,%63,"
+               "%64,%65,%66,%67,%68,%69,%70,%71,%72,%73,%74,%75,%76,%77,%78,%79,"
+               "%80,%81,%82,%83,%84,%85,%86,%87,%88,%89,%90,%91,%92,%93,%94,%95,"
+               "%96,%97,%98,%99,%100,%101,%102,%103,%104,%105,%106,%107,%108,%109,%110,%111,"
+               "%112,%113,%114,%115,%116,%117,%118,%119,%120,%121,%122,%123,%124,%125,%126,%127}, %128, %129, add, 1, 1;\n}"
+               : COMPRESSC_SUMS_32(c, 0), COMPRESSC_SUMS_32(c, 32), COMPRESSC_SUMS_32(c, 64), COMPRESSC_SUMS_32(c, 96)
+               : "l"(a), "l"(b), "r"(int(add)));
 #endif
 }
 

@@ -46,15 +46,23 @@ Exchanged Exchange(unsigned mask, const void *data, size_t bytes);
 void CopyLater(uint32_t shared, const void *global, bool exists);
 void EndGroup();
 void WaitForGroups(int open);
-/// A product of a warpgroup, m64nNk16, which is computed when it is waited for: c's fragments of this thread, and a's.
+/// A product of a warpgroup, m64nNk16 or k32, which is computed when it is waited for: c's fragments of this thread, and a's.
+enum class Operands : uint8_t { BFloat16, Half, E4M3 };
 struct Product {
   float *c;
   uint32_t a[4];
   uint64_t b; // descriptor of a matrix in shared memory
   int columns;
-  bool transposed, add, halves; // halves: fp16, not bf16
+  bool transposed, add;
+  Operands operands;
+  uint64_t sharedA = 0; // a's descriptor, where it is not in registers
 };
 void ShowCopies();
+/// Barriers of shared memory (mbarrier). A copy of one thread is there at once: so what is overwritten too early is missing.
+void InitBarrier(uint32_t barrier, uint32_t count);
+void Arrive(uint32_t barrier);
+void CopyBulk(uint32_t shared, const void *global, uint32_t bytes, uint32_t barrier);
+void WaitForPhase(uint32_t barrier, uint32_t parity);
 void MultiplyLater(const Product &product);
 void EndProducts();
 void WaitForProductGroups(int open);
@@ -116,6 +124,7 @@ template <typename T> T __shfl_down_sync(unsigned mask, T value, int delta) {
 using std::isfinite;
 
 inline float __expf(float x) { return std::exp(x); }
+inline float __fdividef(float a, float b) { return a / b; }
 inline float __logf(float x) { return std::log(x); }
 inline float __fmul_rn(float a, float b) { return a * b; }
 inline float __fadd_rn(float a, float b) { return a + b; }
@@ -154,8 +163,14 @@ inline uint32_t SharedAddress(const void *shared) {
   return uint32_t(static_cast<const char *>(shared) - emulated::DynamicSharedMemory());
 }
 template <uint32_t mask> uint32_t AndOr(uint32_t v, uint32_t bits) { return (v & mask) | bits; }
+inline uint32_t SelectBytes(uint32_t low, uint32_t high, uint32_t selector) { return __byte_perm(low, high, selector); }
 template <int words> void LoadOnce(uint32_t (&to)[words], const void *from) { std::memcpy(to, from, sizeof to); }
 template <int words> void Copy(uint32_t *to, const void *from) { std::memcpy(to, from, words * 4); }
+inline void PrefetchToL2(const void *) {}
+inline void AddTo4(float *global, float4 v) {
+  for (int i = 0; i < 4; ++i)
+    global[i] += (&v.x)[i];
+}
 inline void CopyAsync(uint32_t shared, const void *global, bool exists) { emulated::CopyLater(shared, global, exists); }
 inline void EndGroupOfCopies() { emulated::EndGroup(); }
 template <int open> void WaitForCopies() { emulated::WaitForGroups(open); }
@@ -168,11 +183,18 @@ void MultiplyBytes(int (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1
 inline void ShowToProducts() { emulated::ShowCopies(); }
 inline void BeginProducts() {}
 inline void EndGroupOfProducts() { emulated::EndProducts(); }
+template <int open> void WaitForProducts() { emulated::WaitForProductGroups(open); }
 template <int open, int count> void WaitForProducts(float (&)[count]) { emulated::WaitForProductGroups(open); }
 inline void FinishBeforeWaiting(float, uint32_t) {}
 template <typename Half, int columns, bool transposed>
 void MultiplyLater(float (&c)[columns / 2], const uint32_t (&a)[4], uint64_t b, bool add) {
-  emulated::MultiplyLater({c, {a[0], a[1], a[2], a[3]}, b, columns, transposed, add, std::is_same_v<Half, __half>});
+  emulated::MultiplyLater({c, {a[0], a[1], a[2], a[3]}, b, columns, transposed, add,
+                           std::is_same_v<Half, __half> ? emulated::Operands::Half : emulated::Operands::BFloat16});
 }
+inline void MultiplyE4M3Later(float (&c)[128], uint64_t a, uint64_t b, bool add) {
+  emulated::MultiplyLater({c, {}, b, 256, false, add, emulated::Operands::E4M3, a});
+}
+using emulated::Arrive, emulated::CopyBulk, emulated::InitBarrier, emulated::WaitForPhase;
+inline void ShowBarriers() {}
 
 } // namespace compressc::cuda

@@ -1,5 +1,6 @@
 // Blocks of threads as fibers of one thread of the CPU.
 #include "emulation.h"
+#include "../../runtime/cpu/fp8.h"
 #include "compressc/runtime/tensor.h"
 #include "stream.h"
 #include <boost/context/fiber.hpp>
@@ -26,7 +27,7 @@ struct Copy {
   bool exists;
 };
 
-enum class State : uint8_t { Ready, AtWarp, AtBlock, Done };
+enum class State : uint8_t { Ready, AtWarp, AtBlock, AtBarrier, Done };
 
 } // namespace
 
@@ -36,6 +37,8 @@ struct Thread {
   State state = State::Done;
   unsigned mask = 0; // of lanes that it waits for
   unsigned turn = 0; // exchanges so far
+  uint32_t barrier = 0; // that it waits at, for the phase of this parity to end
+  uint8_t parity = 0;
   std::vector<std::vector<Copy>> copies; // groups, the last one open
   bool hidden = false;                   // copies are there that products need not see
   std::vector<std::vector<Product>> products; // groups, the last one open
@@ -56,6 +59,13 @@ char *sharedMemory() {
   static char *memory = static_cast<char *>(std::aligned_alloc(1024, sharedBytes));
   return memory;
 }
+
+/// What lies in the 8 bytes of a barrier.
+struct Barrier {
+  int32_t bytes;             // that are expected and are not there
+  uint8_t count, left, phase; // arrivals of each phase, those missing; phase: its parity
+};
+Barrier &barrierAt(uint32_t shared) { return *reinterpret_cast<Barrier *>(sharedMemory() + shared); }
 
 [[noreturn]] void fail(const std::string &what) {
   std::fprintf(stderr, "CUDA emulation: %s, in block (%u, %u, %u), thread %u of %s\n", what.c_str(), blockIndex.x, blockIndex.y, blockIndex.z,
@@ -141,7 +151,10 @@ void runWarp(size_t begin, size_t end) {
       ran = true;
     }
     if (!ran) {
-      if (waiting) {
+      bool elsewhere = false; // at a barrier, which other warps may end
+      for (size_t i = begin; i < end; ++i)
+        elsewhere |= threads[i]->state == State::AtBarrier;
+      if (waiting && !elsewhere) {
         current = threads[begin].get();
         fail("lanes of a warp wait for lanes that are elsewhere");
       }
@@ -154,16 +167,29 @@ void runBlock(size_t count, size_t shared, const std::function<void()> &body) {
   std::memset(sharedMemory(), 0xff, shared); // NaN
   prepare(count, body);
   while (true) {
-    bool waiting = false;
     for (size_t begin = 0; begin < count; begin += 32)
       runWarp(begin, std::min(begin + 32, count));
-    for (size_t i = 0; i < count; ++i)
-      if (threads[i]->state == State::AtBlock) {
-        threads[i]->state = State::Ready;
-        waiting = true;
+    bool ready = false, atBarrier = false, atBlock = false;
+    for (size_t i = 0; i < count; ++i) {
+      Thread &thread = *threads[i];
+      if (thread.state == State::AtBarrier && barrierAt(thread.barrier).phase != thread.parity) {
+        thread.state = State::Ready;
+        ready = true;
       }
-    if (!waiting)
+      atBarrier |= thread.state == State::AtBarrier;
+      atBlock |= thread.state == State::AtBlock;
+    }
+    if (ready)
+      continue;
+    if (atBarrier) {
+      current = threads[0].get();
+      fail("threads wait for a barrier that nobody ends");
+    }
+    if (!atBlock)
       return;
+    for (size_t i = 0; i < count; ++i)
+      if (threads[i]->state == State::AtBlock)
+        threads[i]->state = State::Ready;
   }
 }
 
@@ -208,52 +234,98 @@ void WaitForGroups(int open) {
   }
 }
 
+void InitBarrier(uint32_t barrier, uint32_t count) { barrierAt(barrier) = {0, uint8_t(count), uint8_t(count), 0}; }
+
+namespace {
+
+void endPhase(Barrier &barrier) {
+  if (barrier.left == 0 && barrier.bytes == 0) {
+    barrier.left = barrier.count;
+    barrier.phase ^= 1;
+  }
+}
+
+} // namespace
+
+void Arrive(uint32_t barrier) {
+  Barrier &at = barrierAt(barrier);
+  if (at.left == 0)
+    fail("a barrier has more arrivals than its count");
+  --at.left;
+  endPhase(at);
+}
+
+void CopyBulk(uint32_t shared, const void *global, uint32_t bytes, uint32_t barrier) {
+  if (shared % 16 || reinterpret_cast<uintptr_t>(global) % 16 || bytes % 16)
+    fail("a bulk copy to shared memory is not aligned");
+  std::memcpy(sharedMemory() + shared, global, bytes);
+  Arrive(barrier);
+}
+
+void WaitForPhase(uint32_t barrier, uint32_t parity) {
+  while (barrierAt(barrier).phase == parity) {
+    current->barrier = barrier, current->parity = uint8_t(parity);
+    yield(State::AtBarrier);
+  }
+}
+
 void ShowCopies() { current->hidden = false; }
 void MultiplyLater(const Product &product) { current->products.back().push_back(product); }
 void EndProducts() { current->products.emplace_back(); }
 
 namespace {
 
-float halfOrBf16(uint16_t bits, bool halves) { return halves ? HalfToFloat(bits) : BFloat16ToFloat(bits); }
+int operandBytes(const Product &product) { return product.operands == Operands::E4M3 ? 1 : 2; }
+float valueOf(uint32_t bits, Operands operands) {
+  switch (operands) {
+  case Operands::E4M3: return E4M3ToFloat(uint8_t(bits));
+  case Operands::Half: return HalfToFloat(uint16_t(bits));
+  default: return BFloat16ToFloat(uint16_t(bits));
+  }
+}
 
-/// Row k and column n of a product's b [16, columns], whose descriptor PTX defines: bits 0-13 address, 16-29 leading and
-/// 32-45 stride offset, all without their last four bits; 49-51 base offset; 62-63 swizzling, 1 that of 128 bytes, which
-/// is of addresses: their bits 4-6 are combined with bits 7-9.
-float elementOf(const Product &product, int k, int n) {
-  auto offset = [&](int bit) { return uint32_t(product.b >> bit & 0x3fff) << 4; };
+/// Element k of row `row` of a matrix whose descriptor PTX defines: bits 0-13 address, 16-29 leading and 32-45 stride offset,
+/// all without their last four bits; 49-51 base offset; 62-63 swizzling, 1 that of 128 bytes, which is of addresses: their
+/// bits 4-6 are combined with bits 7-9. `transposed`: rows of the matrix are k's.
+float elementOf(const Product &product, uint64_t matrix, bool transposed, int k, int row) {
+  if (matrix >> 62 != 1 || matrix >> 49 & 7)
+    fail("a matrix of a product is laid out in a way that is not emulated");
+  auto offset = [&](int bit) { return uint32_t(matrix >> bit & 0x3fff) << 4; };
+  int bytes = operandBytes(product);
   uint32_t at = offset(0);
-  if (product.transposed) // rows of 64 columns, eight after eight, in panels
-    at += uint32_t(n % 64 * 2 + k % 8 * 128) + uint32_t(n / 64) * offset(16) + uint32_t(k / 8) * offset(32);
-  else // rows are columns of b, eight after eight
-    at += uint32_t(k * 2 + n % 8 * 128) + uint32_t(n / 8) * offset(32);
+  if (transposed) // rows of 64 columns, eight after eight, in panels
+    at += uint32_t(row % 64 * 2 + k % 8 * 128) + uint32_t(row / 64) * offset(16) + uint32_t(k / 8) * offset(32);
+  else // eight rows after eight
+    at += uint32_t(k * bytes + row % 8 * 128) + uint32_t(row / 8) * offset(32);
   at ^= (at >> 7 & 7) << 4;
-  uint16_t bits;
-  std::memcpy(&bits, sharedMemory() + at, sizeof bits);
-  return halfOrBf16(bits, product.halves);
+  uint16_t bits = 0;
+  std::memcpy(&bits, sharedMemory() + at, size_t(bytes));
+  return valueOf(bits, product.operands);
 }
 
 /// Rows of a and c lie in warps as MultiplyTiles has them, so that a warp needs no other.
 void multiply(const Product &product) {
-  if (product.b >> 62 != 1 || product.b >> 49 & 7)
-    fail("a matrix of a product is laid out in a way that is not emulated");
   for (size_t i = 0; i < blockSize.x; ++i)
     if (threads[i]->hidden)
       fail("products need not see what thread " + std::to_string(i) + " has copied");
   Exchanged all = Exchange(~0u, product.a, sizeof product.a);
-  int lane = Lane(), g = lane / 4, t = lane % 4;
-  float a[2][16]; // rows g and g + 8
+  int lane = Lane(), g = lane / 4, t = lane % 4, bytes = operandBytes(product), perWord = 4 / bytes, depth = 32 / bytes;
+  float a[2][32]; // rows g and g + 8
   for (int part = 0; part < 4; ++part) {
     uint32_t words[4];
     std::memcpy(words, all[g * 4 + part], sizeof words);
     for (int i = 0; i < 4; ++i)
-      for (int which = 0; which < 2; ++which)
-        a[i % 2][i / 2 * 8 + part * 2 + which] = halfOrBf16(uint16_t(words[i] >> (16 * which)), product.halves);
+      for (int which = 0; which < perWord && !product.sharedA; ++which)
+        a[i % 2][i / 2 * (depth / 2) + part * perWord + which] = valueOf(words[i] >> (8 * bytes * which), product.operands);
   }
+  for (int k = 0; k < depth && product.sharedA; ++k)
+    for (int r = 0; r < 2; ++r)
+      a[r][k] = elementOf(product, product.sharedA, false, k, int(current->index.x) % 128 / 32 * 16 + g + 8 * r);
   for (int column = 0; column < product.columns / 4; ++column) {
     int n = column / 2 * 8 + t * 2 + column % 2;
     float sums[2] = {};
-    for (int k = 0; k < 16; ++k) {
-      float b = elementOf(product, k, n);
+    for (int k = 0; k < depth; ++k) {
+      float b = elementOf(product, product.b, product.transposed, k, n);
       sums[0] += a[0][k] * b;
       sums[1] += a[1][k] * b;
     }

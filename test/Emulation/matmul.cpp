@@ -1,5 +1,4 @@
 // Matrix products in place of cuBLASLt's: fp32 sums of what the operands hold.
-#include "../../runtime/cpu/fp8.h"
 #include "../../runtime/cuda/matmul.h"
 #include "compressc/runtime/tensor.h"
 #include "stream.h"
@@ -9,8 +8,6 @@ namespace compressc::cuda {
 namespace {
 
 float load(const void *data, int64_t i, DType type) {
-  if (type == DType::U8)
-    return E4M3ToFloat(static_cast<const uint8_t *>(data)[i]);
   if (type == DType::F32)
     return static_cast<const float *>(data)[i];
   uint16_t bits = static_cast<const uint16_t *>(data)[i];
@@ -31,15 +28,6 @@ float dot(const float *a, const float *b, int64_t k) {
   return sum;
 }
 
-/// What cuBLASLt's manual asks of products in e4m3.
-Status checkFp8(const Product &p) {
-  auto aligned = [](const void *data) { return reinterpret_cast<uintptr_t>(data) % 16 == 0; };
-  bool good = p.m % 4 == 0 && p.n % 4 == 0 && p.k % 128 == 0 && !p.transposed && p.ldo * int64_t(DTypeSize(p.outType)) % 16 == 0;
-  for (const void *data : std::initializer_list<const void *>{p.x, p.w, p.xScales, p.wScales, p.out})
-    good &= data && aligned(data);
-  return good ? absl::OkStatus() : absl::InternalError("cuBLASLt would refuse this product in e4m3");
-}
-
 /// [rows, k] in fp32.
 std::vector<float> expanded(const void *data, int64_t rows, int64_t k, int64_t ld, DType type, bool transposed) {
   std::vector<float> values(size_t(rows * k));
@@ -53,19 +41,13 @@ class EmulatedMatmul : public Matmul {
 public:
   using Matmul::run;
   Status run(cudaStream_t stream, const Product &product) override {
-    bool fp8 = product.type == DType::U8;
-    if (fp8)
-      COMPRESSC_RETURN_IF_ERROR(checkFp8(product));
-    emulated::Enqueue(stream, [product, fp8] {
+    emulated::Enqueue(stream, [product] {
       auto [m, n, k] = std::tuple(product.m, product.n, product.k);
       std::vector<float> x = expanded(product.x, m, k, product.ldx, product.type, product.transposed);
       std::vector<float> w = expanded(product.w, n, k, product.ldw, product.type, product.transposed);
       for (int64_t row = 0; row < m; ++row)
         for (int64_t column = 0; column < n; ++column) {
-          const float *a = &x[size_t(row * k)], *b = &w[size_t(column * k)];
-          float sum = fp8 ? 0.0f : dot(a, b, k);
-          for (int64_t block = 0; fp8 && block < k / 128; ++block)
-            sum += dot(a + block * 128, b + block * 128, 128) * product.xScales[block * m + row] * product.wScales[block * n + column];
+          float sum = dot(&x[size_t(row * k)], &w[size_t(column * k)], k);
           int64_t at = row * product.ldo + column;
           if (product.accumulate)
             sum += load(product.out, at, product.outType);

@@ -1,5 +1,4 @@
-// Linears in fp8 against the CPU's. Without a GPU a stand-in for cuBLASLt multiplies, which holds the operands to what its
-// manual asks.
+// Linears in fp8 against the CPU's.
 #include "CudaFixture.h"
 
 namespace compressc::test {
@@ -57,8 +56,8 @@ protected:
     return worst / largest;
   }
 
-  /// Tensor cores sum 128 products of e4m3 less precisely than fp32.
-  double sumsTolerance() const { return device->name() == "emulated GPU" ? 1e-5 : 1e-3; }
+  /// Tensor cores sum products of e4m3 less precisely than fp32.
+  double sumsTolerance() const { return device->name() == "emulated GPU" ? 1e-5 : 4e-3; }
 };
 
 PackedFormat format(int bits, int64_t group, bool symmetric, DType scale = DType::F16) { return {bits, group, symmetric, scale}; }
@@ -71,8 +70,8 @@ TEST_F(Fp8Test, EveryFormatAndNumberOfRows) {
           if (depth % group)
             continue;
           DType scale = group == 128 ? DType::F16 : group == 256 ? DType::BF16 : DType::F32;
-          Weight w = packedWeight(format(bits, group, symmetric, scale), 72, depth, 5);
-          for (int64_t rows : {65, 68, 87, 118}) {
+          Weight w = packedWeight(format(bits, group, symmetric, scale), 136, depth, 5);
+          for (int64_t rows : {65, 87, 300}) {
             SCOPED_TRACE(std::to_string(depth) + " w" + std::to_string(bits) + "g" + std::to_string(group) + " " + std::to_string(rows));
             std::vector<float> x = randomFloats(rows * depth, 6);
             for (int64_t k = 0; k < depth; ++k) { // nothing, great and small, and with outliers
@@ -80,29 +79,49 @@ TEST_F(Fp8Test, EveryFormatAndNumberOfRows) {
               x[size_t(4 * depth + k)] *= k % 7 ? 1e-30f : 1e-38f;
               x[size_t(5 * depth + k)] *= k % 9 ? 1e-3f : 1e3f;
             }
-            EXPECT_LE(difference({floatTensor(x, {rows, depth}), w.tensor}, rows, 72, {}), sumsTolerance());
+            EXPECT_LE(difference({floatTensor(x, {rows, depth}), w.tensor}, rows, 136, {}), sumsTolerance());
             NarrowRows narrow(x, {rows, depth});
-            EXPECT_LE(difference({narrow.tensor, w.tensor}, rows, 72, {}), sumsTolerance());
+            EXPECT_LE(difference({narrow.tensor, w.tensor}, rows, 136, {}), sumsTolerance());
           }
         }
 }
 
-/// Scales are larger where values are: an operand in the wrong order shows.
-TEST_F(Fp8Test, EveryScaleIsItsBlocks) {
-  int64_t rows = 77, depth = 640, columns = 24;
+/// Scales of all sizes, and none: each group's sums keep their place next to the others'.
+TEST_F(Fp8Test, EveryScaleIsItsGroups) {
+  int64_t rows = 77, depth = 1408, columns = 24;
   Weight w = packedWeight(format(4, 128, false, DType::F32), columns, depth, 1);
   auto *scales = reinterpret_cast<float *>(w.scales.data());
-  for (int64_t i = 0; i < columns * 5; ++i)
-    scales[i] = std::ldexp(1.0f, int(i * 7 % 11));
+  for (int64_t row = 0; row < columns; ++row)
+    for (int64_t group = 0; group < 11; ++group) {
+      float &scale = scales[row * 11 + group];
+      scale = std::ldexp(1.0f, int((row * 11 + group) * 7 % 11));
+      if (row % 4 == 1 && (group == 0 || group == 5 || group == 10))
+        scale = 0;
+      if (row % 4 == 2)
+        scale = std::ldexp(scale, group % 2 ? -100 : -30);
+      if (row == 23)
+        scale = 0;
+    }
   std::vector<float> x = randomFloats(rows * depth, 2);
-  for (int64_t i = 0; i < rows * depth; ++i)
-    x[size_t(i)] = std::ldexp(x[size_t(i)], int(i / 128 * 5 % 13));
   EXPECT_LE(difference({floatTensor(x, {rows, depth}), w.tensor}, rows, columns, {}), sumsTolerance());
 }
 
+/// More tiles than blocks of the device, so that blocks go from one to the next, in several groups of tiles of rows.
+TEST_F(Fp8Test, BlocksGoFromTileToTile) {
+  bool emulated = device->name() == "emulated GPU"; // it has few multiprocessors, and is slow
+  int64_t rows = 13 * 256 + 5, depth = emulated ? 128 : 384, columns = emulated ? 136 : 24 * 64 + 8;
+  Weight a = packedWeight(format(4, 128, false), columns, depth, 1), b = packedWeight(format(4, 128, true), columns, depth, 2);
+  std::vector<float> x = randomFloats(rows * depth, 3);
+  EXPECT_LE(difference({floatTensor(x, {rows, depth}), a.tensor}, rows, columns, {}), sumsTolerance());
+  Attributes gated;
+  gated.set("weights", int64_t(2));
+  gated.set("epilogue", std::string("silu_mul"));
+  EXPECT_LE(difference({floatTensor(x, {rows, depth}), a.tensor, b.tensor}, rows, columns, gated), sumsTolerance());
+}
+
 TEST_F(Fp8Test, FusedForms) {
-  int64_t depth = 384, columns = 96;
-  Weight a = packedWeight(format(4, 128, false), columns, depth, 1), b = packedWeight(format(3, 384, true), columns, depth, 2);
+  int64_t depth = 384, columns = 104;
+  Weight a = packedWeight(format(4, 128, false), columns, depth, 1), b = packedWeight(format(4, 128, true), columns, depth, 2);
   Weight norm = vectorWeight(DType::F16, depth, 3), bias = vectorWeight(DType::BF16, columns, 4);
   for (int64_t rows : {68, 99}) {
     SCOPED_TRACE(rows);
@@ -120,8 +139,7 @@ TEST_F(Fp8Test, FusedForms) {
     EXPECT_LE(difference({xs, a.tensor, bias.tensor, added}, rows, columns, add), sumsTolerance());
     // A norm's last bit may move a number to the next of e4m3.
     EXPECT_LE(difference({xs, norm.tensor, b.tensor}, rows, columns, normed), 5e-3);
-    // Gate and up are stored in bf16.
-    EXPECT_LE(difference({xs, a.tensor, b.tensor, bias.tensor}, rows, columns, gated), 1e-2);
+    EXPECT_LE(difference({xs, a.tensor, b.tensor, bias.tensor}, rows, columns, gated), sumsTolerance());
     EXPECT_LE(difference({xs, a.tensor, b.tensor, bias.tensor}, rows, columns, gated, DType::BF16), 1e-2);
     gated.set("prologue", std::string("rms_norm"));
     gated.set("epsilon", 1e-5);
@@ -129,11 +147,11 @@ TEST_F(Fp8Test, FusedForms) {
   }
 }
 
-/// Few rows are computed in bf16; so is, with a word to the user, what cuBLASLt can't do.
+/// Few rows are computed in bf16; so is, with a word to the user, what has no kernel.
 TEST_F(Fp8Test, ElseInBFloat16) {
   int64_t depth = 256;
   Weight fits = packedWeight(format(4, 128, false), 64, depth, 1), groups = packedWeight(format(4, 64, false), 64, depth, 2),
-         odd = packedWeight(format(4, 128, false), 63, depth, 3);
+         odd = packedWeight(format(4, 128, false), 63, depth, 3), wide = packedWeight(format(8, 128, false), 64, depth, 3);
   std::vector<float> x = randomFloats(80 * depth, 4);
   testing::internal::CaptureStderr();
   for (int64_t rows : {1, 16, 64})
@@ -142,6 +160,7 @@ TEST_F(Fp8Test, ElseInBFloat16) {
   testing::internal::CaptureStderr();
   EXPECT_LE(difference({floatTensor(x, {80, depth}), groups.tensor}, 80, 64, {}, DType::F32, "bf16"), 1e-2);
   EXPECT_LE(difference({floatTensor(x, {80, depth}), odd.tensor}, 80, 63, {}, DType::F32, "bf16"), 1e-2);
+  EXPECT_LE(difference({floatTensor(x, {80, depth}), wide.tensor}, 80, 64, {}, DType::F32, "bf16"), 1e-2);
   std::string said = testing::internal::GetCapturedStderr();
   EXPECT_EQ(said.find("note: linears that were to compute in fp8 do in bf16: "), 0u) << said;
   EXPECT_EQ(std::count(said.begin(), said.end(), '\n'), 1) << said;
