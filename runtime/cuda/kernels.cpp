@@ -193,8 +193,11 @@ void CudaDevice::linear(const LinearOperands &operands, const GemmProduct *produ
     for (const StreamedProduct &product : streamed)
       most = std::min(most, StreamedRowsOf(product.w));
     if (m > most && CanMultiplyBatch(m, streamed.data(), int(count))) {
-      if (void *scratch = grow(rows, BatchScratchBytes(m, streamed.data(), int(count))))
-        MultiplyBatch(stream, x, streamed.data(), int(count), half, scratch);
+      void *scratch = grow(rows, BatchScratchBytes(m, streamed.data(), int(count)));
+      int counted = BatchCounters(m, streamed.data(), int(count));
+      int32_t *counters = counted ? zeros(batchCounters, counted) : nullptr;
+      if (scratch && (counters || !counted))
+        MultiplyBatch(stream, x, streamed.data(), int(count), half, scratch, counters);
       return;
     }
     if (m <= most) {
@@ -335,13 +338,9 @@ void CudaDevice::attention(const AttentionOperands &operands) {
     return;
   if (attention.rows == attention.tileCount) {
     attention.splits = static_cast<float *>(grow(splits, SplitFloats(attention) * 4));
-    int64_t counterBytes = SplitCounters(attention) * 4;
-    bool more = size_t(counterBytes) > splitCounters.bytes();
-    attention.counters = static_cast<int32_t *>(grow(splitCounters, counterBytes));
+    attention.counters = zeros(splitCounters, SplitCounters(attention));
     if (!attention.splits || !attention.counters)
       return;
-    if (more)
-      note(check(cudaMemsetAsync(attention.counters, 0, size_t(counterBytes), stream), "attention"));
   }
   Attend(stream, attention);
 }

@@ -29,12 +29,44 @@ __device__ __forceinline__ constexpr uint64_t SwizzledMatrix(uint32_t address, u
   return uint64_t(1) << 62 | uint64_t(1024 / 16) << 32 | uint64_t(panelBytes / 16 & 0x3fff) << 16 | (address / 16 & 0x3fff);
 }
 
+/// One of 8 rows of 16 bytes after another, for a left operand's depth of 16: bytes from the first half of the depth to the
+/// second, and from eight rows to the next eight.
+__device__ __forceinline__ constexpr uint64_t PlainMatrix(uint32_t address, uint32_t halfBytes, uint32_t rowsBytes) {
+  return uint64_t(rowsBytes / 16 & 0x3fff) << 32 | uint64_t(halfBytes / 16 & 0x3fff) << 16 | (address / 16 & 0x3fff);
+}
+
 #ifndef COMPRESSC_CUDA_EMULATED
 
 /// By each thread that wrote to shared memory what products read next, before the barrier.
 __device__ __forceinline__ void ShowToProducts() {
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL
   asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+#endif
+}
+
+/// Bytes of global memory, a multiple of 16, for products to read once the arrival is there that `arrival` names, 8 bytes of
+/// shared memory. By one thread; what the place held before, others have read and shown.
+__device__ __forceinline__ void PrepareArrival(uint32_t arrival) {
+#ifdef __CUDA_ARCH_FEAT_SM90_ALL
+  asm volatile("mbarrier.init.shared::cta.b64 [%0], 1;\nfence.mbarrier_init.release.cluster;" ::"r"(arrival) : "memory");
+#endif
+}
+__device__ __forceinline__ void CopyToProducts(uint32_t shared, const void *global, int bytes, uint32_t arrival) {
+#ifdef __CUDA_ARCH_FEAT_SM90_ALL
+  asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%3], %2;\n"
+               "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];"
+               :
+               : "r"(shared), "l"(global), "r"(bytes), "r"(arrival)
+               : "memory");
+#endif
+}
+/// Arrivals at one place have turns 0, 1, 0, ….
+__device__ __forceinline__ void WaitForArrival(uint32_t arrival, uint32_t turn) {
+#ifdef __CUDA_ARCH_FEAT_SM90_ALL
+  asm volatile("{\n.reg .pred there;\nagain%=:\nmbarrier.try_wait.parity.shared::cta.b64 there, [%0], %1;\n@!there bra again%=;\n}"
+               :
+               : "r"(arrival), "r"(turn)
+               : "memory");
 #endif
 }
 
@@ -74,6 +106,18 @@ __device__ __forceinline__ void FinishBeforeWaiting(float number, uint32_t share
 #define COMPRESSC_SUMS_8(c, i)                                                                                         \
   "+f"(c[i]), "+f"(c[i + 1]), "+f"(c[i + 2]), "+f"(c[i + 3]), "+f"(c[i + 4]), "+f"(c[i + 5]), "+f"(c[i + 6]), "+f"(c[i + 7])
 #define COMPRESSC_SUMS_32(c, i) COMPRESSC_SUMS_8(c, i), COMPRESSC_SUMS_8(c, i + 8), COMPRESSC_SUMS_8(c, i + 16), COMPRESSC_SUMS_8(c, i + 24)
+#define COMPRESSC_MULTIPLY_16(type)                                                                                    \
+  asm volatile("{\n.reg .pred add;\nsetp.ne.b32 add, %13, 0;\n"                                                        \
+               "wgmma.mma_async.sync.aligned.m64n16k16.f32." type "." type " "                                         \
+               "{%0,%1,%2,%3,%4,%5,%6,%7}, {%8,%9,%10,%11}, %12, add, 1, 1, %14;\n}"                                   \
+               : COMPRESSC_SUMS_8(c, 0)                                                                                \
+               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(int(add)), "n"(int(transposed)))
+#define COMPRESSC_MULTIPLY_32(type)                                                                                    \
+  asm volatile("{\n.reg .pred add;\nsetp.ne.b32 add, %21, 0;\n"                                                        \
+               "wgmma.mma_async.sync.aligned.m64n32k16.f32." type "." type " "                                         \
+               "{%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15}, {%16,%17,%18,%19}, %20, add, 1, 1, %22;\n}"   \
+               : COMPRESSC_SUMS_8(c, 0), COMPRESSC_SUMS_8(c, 8)                                                        \
+               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(int(add)), "n"(int(transposed)))
 #define COMPRESSC_MULTIPLY_64(type)                                                                                    \
   asm volatile("{\n.reg .pred add;\nsetp.ne.b32 add, %37, 0;\n"                                                        \
                "wgmma.mma_async.sync.aligned.m64n64k16.f32." type "." type " "                                         \
@@ -95,24 +139,30 @@ __device__ __forceinline__ void FinishBeforeWaiting(float number, uint32_t share
 /// in shared memory are b's columns, or with `transposed` b's rows. Until WaitForProducts, c is not to be touched.
 template <typename Half, int columns, bool transposed>
 __device__ __forceinline__ void MultiplyLater(float (&c)[columns / 2], const uint32_t (&a)[4], uint64_t b, bool add) {
-  static_assert(columns == 64 || columns == 128);
+  static_assert(columns == 16 || columns == 32 || columns == 64 || columns == 128);
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL
-  if constexpr (columns == 64) {
-    if constexpr (std::is_same_v<Half, __half>)
-      COMPRESSC_MULTIPLY_64("f16");
-    else
-      COMPRESSC_MULTIPLY_64("bf16");
+#define COMPRESSC_MULTIPLY(columns)                                                                                    \
+  if constexpr (std::is_same_v<Half, __half>)                                                                          \
+    COMPRESSC_MULTIPLY_##columns("f16");                                                                               \
+  else                                                                                                                 \
+    COMPRESSC_MULTIPLY_##columns("bf16")
+  if constexpr (columns == 16) {
+    COMPRESSC_MULTIPLY(16);
+  } else if constexpr (columns == 32) {
+    COMPRESSC_MULTIPLY(32);
+  } else if constexpr (columns == 64) {
+    COMPRESSC_MULTIPLY(64);
   } else {
-    if constexpr (std::is_same_v<Half, __half>)
-      COMPRESSC_MULTIPLY_128("f16");
-    else
-      COMPRESSC_MULTIPLY_128("bf16");
+    COMPRESSC_MULTIPLY(128);
   }
+#undef COMPRESSC_MULTIPLY
 #endif
 }
 
 #undef COMPRESSC_MULTIPLY_128
 #undef COMPRESSC_MULTIPLY_64
+#undef COMPRESSC_MULTIPLY_32
+#undef COMPRESSC_MULTIPLY_16
 #undef COMPRESSC_SUMS_32
 #undef COMPRESSC_SUMS_8
 

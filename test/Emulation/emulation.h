@@ -43,7 +43,7 @@ struct Exchanged {
   const char *operator[](int lane) const { return first + lane * exchangeStride; }
 };
 Exchanged Exchange(unsigned mask, const void *data, size_t bytes);
-void CopyLater(uint32_t shared, const void *global, bool exists);
+void CopyLater(uint32_t shared, const void *global, bool exists, uint32_t bytes = 16);
 void EndGroup();
 void WaitForGroups(int open);
 /// A product of a warpgroup, m64nNk16, which is computed when it is waited for: c's fragments of this thread, and a's.
@@ -55,6 +55,9 @@ struct Product {
   bool transposed, add, halves; // halves: fp16, not bf16
 };
 void ShowCopies();
+void PrepareArrival(uint32_t arrival);
+void CopyToProducts(uint32_t shared, const void *global, int bytes, uint32_t arrival);
+void WaitForArrival(uint32_t arrival, uint32_t turn);
 void MultiplyLater(const Product &product);
 void EndProducts();
 void WaitForProductGroups(int open);
@@ -157,6 +160,7 @@ template <uint32_t mask> uint32_t AndOr(uint32_t v, uint32_t bits) { return (v &
 template <int words> void LoadOnce(uint32_t (&to)[words], const void *from) { std::memcpy(to, from, sizeof to); }
 template <int words> void Copy(uint32_t *to, const void *from) { std::memcpy(to, from, words * 4); }
 inline void CopyAsync(uint32_t shared, const void *global, bool exists) { emulated::CopyLater(shared, global, exists); }
+inline void CopyWordAsync(uint32_t shared, const void *global, bool exists) { emulated::CopyLater(shared, global, exists, 4); }
 inline void EndGroupOfCopies() { emulated::EndGroup(); }
 template <int open> void WaitForCopies() { emulated::WaitForGroups(open); }
 inline float ExponentialOf2(float x) { return std::exp2(x); }
@@ -166,6 +170,11 @@ template <typename Half> void MultiplyTiles(float (&c)[4], const uint32_t (&a)[4
 void MultiplyBytes(int (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1);
 
 inline void ShowToProducts() { emulated::ShowCopies(); }
+inline void PrepareArrival(uint32_t arrival) { emulated::PrepareArrival(arrival); }
+inline void CopyToProducts(uint32_t shared, const void *global, int bytes, uint32_t arrival) {
+  emulated::CopyToProducts(shared, global, bytes, arrival);
+}
+inline void WaitForArrival(uint32_t arrival, uint32_t turn) { emulated::WaitForArrival(arrival, turn); }
 inline void BeginProducts() {}
 inline void EndGroupOfProducts() { emulated::EndProducts(); }
 template <int open, int count> void WaitForProducts(float (&)[count]) { emulated::WaitForProductGroups(open); }

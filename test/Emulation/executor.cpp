@@ -6,6 +6,7 @@
 #include <boost/context/preallocated.hpp>
 #include <cstdio>
 #include <cstdlib>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -24,6 +25,7 @@ struct Copy {
   uint32_t shared;
   const void *global;
   bool exists;
+  uint32_t bytes;
 };
 
 enum class State : uint8_t { Ready, AtWarp, AtBlock, Done };
@@ -37,7 +39,7 @@ struct Thread {
   unsigned mask = 0; // of lanes that it waits for
   unsigned turn = 0; // exchanges so far
   std::vector<std::vector<Copy>> copies; // groups, the last one open
-  bool hidden = false;                   // copies are there that products need not see
+  std::vector<uint32_t> hidden;          // where copies are that products need not see
   std::vector<std::vector<Product>> products; // groups, the last one open
 };
 
@@ -47,6 +49,18 @@ dim3 blockSize, gridSize;
 namespace {
 
 Thread *current = nullptr;
+std::vector<uint16_t> hiders(sharedBytes / 16); // of 16 bytes: 0, or the thread whose copy products need not see, and 1
+/// What threads wait for together, by its place in shared memory: copies to products, under way and done.
+struct Arrival {
+  struct Bulk {
+    uint32_t shared;
+    const void *global;
+    size_t bytes;
+  };
+  std::vector<Bulk> copies;
+  uint32_t done = 0;
+};
+std::map<uint32_t, Arrival> arrivals;
 alignas(64) char published[1024 * exchangeStride]; // two places for each thread, used in turn
 std::vector<std::unique_ptr<Thread>> threads;
 std::vector<char *> stacks;
@@ -75,6 +89,8 @@ void yield(State state) {
 }
 
 void prepare(size_t count, const std::function<void()> &body) {
+  std::fill(hiders.begin(), hiders.end(), 0);
+  arrivals.clear();
   while (threads.size() < count) {
     threads.push_back(std::make_unique<Thread>());
     void *stack = mmap(nullptr, stackBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -88,7 +104,7 @@ void prepare(size_t count, const std::function<void()> &body) {
     thread.state = State::Ready;
     thread.turn = 0;
     thread.copies.assign(1, {});
-    thread.hidden = false;
+    thread.hidden.clear();
     thread.products.assign(1, {});
     context::stack_context stack;
     stack.size = stackBytes;
@@ -188,27 +204,58 @@ Exchanged Exchange(unsigned mask, const void *data, size_t bytes) {
   return {published + lane / 32 * 32 * exchangeStride + place};
 }
 
-void CopyLater(uint32_t shared, const void *global, bool exists) { current->copies.back().push_back({shared, global, exists}); }
+void CopyLater(uint32_t shared, const void *global, bool exists, uint32_t bytes) {
+  current->copies.back().push_back({shared, global, exists, bytes});
+}
 void EndGroup() { current->copies.emplace_back(); }
 
 void WaitForGroups(int open) {
   auto &groups = current->copies;
   while (groups.size() > size_t(open) + 1) {
     for (const Copy &copy : groups.front()) {
-      if (copy.shared % 16 || reinterpret_cast<uintptr_t>(copy.global) % 16)
+      if (copy.shared % copy.bytes || reinterpret_cast<uintptr_t>(copy.global) % copy.bytes)
         fail("a copy to shared memory is not aligned");
       char *to = sharedMemory() + copy.shared;
       if (copy.exists)
-        std::memcpy(to, copy.global, 16);
+        std::memcpy(to, copy.global, copy.bytes);
       else
-        std::memset(to, 0, 16);
-      current->hidden = true;
+        std::memset(to, 0, copy.bytes);
+      hiders[copy.shared / 16] = uint16_t(current->index.x + 1);
+      current->hidden.push_back(copy.shared / 16);
     }
     groups.erase(groups.begin());
   }
 }
 
-void ShowCopies() { current->hidden = false; }
+void ShowCopies() {
+  for (uint32_t at : current->hidden)
+    hiders[at] = 0;
+  current->hidden.clear();
+}
+
+void PrepareArrival(uint32_t arrival) { arrivals[arrival] = {}; }
+
+void CopyToProducts(uint32_t shared, const void *global, int bytes, uint32_t arrival) {
+  if (shared % 16 || reinterpret_cast<uintptr_t>(global) % 16 || bytes % 16)
+    fail("a copy to products is not aligned");
+  auto found = arrivals.find(arrival);
+  if (found == arrivals.end())
+    fail("nobody has prepared what a copy is waited for at");
+  found->second.copies.push_back({shared, global, size_t(bytes)});
+}
+
+void WaitForArrival(uint32_t arrival, uint32_t turn) {
+  Arrival &mine = arrivals[arrival];
+  for (const auto &copy : mine.copies) {
+    std::memcpy(sharedMemory() + copy.shared, copy.global, copy.bytes);
+    std::fill_n(hiders.begin() + copy.shared / 16, copy.bytes / 16, 0);
+    ++mine.done;
+  }
+  mine.copies.clear();
+  if (mine.done % 2 == turn)
+    fail("a thread waits for a copy to products that was not begun");
+}
+
 void MultiplyLater(const Product &product) { current->products.back().push_back(product); }
 void EndProducts() { current->products.emplace_back(); }
 
@@ -217,16 +264,22 @@ namespace {
 float halfOrBf16(uint16_t bits, bool halves) { return halves ? HalfToFloat(bits) : BFloat16ToFloat(bits); }
 
 /// Row k and column n of a product's b [16, columns], whose descriptor PTX defines: bits 0-13 address, 16-29 leading and
-/// 32-45 stride offset, all without their last four bits; 49-51 base offset; 62-63 swizzling, 1 that of 128 bytes, which
-/// is of addresses: their bits 4-6 are combined with bits 7-9.
+/// 32-45 stride offset, all without their last four bits; 49-51 base offset; 62-63 swizzling: 0 none, and 1 that of 128
+/// bytes, which is of addresses: their bits 4-6 are combined with bits 7-9.
 float elementOf(const Product &product, int k, int n) {
   auto offset = [&](int bit) { return uint32_t(product.b >> bit & 0x3fff) << 4; };
   uint32_t at = offset(0);
-  if (product.transposed) // rows of 64 columns, eight after eight, in panels
+  bool swizzled = product.b >> 62 == 1;
+  if (!swizzled) // eight rows of 16 bytes are columns of b
+    at += uint32_t(k % 8 * 2 + n % 8 * 16) + uint32_t(k / 8) * offset(16) + uint32_t(n / 8) * offset(32);
+  else if (product.transposed) // rows of 64 columns, eight after eight, in panels
     at += uint32_t(n % 64 * 2 + k % 8 * 128) + uint32_t(n / 64) * offset(16) + uint32_t(k / 8) * offset(32);
   else // rows are columns of b, eight after eight
     at += uint32_t(k * 2 + n % 8 * 128) + uint32_t(n / 8) * offset(32);
-  at ^= (at >> 7 & 7) << 4;
+  if (swizzled)
+    at ^= (at >> 7 & 7) << 4;
+  if (uint16_t hider = hiders[at / 16])
+    fail("products need not see what thread " + std::to_string(hider - 1) + " has copied");
   uint16_t bits;
   std::memcpy(&bits, sharedMemory() + at, sizeof bits);
   return halfOrBf16(bits, product.halves);
@@ -234,11 +287,9 @@ float elementOf(const Product &product, int k, int n) {
 
 /// Rows of a and c lie in warps as MultiplyTiles has them, so that a warp needs no other.
 void multiply(const Product &product) {
-  if (product.b >> 62 != 1 || product.b >> 49 & 7)
+  uint64_t swizzling = product.b >> 62;
+  if (swizzling > 1 || product.b >> 49 & 7 || (swizzling == 0 && product.transposed))
     fail("a matrix of a product is laid out in a way that is not emulated");
-  for (size_t i = 0; i < blockSize.x; ++i)
-    if (threads[i]->hidden)
-      fail("products need not see what thread " + std::to_string(i) + " has copied");
   Exchanged all = Exchange(~0u, product.a, sizeof product.a);
   int lane = Lane(), g = lane / 4, t = lane % 4;
   float a[2][16]; // rows g and g + 8
