@@ -207,7 +207,7 @@ def LM_LinearOp : LM_KernelOp<"linear", [Pure], ["readsPacked", "getKernelAttrib
     bias [N], out [T, N]; accumulated in fp32. `compute` is the arithmetic of the deployed kernel: f32
     (where it is missing), bf16 (x and weight rounded to bf16), int8 (x rounded to 8 bits with a scale for
     each group of the weight, times the weight's codes; plain weights stay in fp32), fp8 (x rounded to bf16 and
-    then to e4m3 with a scale for each 128 columns, times the weight in fp32). `answers`: the columns that the batch
+    then to e4m3 with a scale for each row, times the weight in fp32). `answers`: the columns that the batch
     does not name as answers may be left out, if it names any. A quantised linear is
     `linear(x, compress.dequantize(packed))`: the lowering lets the kernel read the packed codes in place.
   }];

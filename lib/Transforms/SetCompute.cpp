@@ -10,7 +10,7 @@ namespace compressc {
 
 namespace {
 
-/// Codes minus their zero are at most 15, which e4m3 has exactly; and the products have a scale for 128 columns.
+/// Codes minus their zero are at most 15, which e4m3 has exactly; and products of 128 columns have one scale.
 bool fitsFp8(Value weight) {
   auto dequantize = weight.getDefiningOp<compress::DequantizeOp>();
   auto packed = dequantize ? dyn_cast<compress::PackedType>(dequantize.getInput().getType()) : compress::PackedType();

@@ -2,6 +2,7 @@
 // rows of a weight, 16 for each warp, and its warps share x, of which some chunks' columns lie in shared memory. Blocks get
 // equal shares of all chunks of all rows of weights; a second launch adds the parts of each row, in order, and does what
 // follows.
+#include "batch_warpgroups.h"
 #include "stream_products.cuh"
 
 namespace compressc::cuda {
@@ -269,6 +270,8 @@ bool CanMultiplyBatch(int64_t rows, const StreamedProduct *products, int count) 
 }
 
 int64_t BatchScratchBytes(int64_t rows, const StreamedProduct *products, int count) {
+  if (CanMultiplyBatchWarpgroups(rows, products, count))
+    return BatchWarpgroupsScratchBytes(rows, products, count);
   Matrices matrices = matricesOf(rows, products, count);
   int most = 1;
   for (int block = 0; block < matrices.firstBlock[matrices.count]; ++block)
@@ -276,7 +279,14 @@ int64_t BatchScratchBytes(int64_t rows, const StreamedProduct *products, int cou
   return bytesOfX(rows, products[0].w.columns) + most * matrices.partSize * 4;
 }
 
-void MultiplyBatch(cudaStream_t stream, const StreamedRows &x, const StreamedProduct *products, int count, DType half, void *scratch) {
+int BatchCounters(int64_t rows, const StreamedProduct *products, int count) {
+  return CanMultiplyBatchWarpgroups(rows, products, count) ? BatchWarpgroupsCounters(rows, products, count) : 0;
+}
+
+void MultiplyBatch(cudaStream_t stream, const StreamedRows &x, const StreamedProduct *products, int count, DType half, void *scratch,
+                   int32_t *counters) {
+  if (CanMultiplyBatchWarpgroups(x.rows, products, count))
+    return MultiplyBatchWarpgroups(stream, x, products, count, half, scratch, counters);
   WithHalf(half, [&](auto type) {
     using Half = decltype(type);
     auto with = [&](auto words) {

@@ -118,6 +118,9 @@ Status CudaDevice::open(const DeviceOptions &options) {
   remedy = options.remedy;
   int64_t usedBefore = nvml ? nvml->usedBytes() : 0;
   COMPRESSC_RETURN_IF_ERROR(enter());
+  // The driver keeps so much for every thread that fits: 276 MB of an H200 by default. Kernels here know what they need,
+  // and get it.
+  cudaDeviceSetLimit(cudaLimitStackSize, 128);
   COMPRESSC_RETURN_IF_ERROR(check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "a stream"));
   COMPRESSC_RETURN_IF_ERROR(check(memory.open(stream, index), "a pool of memory"));
   // What the driver's context takes shows from outside only.
@@ -212,6 +215,14 @@ void *CudaDevice::grow(DeviceBuffer &buffer, int64_t bytes) {
   return buffer.data();
 }
 
+int32_t *CudaDevice::zeros(DeviceBuffer &buffer, int64_t count) {
+  bool more = size_t(count * 4) > buffer.bytes();
+  void *counters = grow(buffer, count * 4);
+  if (more && counters)
+    note(check(cudaMemsetAsync(counters, 0, size_t(count * 4), stream), "counters of products and attention"));
+  return static_cast<int32_t *>(counters);
+}
+
 Status CudaDevice::download(void *to, const void *from, int64_t bytes) {
   constexpr int64_t worthPinning = 8 << 20; // a row of logits: by way of pinned memory it arrives sooner
   if (bytes > 0 && bytes <= worthPinning) {
@@ -233,7 +244,7 @@ constexpr size_t mostRecordings = 256;
 CudaDevice::RunKey CudaDevice::keyOf(const Batch &now, const void *program) const {
   RunKey key = {reinterpret_cast<int64_t>(program), now.rows(), int64_t(now.selectedRows.size()), int64_t(now.answers.size()),
                 tileCount, selectedTileCount, int64_t(arrays.deviceBytes()), int64_t(tableRows.deviceBytes())};
-  for (const DeviceBuffer *buffer : {&rows, &expanded, &gate, &up, &splits, &splitCounters})
+  for (const DeviceBuffer *buffer : {&rows, &expanded, &gate, &up, &splits, &splitCounters, &batchCounters})
     key.push_back(int64_t(buffer->bytes()));
   return key;
 }

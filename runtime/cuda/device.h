@@ -98,6 +98,8 @@ private:
   StatusOr<std::shared_ptr<void>> scratch(int64_t bytes, std::string_view what);
   /// The buffer's memory, at least `bytes`; null, and noted, when there is too little.
   void *grow(DeviceBuffer &buffer, int64_t bytes);
+  /// Counters that are 0 unless a kernel is at work, likewise.
+  int32_t *zeros(DeviceBuffer &buffer, int64_t count);
   Status grown(DeviceBuffer &buffer, int64_t bytes, std::string_view what);
   Status outOfMemory(int64_t bytes, std::string_view what) const;
   Status check(cudaError_t error, std::string_view what) const;
@@ -146,6 +148,7 @@ private:
   int nextScores = 0;
   DeviceBuffer rows{memory}, expanded{memory}, gate{memory}, up{memory}; // scratch of linears; rows: of rotated queries too
   DeviceBuffer splits{memory}, splitCounters{memory};                    // of attentions of single queries
+  DeviceBuffer batchCounters{memory};                                    // of products of 5 to 64 rows
   bool toldOfFp8 = false;                                                // that it is bf16
   std::map<std::vector<float>, std::shared_ptr<void>> frequencies;
 };

@@ -23,8 +23,7 @@ constexpr int weightRows = multipliers * 64, stages = 4; // stages: warps that f
 constexpr int xBytes = Fp8Rows::tileRows * fp8Block, weightBytes = weightRows * fp8Block, stageBytes = xBytes + weightBytes;
 constexpr int zeroValues = 16;
 constexpr int tokenTilesTogether = 12; // of 132 multiprocessors that are at work together
-
-constexpr int outTokens = 16; // whose sums are written together
+constexpr int outTokens = 16;          // whose sums are written together
 
 /// What a block has in shared memory, from the first multiple of 1024 bytes on.
 struct Shared {
@@ -187,8 +186,8 @@ __device__ __forceinline__ void expectResidual(const StreamedProduct &of, const 
   }
 }
 
-/// The scale of a group of a row of a weight. One of nothing is none that sums can be brought to: it
-/// becomes so small that its group is next to nothing.
+/// The scale of a group of a row of a weight. None that sums can be brought to is 0: that becomes so small that its group is
+/// next to nothing.
 struct RowScale {
   uint32_t raw; // nothing may wait for it before it is used
 

@@ -57,6 +57,12 @@ template <typename Half> __device__ __forceinline__ float2 Unpack(uint32_t pair)
   else
     return {__uint_as_float(pair << 16), __uint_as_float(pair & 0xffff0000u)};
 }
+/// a - b of both.
+template <typename Half> __device__ __forceinline__ uint32_t SubtractPairs(uint32_t a, uint32_t b) {
+  using Pair = std::conditional_t<std::is_same_v<Half, __half>, __half2, __nv_bfloat162>;
+  Pair difference = __hsub2(*reinterpret_cast<Pair *>(&a), *reinterpret_cast<Pair *>(&b));
+  return *reinterpret_cast<uint32_t *>(&difference);
+}
 
 /// Whether kernels of this type are compiled for the architecture; the others are empty there, and never started.
 template <typename Half> __device__ constexpr bool IsForThisGpu() {

@@ -109,16 +109,16 @@ void CudaDevice::expandedProduct(const WeightMatrix &w, int64_t count, const voi
 void CudaDevice::product(const LinearOperands &operands, const GemmProduct &product, const void *x, DType type) {
   int64_t count = operands.rows, width = product.columns;
   if (product.gate) {
-    // cuBLASLt would give infinity for what fp16 can't hold.
-    DType between = type == DType::F16 ? DType::F32 : type;
+    // cuBLASLt would give infinity for what fp16 can't hold. The gate's place is the output, where that is of its type.
+    DType between = type == DType::F16 ? DType::F32 : type, outType = held(product.outType);
     int64_t bytes = count * width * int64_t(DTypeSize(between));
-    void *gated = grow(gate, bytes), *rest = grow(up, bytes);
+    void *gated = outType == between ? product.out : grow(gate, bytes), *rest = grow(up, bytes);
     if (!gated || !rest)
       return;
     expandedProduct(*product.gate, count, x, type, gated, between, false);
     expandedProduct(*product.w, count, x, type, rest, between, false);
     GatedActivation(stream, product.activation, gated, rest, between, product.gateBias, product.epilogue.bias, count, width,
-                    product.out, held(product.outType));
+                    product.out, outType);
     return;
   }
   const float *bias = product.epilogue.bias, *residual = product.epilogue.residual;
@@ -148,8 +148,11 @@ void CudaDevice::linear(const LinearOperands &operands, const GemmProduct *produ
     for (const StreamedProduct &product : packed)
       most = std::min(most, StreamedRowsOf(product.w));
     if (m > most && CanMultiplyBatch(m, packed.data(), int(count))) {
-      if (void *scratch = grow(rows, BatchScratchBytes(m, packed.data(), int(count))))
-        MultiplyBatch(stream, x, packed.data(), int(count), half, scratch);
+      void *scratch = grow(rows, BatchScratchBytes(m, packed.data(), int(count)));
+      int counted = BatchCounters(m, packed.data(), int(count));
+      int32_t *counters = counted ? zeros(batchCounters, counted) : nullptr;
+      if (scratch && (counters || !counted))
+        MultiplyBatch(stream, x, packed.data(), int(count), half, scratch, counters);
       return;
     }
     if (m <= most) {
@@ -290,13 +293,9 @@ void CudaDevice::attention(const AttentionOperands &operands) {
     return;
   if (attention.rows == attention.tileCount) {
     attention.splits = static_cast<float *>(grow(splits, SplitFloats(attention) * 4));
-    int64_t counterBytes = SplitCounters(attention) * 4;
-    bool more = size_t(counterBytes) > splitCounters.bytes();
-    attention.counters = static_cast<int32_t *>(grow(splitCounters, counterBytes));
+    attention.counters = zeros(splitCounters, SplitCounters(attention));
     if (!attention.splits || !attention.counters)
       return;
-    if (more)
-      note(check(cudaMemsetAsync(attention.counters, 0, size_t(counterBytes), stream), "attention"));
   }
   Attend(stream, attention);
 }

@@ -77,7 +77,10 @@ bool SameForm(const Matrix &a, const Matrix &b);
 constexpr int mostBatchRows = 64;
 bool CanMultiplyBatch(int64_t rows, const StreamedProduct *products, int count);
 int64_t BatchScratchBytes(int64_t rows, const StreamedProduct *products, int count);
-void MultiplyBatch(cudaStream_t stream, const StreamedRows &x, const StreamedProduct *products, int count, DType half, void *scratch);
+/// Counters that are 0 between launches; there may be none.
+int BatchCounters(int64_t rows, const StreamedProduct *products, int count);
+void MultiplyBatch(cudaStream_t stream, const StreamedRows &x, const StreamedProduct *products, int count, DType half, void *scratch,
+                   int32_t *counters);
 
 // rows.cu
 void SelectRows(cudaStream_t stream, const float *x, int64_t width, const int32_t *rows, int64_t count, float *out);

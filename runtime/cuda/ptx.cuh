@@ -83,6 +83,16 @@ __device__ __forceinline__ void CopyAsync(uint32_t shared, const void *global, b
   asm volatile("st.shared.v4.u32 [%0], {%1,%2,%3,%4};" ::"r"(shared), "r"(v.x), "r"(v.y), "r"(v.z), "r"(v.w) : "memory");
 #endif
 }
+/// A word likewise.
+__device__ __forceinline__ void CopyWordAsync(uint32_t shared, const void *global, bool exists) {
+#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
+  int bytes = exists ? 4 : 0;
+  asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(shared), "l"(global), "r"(bytes) : "memory");
+#else
+  uint32_t v = exists ? *static_cast<const uint32_t *>(global) : 0;
+  asm volatile("st.shared.u32 [%0], %1;" ::"r"(shared), "r"(v) : "memory");
+#endif
+}
 __device__ __forceinline__ void EndGroupOfCopies() {
 #if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
   asm volatile("cp.async.commit_group;" ::: "memory");

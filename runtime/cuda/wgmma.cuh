@@ -29,6 +29,12 @@ __device__ __forceinline__ constexpr uint64_t SwizzledMatrix(uint32_t address, u
   return uint64_t(1) << 62 | uint64_t(1024 / 16) << 32 | uint64_t(panelBytes / 16 & 0x3fff) << 16 | (address / 16 & 0x3fff);
 }
 
+/// One of 8 rows of 16 bytes after another, for a left operand's depth of 16: bytes from the first half of the depth to the
+/// second, and from eight rows to the next eight.
+__device__ __forceinline__ constexpr uint64_t PlainMatrix(uint32_t address, uint32_t halfBytes, uint32_t rowsBytes) {
+  return uint64_t(rowsBytes / 16 & 0x3fff) << 32 | uint64_t(halfBytes / 16 & 0x3fff) << 16 | (address / 16 & 0x3fff);
+}
+
 #ifndef COMPRESSC_CUDA_EMULATED
 
 /// By each thread that wrote to shared memory what products read next, before the barrier.
@@ -80,6 +86,18 @@ __device__ __forceinline__ void FinishBeforeWaiting(float number, uint32_t share
 #define COMPRESSC_SUMS_8(c, i)                                                                                         \
   "+f"(c[i]), "+f"(c[i + 1]), "+f"(c[i + 2]), "+f"(c[i + 3]), "+f"(c[i + 4]), "+f"(c[i + 5]), "+f"(c[i + 6]), "+f"(c[i + 7])
 #define COMPRESSC_SUMS_32(c, i) COMPRESSC_SUMS_8(c, i), COMPRESSC_SUMS_8(c, i + 8), COMPRESSC_SUMS_8(c, i + 16), COMPRESSC_SUMS_8(c, i + 24)
+#define COMPRESSC_MULTIPLY_16(type)                                                                                    \
+  asm volatile("{\n.reg .pred add;\nsetp.ne.b32 add, %13, 0;\n"                                                        \
+               "wgmma.mma_async.sync.aligned.m64n16k16.f32." type "." type " "                                         \
+               "{%0,%1,%2,%3,%4,%5,%6,%7}, {%8,%9,%10,%11}, %12, add, 1, 1, %14;\n}"                                   \
+               : COMPRESSC_SUMS_8(c, 0)                                                                                \
+               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(int(add)), "n"(int(transposed)))
+#define COMPRESSC_MULTIPLY_32(type)                                                                                    \
+  asm volatile("{\n.reg .pred add;\nsetp.ne.b32 add, %21, 0;\n"                                                        \
+               "wgmma.mma_async.sync.aligned.m64n32k16.f32." type "." type " "                                         \
+               "{%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15}, {%16,%17,%18,%19}, %20, add, 1, 1, %22;\n}"   \
+               : COMPRESSC_SUMS_8(c, 0), COMPRESSC_SUMS_8(c, 8)                                                        \
+               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(int(add)), "n"(int(transposed)))
 #define COMPRESSC_MULTIPLY_64(type)                                                                                    \
   asm volatile("{\n.reg .pred add;\nsetp.ne.b32 add, %37, 0;\n"                                                        \
                "wgmma.mma_async.sync.aligned.m64n64k16.f32." type "." type " "                                         \
@@ -101,19 +119,23 @@ __device__ __forceinline__ void FinishBeforeWaiting(float number, uint32_t share
 /// in shared memory are b's columns, or with `transposed` b's rows. Until WaitForProducts, c is not to be touched.
 template <typename Half, int columns, bool transposed>
 __device__ __forceinline__ void MultiplyLater(float (&c)[columns / 2], const uint32_t (&a)[4], uint64_t b, bool add) {
-  static_assert(columns == 64 || columns == 128);
+  static_assert(columns == 16 || columns == 32 || columns == 64 || columns == 128);
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL
-  if constexpr (columns == 64) {
-    if constexpr (std::is_same_v<Half, __half>)
-      COMPRESSC_MULTIPLY_64("f16");
-    else
-      COMPRESSC_MULTIPLY_64("bf16");
+#define COMPRESSC_MULTIPLY(columns)                                                                                    \
+  if constexpr (std::is_same_v<Half, __half>)                                                                          \
+    COMPRESSC_MULTIPLY_##columns("f16");                                                                               \
+  else                                                                                                                 \
+    COMPRESSC_MULTIPLY_##columns("bf16")
+  if constexpr (columns == 16) {
+    COMPRESSC_MULTIPLY(16);
+  } else if constexpr (columns == 32) {
+    COMPRESSC_MULTIPLY(32);
+  } else if constexpr (columns == 64) {
+    COMPRESSC_MULTIPLY(64);
   } else {
-    if constexpr (std::is_same_v<Half, __half>)
-      COMPRESSC_MULTIPLY_128("f16");
-    else
-      COMPRESSC_MULTIPLY_128("bf16");
+    COMPRESSC_MULTIPLY(128);
   }
+#undef COMPRESSC_MULTIPLY
 #endif
 }
 
@@ -138,6 +160,8 @@ __device__ __forceinline__ void MultiplyE4M3Later(float (&c)[128], uint64_t a, u
 
 #undef COMPRESSC_MULTIPLY_128
 #undef COMPRESSC_MULTIPLY_64
+#undef COMPRESSC_MULTIPLY_32
+#undef COMPRESSC_MULTIPLY_16
 #undef COMPRESSC_SUMS_32
 #undef COMPRESSC_SUMS_8
 

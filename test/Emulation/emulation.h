@@ -43,7 +43,7 @@ struct Exchanged {
   const char *operator[](int lane) const { return first + lane * exchangeStride; }
 };
 Exchanged Exchange(unsigned mask, const void *data, size_t bytes);
-void CopyLater(uint32_t shared, const void *global, bool exists);
+void CopyLater(uint32_t shared, const void *global, bool exists, uint32_t bytes = 16);
 void EndGroup();
 void WaitForGroups(int open);
 /// A product of a warpgroup, m64nNk16 or k32, which is computed when it is waited for: c's fragments of this thread, and a's.
@@ -172,6 +172,7 @@ inline void AddTo4(float *global, float4 v) {
     global[i] += (&v.x)[i];
 }
 inline void CopyAsync(uint32_t shared, const void *global, bool exists) { emulated::CopyLater(shared, global, exists); }
+inline void CopyWordAsync(uint32_t shared, const void *global, bool exists) { emulated::CopyLater(shared, global, exists, 4); }
 inline void EndGroupOfCopies() { emulated::EndGroup(); }
 template <int open> void WaitForCopies() { emulated::WaitForGroups(open); }
 inline float ExponentialOf2(float x) { return std::exp2(x); }

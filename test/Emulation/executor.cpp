@@ -25,6 +25,7 @@ struct Copy {
   uint32_t shared;
   const void *global;
   bool exists;
+  uint32_t bytes;
 };
 
 enum class State : uint8_t { Ready, AtWarp, AtBlock, AtBarrier, Done };
@@ -40,7 +41,7 @@ struct Thread {
   uint32_t barrier = 0; // that it waits at, for the phase of this parity to end
   uint8_t parity = 0;
   std::vector<std::vector<Copy>> copies; // groups, the last one open
-  bool hidden = false;                   // copies are there that products need not see
+  std::vector<uint32_t> hidden;          // where copies are that products need not see
   std::vector<std::vector<Product>> products; // groups, the last one open
 };
 
@@ -50,6 +51,7 @@ dim3 blockSize, gridSize;
 namespace {
 
 Thread *current = nullptr;
+std::vector<uint16_t> hiders(sharedBytes / 16); // of 16 bytes: 0, or the thread whose copy products need not see, and 1
 alignas(64) char published[1024 * exchangeStride]; // two places for each thread, used in turn
 std::vector<std::unique_ptr<Thread>> threads;
 std::vector<char *> stacks;
@@ -85,6 +87,7 @@ void yield(State state) {
 }
 
 void prepare(size_t count, const std::function<void()> &body) {
+  std::fill(hiders.begin(), hiders.end(), 0);
   while (threads.size() < count) {
     threads.push_back(std::make_unique<Thread>());
     void *stack = mmap(nullptr, stackBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -98,7 +101,7 @@ void prepare(size_t count, const std::function<void()> &body) {
     thread.state = State::Ready;
     thread.turn = 0;
     thread.copies.assign(1, {});
-    thread.hidden = false;
+    thread.hidden.clear();
     thread.products.assign(1, {});
     context::stack_context stack;
     stack.size = stackBytes;
@@ -214,21 +217,24 @@ Exchanged Exchange(unsigned mask, const void *data, size_t bytes) {
   return {published + lane / 32 * 32 * exchangeStride + place};
 }
 
-void CopyLater(uint32_t shared, const void *global, bool exists) { current->copies.back().push_back({shared, global, exists}); }
+void CopyLater(uint32_t shared, const void *global, bool exists, uint32_t bytes) {
+  current->copies.back().push_back({shared, global, exists, bytes});
+}
 void EndGroup() { current->copies.emplace_back(); }
 
 void WaitForGroups(int open) {
   auto &groups = current->copies;
   while (groups.size() > size_t(open) + 1) {
     for (const Copy &copy : groups.front()) {
-      if (copy.shared % 16 || reinterpret_cast<uintptr_t>(copy.global) % 16)
+      if (copy.shared % copy.bytes || reinterpret_cast<uintptr_t>(copy.global) % copy.bytes)
         fail("a copy to shared memory is not aligned");
       char *to = sharedMemory() + copy.shared;
       if (copy.exists)
-        std::memcpy(to, copy.global, 16);
+        std::memcpy(to, copy.global, copy.bytes);
       else
-        std::memset(to, 0, 16);
-      current->hidden = true;
+        std::memset(to, 0, copy.bytes);
+      hiders[copy.shared / 16] = uint16_t(current->index.x + 1);
+      current->hidden.push_back(copy.shared / 16);
     }
     groups.erase(groups.begin());
   }
@@ -259,6 +265,7 @@ void CopyBulk(uint32_t shared, const void *global, uint32_t bytes, uint32_t barr
   if (shared % 16 || reinterpret_cast<uintptr_t>(global) % 16 || bytes % 16)
     fail("a bulk copy to shared memory is not aligned");
   std::memcpy(sharedMemory() + shared, global, bytes);
+  std::fill_n(hiders.begin() + shared / 16, bytes / 16, 0);
   Arrive(barrier);
 }
 
@@ -269,7 +276,12 @@ void WaitForPhase(uint32_t barrier, uint32_t parity) {
   }
 }
 
-void ShowCopies() { current->hidden = false; }
+void ShowCopies() {
+  for (uint32_t at : current->hidden)
+    hiders[at] = 0;
+  current->hidden.clear();
+}
+
 void MultiplyLater(const Product &product) { current->products.back().push_back(product); }
 void EndProducts() { current->products.emplace_back(); }
 
@@ -285,19 +297,25 @@ float valueOf(uint32_t bits, Operands operands) {
 }
 
 /// Element k of row `row` of a matrix whose descriptor PTX defines: bits 0-13 address, 16-29 leading and 32-45 stride offset,
-/// all without their last four bits; 49-51 base offset; 62-63 swizzling, 1 that of 128 bytes, which is of addresses: their
-/// bits 4-6 are combined with bits 7-9. `transposed`: rows of the matrix are k's.
+/// all without their last four bits; 49-51 base offset; 62-63 swizzling: 0 none, and 1 that of 128 bytes, which is of
+/// addresses: their bits 4-6 are combined with bits 7-9. `transposed`: rows of the matrix are k's.
 float elementOf(const Product &product, uint64_t matrix, bool transposed, int k, int row) {
-  if (matrix >> 62 != 1 || matrix >> 49 & 7)
+  uint64_t swizzling = matrix >> 62;
+  if (swizzling > 1 || matrix >> 49 & 7 || (swizzling == 0 && transposed))
     fail("a matrix of a product is laid out in a way that is not emulated");
   auto offset = [&](int bit) { return uint32_t(matrix >> bit & 0x3fff) << 4; };
   int bytes = operandBytes(product);
   uint32_t at = offset(0);
-  if (transposed) // rows of 64 columns, eight after eight, in panels
+  if (!swizzling) // eight rows of 16 bytes
+    at += uint32_t(k * bytes % 16 + row % 8 * 16) + uint32_t(k * bytes / 16) * offset(16) + uint32_t(row / 8) * offset(32);
+  else if (transposed) // rows of 64 columns, eight after eight, in panels
     at += uint32_t(row % 64 * 2 + k % 8 * 128) + uint32_t(row / 64) * offset(16) + uint32_t(k / 8) * offset(32);
   else // eight rows after eight
     at += uint32_t(k * bytes + row % 8 * 128) + uint32_t(row / 8) * offset(32);
-  at ^= (at >> 7 & 7) << 4;
+  if (swizzling)
+    at ^= (at >> 7 & 7) << 4;
+  if (uint16_t hider = hiders[at / 16])
+    fail("products need not see what thread " + std::to_string(hider - 1) + " has copied");
   uint16_t bits = 0;
   std::memcpy(&bits, sharedMemory() + at, size_t(bytes));
   return valueOf(bits, product.operands);
@@ -305,9 +323,6 @@ float elementOf(const Product &product, uint64_t matrix, bool transposed, int k,
 
 /// Rows of a and c lie in warps as MultiplyTiles has them, so that a warp needs no other.
 void multiply(const Product &product) {
-  for (size_t i = 0; i < blockSize.x; ++i)
-    if (threads[i]->hidden)
-      fail("products need not see what thread " + std::to_string(i) + " has copied");
   Exchanged all = Exchange(~0u, product.a, sizeof product.a);
   int lane = Lane(), g = lane / 4, t = lane % 4, bytes = operandBytes(product), perWord = 4 / bytes, depth = 32 / bytes;
   float a[2][32]; // rows g and g + 8

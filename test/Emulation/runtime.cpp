@@ -179,6 +179,7 @@ cudaError_t cudaSetDevice(int device) {
   current = device;
   return stateOf(device);
 }
+cudaError_t cudaDeviceSetLimit(cudaLimit, size_t) { return cudaSuccess; }
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp *properties, int device) {
   *properties = {};
   std::strcpy(properties->name, "emulated GPU");

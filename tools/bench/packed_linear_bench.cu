@@ -79,7 +79,14 @@ int main(int count, char **arguments) {
     }
     auto *x = allocate<uint8_t>(size_t(mostBatchRows * shape.columns * 2));
     fill(x, size_t(mostBatchRows * shape.columns * 2), 99);
-    void *scratch = allocate<char>(size_t(BatchScratchBytes(mostBatchRows, products.data(), 1)));
+    size_t scratchBytes = 0, counterBytes = 4;
+    for (int rows = 1; rows <= mostBatchRows; ++rows) {
+      scratchBytes = std::max(scratchBytes, size_t(BatchScratchBytes(rows, products.data(), 1)));
+      counterBytes = std::max(counterBytes, size_t(BatchCounters(rows, products.data(), 1)) * 4);
+    }
+    void *scratch = allocate<char>(scratchBytes);
+    auto *counters = allocate<int32_t>(counterBytes);
+    check(cudaMemset(counters, 0, counterBytes), "cudaMemset");
     for (int rows : {1, 4, 8, 16, 17, 32, 48, 64}) {
       double seconds = GraphSeconds(stream, [&] {
                          StreamedRows from{x, DType::BF16, rows, nullptr, 0};
@@ -90,7 +97,7 @@ int main(int count, char **arguments) {
                            else if (rows <= mostStreamedRows)
                              StreamProducts(stream, from, &product, 1, DType::BF16, scratch);
                            else
-                             MultiplyBatch(stream, from, &product, 1, DType::BF16, scratch);
+                             MultiplyBatch(stream, from, &product, 1, DType::BF16, scratch, counters);
                        }) / layers;
       std::printf("{\"shape\": \"%s\", \"rows\": %d, \"microseconds\": %.2f, \"bandwidth_part\": %.3f}\n", shape.name, rows, seconds * 1e6,
                   double(codes + scales + zeros) / seconds / bandwidth);
@@ -99,6 +106,6 @@ int main(int count, char **arguments) {
       cudaFree(const_cast<uint8_t *>(std::min(product.w.data, product.gate.data ? product.gate.data : product.w.data)));
       cudaFree(product.out);
     }
-    cudaFree(x), cudaFree(scratch);
+    cudaFree(x), cudaFree(scratch), cudaFree(counters);
   }
 }

@@ -75,8 +75,8 @@ options
   --compute=TYPE         arithmetic of OUT/run's linears: f32 or bf16 (f32; with --target=cuda bf16)
   --activations=TYPE     of linears with packed weights: f32; int8 (cpu): rounded to 8 bits with a scale for
                          each row and group, several times faster; fp8 (cuda): weights of at most 4 bits in
-                         groups of a multiple of 128, rounded to e4m3 with a scale for each row and 128
-                         columns, where many rows are multiplied by an H100's or H200's cuBLASLt (f32)
+                         groups of a multiple of 128, rounded to e4m3 with a scale for each row, where an
+                         H100 or H200 multiplies many of them (f32)
   --threads N            0: one for each hardware thread (0)
   --remarks[=FILE]       print each decision of each pass, or write them to FILE as YAML, which
                          LLVM's remark tools read

@@ -183,6 +183,42 @@ TEST_P(CudaHalfTest, StreamedProducts) {
   }
 }
 
+/// By 4-bit weights of many rows, in tiles that blocks share, and of a depth that fills no step.
+TEST_P(CudaHalfTest, BatchProducts) {
+  int64_t columns = 584;
+  double tolerance = inF16() ? 1e-3 : 1e-2;
+  for (int64_t depth : {416, 1152}) {
+    for (const WeightKind &kind : weightKinds(depth)) {
+      if (kind.name.substr(0, 2) != "w4")
+        continue;
+      Weight a = kind.make(columns, depth, 1), b = kind.make(columns, depth, 2);
+      Weight bias = vectorWeight(DType::F32, columns, 4);
+      for (int64_t rows : {5, 16, 24, 32, 33, 48, 63}) {
+        if (depth > 416 && rows != 16 && rows != 33)
+          continue;
+        SCOPED_TRACE(kind.name + " " + std::to_string(rows) + " x " + std::to_string(depth));
+        std::vector<float> x = randomFloats(rows * depth, 5), residual = randomFloats(rows * columns, 6);
+        Attributes added, gated;
+        added.set("compute", std::string("bf16"));
+        added.set("epilogue", std::string("add"));
+        Tensor xs = floatTensor(x, {rows, depth}), residuals = floatTensor(residual, {rows, columns});
+        Both once = run("linear", {xs, a.tensor, bias.tensor, residuals}, {{rows, columns}}, added);
+        expectNear(once, tolerance);
+        // Whichever block is the last one, the sums are the same.
+        if (rows == 16)
+          EXPECT_EQ(run("linear", {xs, a.tensor, bias.tensor, residuals}, {{rows, columns}}, added).gpu, once.gpu);
+        if (depth > 416)
+          continue;
+        gated.set("compute", std::string("bf16"));
+        gated.set("weights", int64_t(2));
+        gated.set("biases", int64_t(1));
+        gated.set("epilogue", std::string("silu_mul"));
+        expectNear(run("linear", {xs, a.tensor, b.tensor, bias.tensor}, {{rows, columns}}, gated), tolerance);
+      }
+    }
+  }
+}
+
 /// A table that stays on the host, in a run that is repeated: started twice, then recorded, then replayed.
 TEST_F(CudaTest, RecordedRunsReadTheNewBatch) {
   Weight table = weightKinds(256)[2].make(40, 256, 3), norm = vectorWeight(DType::F32, 256, 4);

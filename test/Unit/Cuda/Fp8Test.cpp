@@ -71,7 +71,9 @@ TEST_F(Fp8Test, EveryFormatAndNumberOfRows) {
             continue;
           DType scale = group == 128 ? DType::F16 : group == 256 ? DType::BF16 : DType::F32;
           Weight w = packedWeight(format(bits, group, symmetric, scale), 136, depth, 5);
-          for (int64_t rows : {65, 87, 300}) {
+          for (int64_t rows : {65, 300}) {
+            if (rows > 65 && bits != 4)
+              continue;
             SCOPED_TRACE(std::to_string(depth) + " w" + std::to_string(bits) + "g" + std::to_string(group) + " " + std::to_string(rows));
             std::vector<float> x = randomFloats(rows * depth, 6);
             for (int64_t k = 0; k < depth; ++k) { // nothing, great and small, and with outliers
@@ -80,8 +82,10 @@ TEST_F(Fp8Test, EveryFormatAndNumberOfRows) {
               x[size_t(5 * depth + k)] *= k % 9 ? 1e-3f : 1e3f;
             }
             EXPECT_LE(difference({floatTensor(x, {rows, depth}), w.tensor}, rows, 136, {}), sumsTolerance());
-            NarrowRows narrow(x, {rows, depth});
-            EXPECT_LE(difference({narrow.tensor, w.tensor}, rows, 136, {}), sumsTolerance());
+            if (rows == 65 && bits == 4) {
+              NarrowRows narrow(x, {rows, depth});
+              EXPECT_LE(difference({narrow.tensor, w.tensor}, rows, 136, {}), sumsTolerance());
+            }
           }
         }
 }
