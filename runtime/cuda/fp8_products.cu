@@ -214,7 +214,6 @@ __device__ __forceinline__ void fill(Shared &shared, const Fp8Rows &x, const Fp8
   const uint32_t filled = SharedAddress(&shared.filled[stage]), used = SharedAddress(&shared.used[stage]);
   int tile = int(blockIdx.x), block = stage, foundTile = -1, rowTile = 0, tokenTile = 0;
   uint32_t parity = 1; // the stage is free
-  bool waited = false;
   while (true) {
     while (block >= blocks)
       block -= blocks, tile += int(gridDim.x);
@@ -250,9 +249,6 @@ __device__ __forceinline__ void fill(Shared &shared, const Fp8Rows &x, const Fp8
           zeroWords[j][1] = at[groups];
       }
     }
-    if (!waited)
-      WaitForTheOneBefore(); // weights do not depend on it
-    waited = true;
     if (!gated && product.of.residual && block == 0)
       expectResidual(product.of, x, rowTile, tokenTile, lane);
 
@@ -298,8 +294,6 @@ __device__ __forceinline__ void fill(Shared &shared, const Fp8Rows &x, const Fp8
       Arrive(filled);
     block += stages;
   }
-  if (!waited)
-    WaitForTheOneBefore();
 }
 
 /// The other warpgroups, of which this is number `which`.
@@ -415,13 +409,11 @@ template <typename Out, int bits, bool gated> __global__ void __launch_bounds__(
     ShowBarriers();
   }
   __syncthreads();
-  int warp = __shfl_sync(~0u, int(threadIdx.x) / 32, 0);
-  if (warp < stages) {
+  WaitForTheOneBefore();
+  if (int warp = __shfl_sync(~0u, int(threadIdx.x) / 32, 0); warp < stages)
     fill<bits, gated>(shared, x, product, warp);
-  } else {
-    WaitForTheOneBefore();
+  else
     multiply<Out, gated>(shared, x, product, warp / 4 - 1);
-  }
 }
 
 template <typename Out, int bits, bool gated> void launch(cudaStream_t stream, const Fp8Rows &x, const StreamedProduct &product) {
