@@ -101,8 +101,8 @@ struct Plain {
 /// What follows the sums of warpgroup `which`, whose last groups' scales are `last`. `row` and `token` are where its tile
 /// begins. Some tokens at a time go through shared memory, so that rows of the output are written in whole lines.
 template <typename Out, typename Gate>
-__device__ __forceinline__ void finish(Shared &shared, Phases (&gathered)[2], const StreamedProduct &of, const Fp8Rows &x, const float (&sum)[128],
-                                       const float (&last)[2], int which, int row, int token) {
+__device__ __forceinline__ void finish(Shared &shared, Phases (&gathered)[2], const StreamedProduct &of, const Fp8Rows &x,
+                                       const float (&sum)[128], const float (&last)[2], int which, int row, int token) {
   constexpr bool gated = !std::is_same_v<Gate, Plain>;
   constexpr int perRow = Gate::columns / 4, tokensAtOnce = 128 / perRow; // threads, for a row of the output
   const int width = int(of.w.rows), thread = int(threadIdx.x) % 128, lane = thread % 32, warp = thread / 32;
@@ -186,21 +186,8 @@ __device__ __forceinline__ void expectResidual(const StreamedProduct &of, const 
   }
 }
 
-/// The scale of a group of a row of a weight. None that sums can be brought to is 0: that becomes so small that its group is
-/// next to nothing.
-struct RowScale {
-  uint32_t raw; // nothing may wait for it before it is used
-
-  __device__ __forceinline__ void load(const Matrix &w, int at) {
-    raw = w.scaleType == DType::F32 ? static_cast<const uint32_t *>(w.scales)[at] : uint32_t(static_cast<const uint16_t *>(w.scales)[at]);
-  }
-  __device__ __forceinline__ float loaded(DType type) const {
-    float scale = type == DType::F32   ? __uint_as_float(raw)
-                  : type == DType::F16 ? HalfBits(uint16_t(raw))
-                                       : __uint_as_float(raw << 16);
-    return fabsf(scale) < 0x1p-60f ? 0x1p-60f : scale;
-  }
-};
+/// A scale that sums can be brought to. None is 0: that becomes so small that its group is next to nothing.
+__device__ __forceinline__ float Usable(float scale) { return fabsf(scale) < 0x1p-60f ? 0x1p-60f : scale; }
 
 /// A warp that fills a stage, with each fourth block of columns. Four lanes have the quarters of a row, eight rows at a time;
 /// the zeros of the 128 rows are shared out among the lanes.
@@ -315,10 +302,10 @@ __device__ __forceinline__ void multiply(Shared &shared, const Fp8Rows &x, const
     arrive(others); // who begins
   const int groups = int(product.of.w.columns / product.of.w.group), perGroup = product.of.w.group / fp8Block;
   const Matrix &low = gated ? product.of.gate : product.of.w, &high = product.of.w; // of this thread's two rows
-  RowScale ofLow, ofHigh;                                                           // of the next group
+  uint32_t ofLow = 0, ofHigh = 0;                                                   // bits of the next group's scales
   int atLow = 0, atHigh = 0, inGroup = 0;                                           // places behind it; blocks before them
   auto loadNext = [&] {
-    ofLow.load(low, atLow++), ofHigh.load(high, atHigh++);
+    ofLow = ScaleBitsAt(low.scales, low.scaleType, atLow++), ofHigh = ScaleBitsAt(high.scales, high.scaleType, atHigh++);
     inGroup = perGroup;
   };
   auto begin = [&](int tile) {
@@ -334,7 +321,7 @@ __device__ __forceinline__ void multiply(Shared &shared, const Fp8Rows &x, const
   uint32_t parity = 0;
   float sum[128];
   for (int tile = int(blockIdx.x); tile < tiles; tile += int(gridDim.x)) {
-    float scale[2] = {ofLow.loaded(low.scaleType), ofHigh.loaded(high.scaleType)};
+    float scale[2] = {Usable(ScaleOf(ofLow, low.scaleType)), Usable(ScaleOf(ofHigh, high.scaleType))};
     if (perGroup < blocks)
       loadNext();
     float change[2] = {1, 1};
@@ -359,7 +346,7 @@ __device__ __forceinline__ void multiply(Shared &shared, const Fp8Rows &x, const
       arrive(others);
       change[0] = change[1] = 1;
       if (--inGroup == 0 && block + 1 < blocks) {
-        float nows[2] = {ofLow.loaded(low.scaleType), ofHigh.loaded(high.scaleType)};
+        float nows[2] = {Usable(ScaleOf(ofLow, low.scaleType)), Usable(ScaleOf(ofHigh, high.scaleType))};
         change[0] = __fdividef(scale[0], nows[0]), change[1] = __fdividef(scale[1], nows[1]);
         scale[0] = nows[0], scale[1] = nows[1];
         inGroup = perGroup;
@@ -388,7 +375,8 @@ __device__ __forceinline__ void multiply(Shared &shared, const Fp8Rows &x, const
   }
 }
 
-template <typename Out, int bits, bool gated> __global__ void __launch_bounds__(threads, 1) Fp8ProductKernel(Fp8Rows x, Fp8Product product) {
+template <typename Out, int bits, bool gated>
+__global__ void __launch_bounds__(threads, 1) Fp8ProductKernel(Fp8Rows x, Fp8Product product) {
   if (!HasWarpgroupProducts())
     return;
   LetTheNextBegin();
@@ -436,7 +424,8 @@ template <int bits> void launch(cudaStream_t stream, const Fp8Rows &x, const Str
 }
 
 bool fits(const Matrix &w) {
-  return w.dtype == DType::Packed && w.bits <= 4 && w.columns % fp8Block == 0 && w.group % fp8Block == 0 && w.rows % 8 == 0 && w.rowBytes % 16 == 0;
+  return w.dtype == DType::Packed && w.bits <= 4 && w.columns % fp8Block == 0 && w.group % fp8Block == 0 && w.rows % 8 == 0 &&
+         w.rowBytes % 16 == 0;
 }
 
 } // namespace

@@ -29,6 +29,14 @@ __device__ __forceinline__ float PlainAt(const void *data, DType dtype, int64_t 
   return static_cast<const float *>(data)[i];
 }
 
+/// A scale's bits: nothing waits for them before ScaleOf.
+__device__ __forceinline__ uint32_t ScaleBitsAt(const void *scales, DType type, int at) {
+  return type == DType::F32 ? static_cast<const uint32_t *>(scales)[at] : uint32_t(static_cast<const uint16_t *>(scales)[at]);
+}
+__device__ __forceinline__ float ScaleOf(uint32_t bits, DType type) {
+  return type == DType::F32 ? __uint_as_float(bits) : type == DType::F16 ? HalfBits(uint16_t(bits)) : __uint_as_float(bits << 16);
+}
+
 __device__ __forceinline__ float ZeroAt(const Matrix &w, int bits, int64_t row, int64_t group, int64_t groups) {
   if (!w.zeros)
     return float(1 << (bits - 1));

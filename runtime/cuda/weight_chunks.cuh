@@ -82,16 +82,14 @@ template <int words_, typename Scale, int group = 0> struct FourBits {
     if constexpr (!std::is_same_v<Scale, AnyScale>)
       return static_cast<const Scale *>(scales)[at];
     else
-      return type == DType::F32 ? static_cast<const uint32_t *>(scales)[at] : uint32_t(static_cast<const uint16_t *>(scales)[at]);
+      return ScaleBitsAt(scales, type, at);
   }
   /// Of what was loaded.
   template <typename T> static __device__ __forceinline__ float scaleOf(T raw, const Groups &groups) {
     if constexpr (!std::is_same_v<Scale, AnyScale>)
       return ToFloat(raw);
     else
-      return groups.scaleType == DType::F32   ? __uint_as_float(raw)
-             : groups.scaleType == DType::F16 ? HalfBits(uint16_t(raw))
-                                              : __uint_as_float(raw << 16);
+      return ScaleOf(raw, groups.scaleType);
   }
 
   /// Where a lane's columns and scales of x begin: rows that are not there are the last one, whose sums are not used.
