@@ -314,22 +314,19 @@ TEST(LinearBFloat16, NarrowRowsHaveTheBitsOfWideOnes) {
   expectRefused(machine.run("linear", {narrow.tensor, down.tensor}, {wideTensor}, plain), "x is bf16");
 }
 
-/// As `compute=fp8` rounds a row of activations: to bf16, then to e4m3 with a scale for 128 columns.
+/// As `compute=fp8` rounds a row of activations: to bf16, then to e4m3 with a scale for the row.
 std::vector<double> roundedToFp8(const std::vector<float> &x, int64_t begin, int64_t count) {
   std::vector<double> rounded;
-  for (int64_t block = 0; block < count; block += 128) {
-    int64_t size = std::min<int64_t>(128, count - block);
-    std::vector<float> narrow;
-    float most = 0;
-    for (int64_t i = 0; i < size; ++i) {
-      narrow.push_back(float(roundedToBFloat16(x[size_t(begin + block + i)])));
-      most = std::max(most, std::abs(narrow.back()));
-    }
-    float scale = most > 0 ? most / 448.0f : 1.0f;
-    for (float value : narrow) {
-      double scaled = value * (1.0f / scale), step = std::exp2(std::max(-9.0, std::floor(std::log2(std::abs(scaled))) - 3));
-      rounded.push_back(std::nearbyint(scaled / step) * step * scale);
-    }
+  std::vector<float> narrow;
+  float most = 0;
+  for (int64_t i = 0; i < count; ++i) {
+    narrow.push_back(float(roundedToBFloat16(x[size_t(begin + i)])));
+    most = std::max(most, std::abs(narrow.back()));
+  }
+  float scale = most > 0 ? most / 448.0f : 1.0f;
+  for (float value : narrow) {
+    double scaled = value * (1.0f / scale), step = std::exp2(std::max(-9.0, std::floor(std::log2(std::abs(scaled))) - 3));
+    rounded.push_back(std::nearbyint(scaled / step) * step * scale);
   }
   return rounded;
 }
