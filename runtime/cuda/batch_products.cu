@@ -27,9 +27,8 @@ struct Matrices {
   __host__ __device__ int partsOf(int block) const { return ((block + 1) * steps - 1) / share - firstShareOf(block) + 1; }
 };
 
-/// The number whose last bits count ones, and a pair of it: with a code in them it is that much more.
+/// What codesFrom adds to a code.
 template <typename Half> constexpr float codeOffset = std::is_same_v<Half, __half> ? 1024.0f : 128.0f;
-template <typename Half> constexpr uint32_t codesFrom = std::is_same_v<Half, __half> ? 0x64006400u : 0x43004300u;
 
 /// How x is prepared, in 16 bits: for each chunk the lanes' eighths one after the other, in each of them all rows, in each
 /// the four lanes; pairs of columns are 0 4, 1 5, 2 6 and 3 7. To chunks belong the sums of their columns, fp32.
@@ -289,19 +288,14 @@ void MultiplyBatch(cudaStream_t stream, const StreamedRows &x, const StreamedPro
     return MultiplyBatchWarpgroups(stream, x, products, count, half, scratch, counters);
   WithHalf(half, [&](auto type) {
     using Half = decltype(type);
-    auto with = [&](auto words) {
+    WithWords(products[0].w, [&](auto words) {
       using Format = FourBits<decltype(words)::value, AnyScale>;
       switch (tilesFor(x.rows)) {
       case 2: return launch<Half, Format, 2>(stream, x, products, count, scratch);
       case 4: return launch<Half, Format, 4>(stream, x, products, count, scratch);
       default: return launch<Half, Format, 8>(stream, x, products, count, scratch);
       }
-    };
-    switch (WordsOf(products[0].w)) {
-    case 1: return with(std::integral_constant<int, 1>{});
-    case 2: return with(std::integral_constant<int, 2>{});
-    default: return with(std::integral_constant<int, 4>{});
-    }
+    });
   });
 }
 

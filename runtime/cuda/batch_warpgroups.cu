@@ -49,9 +49,6 @@ struct Tiles {
   __host__ __device__ int partsOf(int tile) const { return ((tile + 1) * steps - 1) / share - firstShareOf(tile) + 1; }
 };
 
-/// The number whose last bits count ones, twice: with a code in them it is that much more.
-template <typename Half> constexpr uint32_t codesFrom = std::is_same_v<Half, __half> ? 0x64006400u : 0x43004300u;
-
 template <typename Half, typename Format, int width, int rowGroups>
 __global__ void __launch_bounds__(threads, 1)
 BatchWarpgroupsKernel(const uint8_t *x, int rows, int depth, Tiles tiles, typename Format::Groups groups, float *parts, int32_t *counters) {
@@ -409,17 +406,12 @@ void MultiplyBatchWarpgroups(cudaStream_t stream, const StreamedRows &x, const S
       default: return launch<Half, Format, 64, groups>(stream, x, products, count, scratch, counters);
       }
     };
-    auto by = [&](auto rowGroups) {
-      switch (WordsOf(products[0].w)) {
-      case 1: return with(std::integral_constant<int, 1>{}, rowGroups);
-      case 2: return with(std::integral_constant<int, 2>{}, rowGroups);
-      default: return with(std::integral_constant<int, 4>{}, rowGroups);
-      }
-    };
-    if (rowGroupsFor(products, count) == 1)
-      by(std::integral_constant<int, 1>{});
-    else
-      by(std::integral_constant<int, 4>{});
+    WithWords(products[0].w, [&](auto words) {
+      if (rowGroupsFor(products, count) == 1)
+        with(words, std::integral_constant<int, 1>{});
+      else
+        with(words, std::integral_constant<int, 4>{});
+    });
   });
 }
 

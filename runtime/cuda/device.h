@@ -3,7 +3,6 @@
 #pragma once
 
 #include "compressc/runtime/device.h"
-#include "fp8.h"
 #include "growing_memory.h"
 #include "kernels.h"
 #include "matmul.h"

@@ -10,6 +10,10 @@ template <typename Half> __device__ __forceinline__ void Put4(Half *to, float4 v
   *reinterpret_cast<uint2 *>(to) = {Pack<Half>(v.x, v.y), Pack<Half>(v.z, v.w)};
 }
 __device__ __forceinline__ float4 Get4(const float *from) { return *reinterpret_cast<const float4 *>(from); }
+/// Four of a row, by the factor of its norm (rms_norm) and the norm's weight.
+__device__ __forceinline__ float4 Normalised(float4 v, float factor, float4 w) {
+  return {v.x * factor * w.x, v.y * factor * w.y, v.z * factor * w.z, v.w * factor * w.w};
+}
 /// Four of 16 bits in two words.
 template <typename Half> __device__ __forceinline__ float4 Fours(uint2 raw) {
   float2 low = Unpack<Half>(raw.x), high = Unpack<Half>(raw.y);

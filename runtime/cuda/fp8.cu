@@ -1,6 +1,5 @@
 // Activations rounded to e4m3, for products in it (fp8_products.cu).
 #include "fp8.h"
-#include "load.cuh"
 #include "rows.cuh"
 #include "wgmma.cuh"
 #include <cfloat>
@@ -40,10 +39,8 @@ __global__ void __launch_bounds__(threads) RoundToFp8Kernel(const void *x, const
   float factor = norm ? rows::NormFactor<threads>(from, columns, epsilon) : 1.0f;
   auto at = [&](int column) -> float4 {
     float4 v = Get4(from + column);
-    if (norm) {
-      float4 w = Get4(norm + column);
-      v = {v.x * factor * w.x, v.y * factor * w.y, v.z * factor * w.z, v.w * factor * w.w};
-    }
+    if (norm)
+      v = Normalised(v, factor, Get4(norm + column));
     return {rounded(v.x), rounded(v.y), rounded(v.z), rounded(v.w)};
   };
   uint32_t most = 0; // as integers, NaN is greater than all

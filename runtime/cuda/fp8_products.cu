@@ -303,10 +303,9 @@ __device__ __forceinline__ void multiply(Shared &shared, const Fp8Rows &x, const
   const int groups = int(product.of.w.columns / product.of.w.group), perGroup = product.of.w.group / fp8Block;
   const Matrix &low = gated ? product.of.gate : product.of.w, &high = product.of.w; // of this thread's two rows
   uint32_t ofLow = 0, ofHigh = 0;                                                   // bits of the next group's scales
-  int atLow = 0, atHigh = 0, inGroup = 0;                                           // places behind it; blocks before them
+  int atLow = 0, atHigh = 0;                                                        // places behind it
   auto loadNext = [&] {
     ofLow = ScaleBitsAt(low.scales, low.scaleType, atLow++), ofHigh = ScaleBitsAt(high.scales, high.scaleType, atHigh++);
-    inGroup = perGroup;
   };
   auto begin = [&](int tile) {
     int rowTile, tokenTile, last = int(high.rows) - 1;
@@ -325,6 +324,7 @@ __device__ __forceinline__ void multiply(Shared &shared, const Fp8Rows &x, const
     if (perGroup < blocks)
       loadNext();
     float change[2] = {1, 1};
+    int inGroup = perGroup; // blocks to come
     for (int block = 0; block < blocks; ++block) {
       WaitForPhase(SharedAddress(&shared.filled[stage]), parity);
       if (block > 0) {
@@ -406,7 +406,7 @@ __global__ void __launch_bounds__(threads, 1) Fp8ProductKernel(Fp8Rows x, Fp8Pro
 
 template <typename Out, int bits, bool gated> void launch(cudaStream_t stream, const Fp8Rows &x, const StreamedProduct &product) {
   int tileRows = gated ? weightRows / 2 : weightRows;
-  Fp8Product of{product, int((product.w.rows + tileRows - 1) / tileRows), int((x.rows + Fp8Rows::tileRows - 1) / Fp8Rows::tileRows)};
+  Fp8Product of{product, int((product.w.rows + tileRows - 1) / tileRows), int(Fp8Rows::padded(x.rows) / Fp8Rows::tileRows)};
   auto *kernel = Fp8ProductKernel<Out, bits, gated>;
   static OncePerDevice raise; // a failure makes the launch fail, and that is reported
   raise([&] { cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, sharedBytes); });

@@ -1,6 +1,7 @@
 // The model's kernels: which launches each takes.
 #include "device.h"
 #include "../cpu/model_kernels.h"
+#include "fp8.h"
 #include "matrix.h"
 #include <cstdio>
 #include <cstring>

@@ -54,8 +54,7 @@ __global__ void __launch_bounds__(size) RmsNormKernel(const float *x, const floa
   float factor = NormFactor<size>(from, run, epsilon);
   if (run % 4 == 0) {
     for (int64_t i = threadIdx.x * 4; i < run; i += size * 4) {
-      float4 v = Get4(from + i), w = Get4(weight + i);
-      Put4(to + i, {v.x * factor * w.x, v.y * factor * w.y, v.z * factor * w.z, v.w * factor * w.w});
+      Put4(to + i, Normalised(Get4(from + i), factor, Get4(weight + i)));
     }
   } else {
     for (int64_t i = threadIdx.x; i < run; i += size)

@@ -14,17 +14,15 @@ void launch(cudaStream_t stream, const StreamedRows &x, const streamed::Products
 
 void launch(cudaStream_t stream, const StreamedRows &x, const streamed::Products &products, DType half, bool gated, void *scratch) {
   const Matrix &w = products.each[0].w;
-  switch (WordsOf(w)) {
-  case 1: return launch<streamed::FourBits<1, streamed::AnyScale>>(stream, x, products, gated, scratch);
-  case 2: return launch<streamed::FourBits<2, streamed::AnyScale>>(stream, x, products, gated, scratch);
-  case 4: return launch<streamed::FourBits<4, streamed::AnyScale>>(stream, x, products, gated, scratch);
-  default:
-    if (half == DType::BF16)
-      return launch<streamed::Plain<__nv_bfloat16, __nv_bfloat16>>(stream, x, products, gated, scratch);
-    if (w.dtype == DType::F16)
-      return launch<streamed::Plain<__half, __half>>(stream, x, products, gated, scratch);
-    return launch<streamed::Plain<__half, __nv_bfloat16>>(stream, x, products, gated, scratch);
-  }
+  if (w.dtype == DType::Packed)
+    return streamed::WithWords(w, [&](auto words) {
+      launch<streamed::FourBits<decltype(words)::value, streamed::AnyScale>>(stream, x, products, gated, scratch);
+    });
+  if (half == DType::BF16)
+    return launch<streamed::Plain<__nv_bfloat16, __nv_bfloat16>>(stream, x, products, gated, scratch);
+  if (w.dtype == DType::F16)
+    return launch<streamed::Plain<__half, __half>>(stream, x, products, gated, scratch);
+  launch<streamed::Plain<__half, __nv_bfloat16>>(stream, x, products, gated, scratch);
 }
 
 } // namespace

@@ -185,6 +185,18 @@ template <int words_, typename Scale, int group = 0> struct FourBits {
   }
 };
 
+/// Calls f with the words of a lane's codes in a chunk of these 4-bit weights (WordsOf), known to the compiler.
+template <typename F> void WithWords(const Matrix &w, F f) {
+  switch (WordsOf(w)) {
+  case 1: return f(std::integral_constant<int, 1>{});
+  case 2: return f(std::integral_constant<int, 2>{});
+  default: return f(std::integral_constant<int, 4>{});
+  }
+}
+
+/// The number whose last bits count ones, twice: with a code in them it is that much more.
+template <typename Half> constexpr uint32_t codesFrom = std::is_same_v<Half, __half> ? 0x64006400u : 0x43004300u;
+
 /// Weights of 16 bits: 8 neighbours in each chunk. bf16 becomes fp16 where that is computed in.
 template <typename Half, typename Weight> struct Plain {
   static constexpr int columns = 32, ahead = 4, rowsOfX = 8, mostRows = mostPlainRows, sums = 4;
@@ -277,10 +289,8 @@ __device__ __forceinline__ void prepare(const StreamedRows &x, int row, int dept
 #pragma unroll
       for (int half = 0; half < 8; half += 4) {
         float4 some = get(column + half);
-        if (x.norm) {
-          float4 w = Get4(x.norm + column + half);
-          some = {some.x * factor * w.x, some.y * factor * w.y, some.z * factor * w.z, some.w * factor * w.w};
-        }
+        if (x.norm)
+          some = Normalised(some, factor, Get4(x.norm + column + half));
         v[half] = some.x, v[half + 1] = some.y, v[half + 2] = some.z, v[half + 3] = some.w;
       }
     Format::put(v, exists, row, column, room, to, to + room * depth * 2);

@@ -62,9 +62,8 @@ char *sharedMemory() {
   return memory;
 }
 
-/// What lies in the 8 bytes of a barrier.
+/// What lies in the 8 bytes of a barrier; the bytes that one waits for are there at once.
 struct Barrier {
-  int32_t bytes;             // that are expected and are not there
   uint8_t count, left, phase; // arrivals of each phase, those missing; phase: its parity
 };
 Barrier &barrierAt(uint32_t shared) { return *reinterpret_cast<Barrier *>(sharedMemory() + shared); }
@@ -240,25 +239,14 @@ void WaitForGroups(int open) {
   }
 }
 
-void InitBarrier(uint32_t barrier, uint32_t count) { barrierAt(barrier) = {0, uint8_t(count), uint8_t(count), 0}; }
-
-namespace {
-
-void endPhase(Barrier &barrier) {
-  if (barrier.left == 0 && barrier.bytes == 0) {
-    barrier.left = barrier.count;
-    barrier.phase ^= 1;
-  }
-}
-
-} // namespace
+void InitBarrier(uint32_t barrier, uint32_t count) { barrierAt(barrier) = {uint8_t(count), uint8_t(count), 0}; }
 
 void Arrive(uint32_t barrier) {
   Barrier &at = barrierAt(barrier);
-  if (at.left == 0)
-    fail("a barrier has more arrivals than its count");
-  --at.left;
-  endPhase(at);
+  if (--at.left == 0) {
+    at.left = at.count;
+    at.phase ^= 1;
+  }
 }
 
 void CopyBulk(uint32_t shared, const void *global, uint32_t bytes, uint32_t barrier) {

@@ -3,38 +3,20 @@
 #include "fuzz.h"
 #include "lib/Import/ONNXConfig.h"
 #include "lib/Import/ONNXModel.h"
-#include <filesystem>
-#include <fstream>
+#include "test/TemporaryDirectory.h"
 
 namespace {
 
-/// A folder with zeros for external data, gone at exit.
-struct Folder {
-  std::filesystem::path path;
-
-  Folder() {
-    std::string name = (std::filesystem::temp_directory_path() / "fuzz-onnx-XXXXXX").string();
-    if (!mkdtemp(name.data())) {
-      std::perror("fuzz: no folder");
-      std::abort();
-    }
-    path = name;
-    std::ofstream(path / "weights").close();
-    std::filesystem::resize_file(path / "weights", 1 << 17);
-  }
-  ~Folder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path, ignored);
-  }
+/// With zeros for external data.
+struct Folder : compressc::TemporaryDirectory {
+  Folder() { std::filesystem::resize_file(write("weights", ""), 1 << 17); }
 };
 
 } // namespace
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   static const Folder folder;
-  std::string path = (folder.path / "model.onnx").string();
-  std::ofstream(path, std::ios::binary)
-      .write(reinterpret_cast<const char *>(data), std::streamsize(size));
+  std::string path = folder.write("model.onnx", std::string(compressc::fuzz::AsText(data, size)));
   auto graph = compressc::ONNXGraph::Open(path);
   if (!graph.ok())
     return 0;

@@ -3,7 +3,7 @@
 // line for each case and kernel: the median of microseconds for one of 16 launches in a CUDA graph, teraflops of the
 // pairs of query and key that are wanted, and the largest difference of some rows from sums in double precision.
 #include "../../runtime/cuda/attend_warpgroups.h"
-#include "graph_time.h"
+#include "gpu_memory.h"
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -17,13 +17,6 @@ using namespace compressc::cuda;
 namespace {
 
 constexpr int heads = 32, groups = 8, dim = 128, launches = 16;
-
-template <typename T> T *sent(const std::vector<T> &host) {
-  void *memory = nullptr;
-  check(cudaMalloc(&memory, host.size() * sizeof(T)), "cudaMalloc");
-  check(cudaMemcpy(memory, host.data(), host.size() * sizeof(T), cudaMemcpyHostToDevice), "cudaMemcpy");
-  return static_cast<T *>(memory);
-}
 
 uint32_t state = 1;
 uint32_t next() { return (state = state * 1664525 + 1013904223) >> 8; }
@@ -71,10 +64,10 @@ void run(cudaStream_t stream, const Case &now) {
     value = number();
 
   Attention a{};
-  a.query = sent(query), a.queryType = DType::F32, a.out = sent(out), a.outType = DType::F32;
-  a.keys = sent(keys), a.values = sent(values), a.type = DType::BF16;
+  a.query = Sent(query), a.queryType = DType::F32, a.out = Sent(out), a.outType = DType::F32;
+  a.keys = Sent(keys), a.values = Sent(values), a.type = DType::BF16;
   a.heads = heads, a.groups = groups, a.dim = dim, a.window = 0, a.scale = 1 / std::sqrt(float(dim));
-  a.slots = sent(slots), a.tiles = sent(tiles), a.tileCount = int32_t(tiles.size()), a.rows = rows;
+  a.slots = Sent(slots), a.tiles = Sent(tiles), a.tileCount = int32_t(tiles.size()), a.rows = rows;
 
   double pairs = now.sequences * (double(now.prefix) * now.queries + double(now.queries) * (now.queries + 1) / 2) * heads;
   auto measure = [&](const char *kernel, auto attend) {

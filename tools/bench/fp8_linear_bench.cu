@@ -2,7 +2,7 @@
 // gates applied and residuals added. Prints a JSON line for each shape: milliseconds of each, and 10^12 operations a second
 // of the product.
 #include "../../runtime/cuda/fp8.h"
-#include "graph_time.h"
+#include "gpu_memory.h"
 #include <algorithm>
 #include <cstdio>
 #include <vector>
@@ -15,12 +15,6 @@ namespace {
 constexpr int64_t rows = 8192;
 constexpr int repeats = 8;
 
-template <typename T> T *allocate(size_t count) {
-  void *memory = nullptr;
-  check(cudaMalloc(&memory, count * sizeof(T)), "cudaMalloc");
-  return static_cast<T *>(memory);
-}
-
 /// Memory of numbers of this type that look random.
 template <typename T, typename F> T *filled(size_t count, F number) {
   std::vector<T> host(count);
@@ -29,9 +23,7 @@ template <typename T, typename F> T *filled(size_t count, F number) {
     seed = seed * 6364136223846793005ull + 1442695040888963407ull;
     each = number(uint32_t(seed >> 32));
   }
-  T *memory = allocate<T>(count);
-  check(cudaMemcpy(memory, host.data(), count * sizeof(T), cudaMemcpyHostToDevice), "cudaMemcpy");
-  return memory;
+  return Sent(host);
 }
 
 struct Shape {
@@ -50,8 +42,8 @@ int main() {
   auto *codes = filled<uint32_t>(size_t(2 * 4096 * widest / 8), [](uint32_t bits) { return bits; });
   auto *zeros = filled<uint32_t>(size_t(2 * 4096 * widest / 128 / 8), [](uint32_t bits) { return 0x77777777u ^ (bits & 0x11111111u); });
   auto *scales = filled<uint16_t>(size_t(2 * 4096 * widest / 128), [](uint32_t bits) { return uint16_t(0x2000 | (bits & 0x3ff)); });
-  auto *out = allocate<float>(size_t(rows * widest));
-  void *rounded = allocate<uint8_t>(size_t(Fp8Rows::bytes(rows, widest)));
+  auto *out = Allocated<float>(size_t(rows * widest));
+  void *rounded = Allocated<uint8_t>(size_t(Fp8Rows::bytes(rows, widest)));
   for (Shape shape : {Shape{"qkv", 4096, 6144, false, false}, {"o", 4096, 4096, false, true}, {"gate_up", 4096, 12288, true, false},
                       {"down", 12288, 4096, false, true}}) {
     int64_t each = shape.rows * shape.columns;

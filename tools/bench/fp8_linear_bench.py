@@ -14,8 +14,7 @@ import sys
 import torch
 
 from gpu_time import microseconds
-
-SHAPES = {"qkv": (4096, 6144), "o": (4096, 4096), "gate_up": (4096, 24576), "down": (12288, 4096)}
+from packed_linear_bench import SHAPES
 
 
 def main():

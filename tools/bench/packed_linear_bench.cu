@@ -3,7 +3,7 @@
 // emitted programs are; --prebuilt takes those that walk a schedule. Prints a JSON line for each shape and number of rows:
 // microseconds for a product, and the part of the bandwidth of a copy, measured here, that its weights are read at.
 #include "../../runtime/cuda/stream_products.cuh"
-#include "graph_time.h"
+#include "gpu_memory.h"
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
@@ -15,12 +15,6 @@ using namespace compressc::cuda;
 namespace {
 
 constexpr int layers = 36;
-
-template <typename T> T *allocate(size_t bytes) {
-  void *memory = nullptr;
-  check(cudaMalloc(&memory, bytes), "cudaMalloc");
-  return static_cast<T *>(memory);
-}
 
 /// Bytes that look random, so that no two layers are alike.
 void fill(void *memory, size_t bytes, uint64_t seed) {
@@ -52,7 +46,7 @@ int main(int count, char **arguments) {
   cudaStream_t stream;
   check(cudaStreamCreate(&stream), "a stream");
   size_t copied = size_t(2) << 30;
-  char *from = allocate<char>(copied), *to = allocate<char>(copied);
+  char *from = Allocated<char>(copied), *to = Allocated<char>(copied);
   double bandwidth = 2 * double(copied) / GraphSeconds(stream, [&] { Convert(stream, from, DType::F32, int64_t(copied / 4), to, DType::F32); });
   cudaFree(from), cudaFree(to);
   std::printf("{\"copy_bytes_per_second\": %.4g}\n", bandwidth);
@@ -62,7 +56,7 @@ int main(int count, char **arguments) {
     size_t codes = size_t(shape.rows * shape.columns / 2), scales = size_t(shape.rows * groups * 2), zeros = size_t(shape.rows * groups / 2);
     std::vector<StreamedProduct> products;
     for (int layer = 0; layer < layers; ++layer) {
-      auto *data = allocate<uint8_t>(codes + scales + zeros);
+      auto *data = Allocated<uint8_t>(codes + scales + zeros);
       fill(data, codes + scales + zeros, uint64_t(layer));
       StreamedProduct product{};
       int64_t rows = shape.gated ? shape.rows / 2 : shape.rows;
@@ -73,20 +67,20 @@ int main(int count, char **arguments) {
       product.w = part(0);
       if (shape.gated)
         product.gate = part(rows);
-      product.out = allocate<float>(size_t(mostBatchRows * rows * 4));
+      product.out = Allocated<float>(size_t(mostBatchRows * rows));
       product.outType = DType::F32;
       products.push_back(product);
     }
-    auto *x = allocate<uint8_t>(size_t(mostBatchRows * shape.columns * 2));
+    auto *x = Allocated<uint8_t>(size_t(mostBatchRows * shape.columns * 2));
     fill(x, size_t(mostBatchRows * shape.columns * 2), 99);
-    size_t scratchBytes = 0, counterBytes = 4;
+    size_t scratchBytes = 0, counted = 1;
     for (int rows = 1; rows <= mostBatchRows; ++rows) {
       scratchBytes = std::max(scratchBytes, size_t(BatchScratchBytes(rows, products.data(), 1)));
-      counterBytes = std::max(counterBytes, size_t(BatchCounters(rows, products.data(), 1)) * 4);
+      counted = std::max(counted, size_t(BatchCounters(rows, products.data(), 1)));
     }
-    void *scratch = allocate<char>(scratchBytes);
-    auto *counters = allocate<int32_t>(counterBytes);
-    check(cudaMemset(counters, 0, counterBytes), "cudaMemset");
+    void *scratch = Allocated<char>(scratchBytes);
+    auto *counters = Allocated<int32_t>(counted);
+    check(cudaMemset(counters, 0, counted * sizeof *counters), "cudaMemset");
     for (int rows : {1, 4, 8, 16, 17, 32, 48, 64}) {
       double seconds = GraphSeconds(stream, [&] {
                          StreamedRows from{x, DType::BF16, rows, nullptr, 0};

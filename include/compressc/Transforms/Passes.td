@@ -283,9 +283,9 @@ def SetCompute : Pass<"set-compute", "::mlir::ModuleOp"> {
   let summary = "Choose the arithmetic of the deployed linears";
   let description = [{
     With `activations=int8` the linears whose weight is quantised round their input to 8 bits; with `activations=fp8`
-    those whose weight has at most 4 bits in groups of a multiple of 128 round it to e4m3, with a scale for each row (a GPU
-    multiplies such codes exactly, and reads them 128 columns at a time). The others, or all with `activations=f32`, compute in `compute`. Not
-    for calibration: statistics and weights come from fp32 activations.
+    those whose weight has at most 4 bits in groups of a multiple of 128 round it to e4m3, with a scale for each row (a
+    GPU multiplies such codes exactly, and reads them 128 columns at a time). The others, or all with `activations=f32`,
+    compute in `compute`. Not for calibration: statistics and weights come from fp32 activations.
 
     ```mlir
     lm.linear %x, (compress.dequantize %packed)  =>  lm.linear %x, (...) compute int8

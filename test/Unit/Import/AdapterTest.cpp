@@ -17,7 +17,6 @@ using json = nlohmann::ordered_json;
 class AdapterImport : public ScratchDirectory {
 protected:
   void SetUp() override {
-    ScratchDirectory::SetUp();
     context.loadDialect<lm::LMDialect, mlir::func::FuncDialect>();
     model = R"(
       lm.param @table : tensor<6x8xf16>

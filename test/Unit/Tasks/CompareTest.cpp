@@ -1,5 +1,5 @@
 #include "runtime/tasks/compare.h"
-#include "TemporaryDirectory.h"
+#include "../../TemporaryDirectory.h"
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 

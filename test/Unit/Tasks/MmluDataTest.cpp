@@ -1,4 +1,4 @@
-#include "TemporaryDirectory.h"
+#include "../../TemporaryDirectory.h"
 #include "runtime/tasks/mmlu_data.h"
 #include <gtest/gtest.h>
 #include <zlib.h>

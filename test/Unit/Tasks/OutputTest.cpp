@@ -1,5 +1,5 @@
 #include "runtime/tasks/output.h"
-#include "TemporaryDirectory.h"
+#include "../../TemporaryDirectory.h"
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>

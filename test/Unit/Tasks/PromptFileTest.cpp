@@ -1,4 +1,4 @@
-#include "TemporaryDirectory.h"
+#include "../../TemporaryDirectory.h"
 #include "runtime/tasks/prompt_file.h"
 #include <gtest/gtest.h>
 

@@ -1,21 +1,24 @@
-// A directory for one test, gone afterwards.
+// A directory for one test, or one run of a fuzz target, gone afterwards.
 #pragma once
 
+#include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <gtest/gtest.h>
 #include <string>
-#include <unistd.h>
 
 namespace compressc {
 
 class TemporaryDirectory {
 public:
   TemporaryDirectory() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "compressc-XXXXXX").string();
-    EXPECT_NE(mkdtemp(pattern.data()), nullptr);
-    path = pattern;
+    path = (std::filesystem::temp_directory_path() / "compressc-XXXXXX").string();
+    if (!mkdtemp(path.data())) {
+      std::perror(path.c_str());
+      std::abort();
+    }
   }
+  TemporaryDirectory(const TemporaryDirectory &) = delete;
   ~TemporaryDirectory() {
     std::error_code error;
     std::filesystem::remove_all(path, error);
