@@ -126,6 +126,7 @@ BatchWarpgroupsKernel(const uint8_t *x, int rows, int depth, Tiles tiles, typena
     if (xLeft == 0)
       return;
     uint32_t to = SharedAddress(memory) + uint32_t(xStage * Ring::stageBytes);
+    ArriveExpecting(arrivals + xStage * 8, Ring::xBytes);
     CopyBulk(to, x + int64_t(xStep) * Ring::xBytes, Ring::xBytes, arrivals + xStage * 8);
     xStep = xStep + 1 == steps ? 0 : xStep + 1;
     xStage = xStage + 1 == stages ? 0 : xStage + 1;

@@ -25,10 +25,15 @@ __device__ __forceinline__ void Arrive(uint32_t barrier) {
   asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(barrier) : "memory");
 #endif
 }
-/// Arrives, and `bytes` from global memory follow; all are multiples of 16.
-__device__ __forceinline__ void CopyBulk(uint32_t shared, const void *global, uint32_t bytes, uint32_t barrier) {
+/// Arrives, and `bytes` are to come by copies.
+__device__ __forceinline__ void ArriveExpecting(uint32_t barrier, uint32_t bytes) {
 #if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 900
   asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes) : "memory");
+#endif
+}
+/// From global memory; all are multiples of 16.
+__device__ __forceinline__ void CopyBulk(uint32_t shared, const void *global, uint32_t bytes, uint32_t barrier) {
+#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 900
   asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::"r"(shared), "l"(global),
                "r"(bytes), "r"(barrier)
                : "memory");

@@ -32,7 +32,7 @@ __device__ uint32_t BlockMost(uint32_t most) {
 }
 
 /// A block for each row: the arithmetic of the CPU's RoundRowToFp8.
-template <typename In>
+template <typename In, int most>
 __global__ void __launch_bounds__(threads) RoundToFp8Kernel(const void *x, const float *norm, float epsilon, Fp8Rows to) {
   const int row = int(blockIdx.x), columns = int(to.columns);
   const In *from = static_cast<const In *>(x) + int64_t(row) * columns;
@@ -43,24 +43,36 @@ __global__ void __launch_bounds__(threads) RoundToFp8Kernel(const void *x, const
       v = Normalised(v, factor, Get4(norm + column));
     return {rounded(v.x), rounded(v.y), rounded(v.z), rounded(v.w)};
   };
-  uint32_t most = 0; // as integers, NaN is greater than all
-  for (int column = int(threadIdx.x) * 4; column < columns; column += threads * 4) {
-    float4 v = at(column);
+  float4 kept[most]; // what registers have of the row; the rest is read twice
+  uint32_t greatest = 0; // as integers, NaN is greater than all
+  auto compare = [&](float4 v) {
     for (float each : {v.x, v.y, v.z, v.w})
-      most = max(most, __float_as_uint(each) & 0x7fffffffu);
-  }
-  float scale = __uint_as_float(BlockMost(most)) / 448.0f;
+      greatest = max(greatest, __float_as_uint(each) & 0x7fffffffu);
+  };
+  const int first = int(threadIdx.x) * 4;
+#pragma unroll
+  for (int i = 0; i < most; ++i)
+    if (int column = i * threads * 4 + first; column < columns)
+      compare(kept[i] = at(column));
+  for (int column = most * threads * 4 + first; column < columns; column += threads * 4)
+    compare(at(column));
+  float scale = __uint_as_float(BlockMost(greatest)) / 448.0f;
   if (scale < FLT_MIN)
     scale = 1;
   float inverse = 1.0f / scale;
   int inTile = row % Fp8Rows::tileRows;
   uint8_t *tile = to.codes + int64_t(row - inTile) * columns;
-  for (int column = int(threadIdx.x) * 4; column < columns; column += threads * 4) {
-    float4 v = at(column);
-    int block = column / fp8Block, chunk = column % fp8Block / 16;
-    *reinterpret_cast<uint32_t *>(tile + int64_t(block) * (Fp8Rows::tileRows * fp8Block) + SwizzledChunk(inTile, chunk) + column % 16) =
+  auto put = [&](int column, float4 v) {
+    int block = column / fp8Block, quarter = column % fp8Block / 32, chunk = column % 32 / 4;
+    *reinterpret_cast<uint32_t *>(tile + int64_t(block) * (Fp8Rows::tileRows * fp8Block) + SwizzledChunk(inTile, chunk) + quarter * 4) =
         Codes4({v.x * inverse, v.y * inverse, v.z * inverse, v.w * inverse});
-  }
+  };
+#pragma unroll
+  for (int i = 0; i < most; ++i)
+    if (int column = i * threads * 4 + first; column < columns)
+      put(column, kept[i]);
+  for (int column = most * threads * 4 + first; column < columns; column += threads * 4)
+    put(column, at(column));
   if (threadIdx.x == 0)
     to.scales[row] = scale;
 }
@@ -69,7 +81,14 @@ __global__ void __launch_bounds__(threads) RoundToFp8Kernel(const void *x, const
 
 void RoundToFp8(cudaStream_t stream, const void *x, DType type, const float *norm, float epsilon, const Fp8Rows &to) {
   auto launch = [&](auto *kernel) { Launch(kernel, unsigned(to.rows), threads, 0, stream, x, norm, epsilon, to); };
-  type == DType::BF16 ? launch(RoundToFp8Kernel<__nv_bfloat16>) : launch(RoundToFp8Kernel<float>);
+  auto launchWith = [&](auto most) {
+    constexpr int fours = decltype(most)::value;
+    type == DType::BF16 ? launch(RoundToFp8Kernel<__nv_bfloat16, fours>) : launch(RoundToFp8Kernel<float, fours>);
+  };
+  if (to.columns <= 4 * threads * 4)
+    launchWith(std::integral_constant<int, 4>{});
+  else
+    launchWith(std::integral_constant<int, 12>{});
 }
 
 } // namespace compressc::cuda

@@ -171,8 +171,14 @@ void CudaDevice::linear(const LinearOperands &operands, const GemmProduct *produ
       return;
     Fp8Rows rounded = Fp8Rows::In(memory, m, depth);
     RoundToFp8(stream, x, xType, operands.norm, operands.epsilon, rounded);
-    for (const StreamedProduct &product : packed)
-      MultiplyInFp8(stream, rounded, product);
+    for (const StreamedProduct &product : packed) {
+      void *scratch = grow(expanded, Fp8Weights::bytes(product));
+      if (!scratch)
+        return;
+      Fp8Weights weights = Fp8Weights::In(scratch, product);
+      ExpandToFp8(stream, product, weights);
+      MultiplyInFp8(stream, rounded, weights, product);
+    }
     return;
   }
   if (operands.norm || xType != type) {

@@ -123,6 +123,14 @@ __device__ __forceinline__ void LoadTransposed(uint32_t (&r)[4], uint32_t shared
                : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
                : "r"(shared));
 }
+/// Four 8x8 matrices of 16 bits whose columns go where the lanes' addresses say, on compute capability 9.0 and above.
+__device__ __forceinline__ void StoreTransposed(uint32_t shared, const uint32_t (&r)[4]) {
+#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 900
+  asm volatile("stmatrix.sync.aligned.m8n8.x4.trans.shared.b16 [%0], {%1,%2,%3,%4};" ::"r"(shared), "r"(r[0]), "r"(r[1]), "r"(r[2]),
+               "r"(r[3])
+               : "memory");
+#endif
+}
 
 /// c[16, 8] += a[16, 16] * b[16, 8], bf16 or fp16 with fp32 sums.
 template <typename Half>

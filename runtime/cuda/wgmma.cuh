@@ -50,6 +50,19 @@ __device__ __forceinline__ void BeginProducts() {
   asm volatile("wgmma.fence.sync.aligned;" ::: "memory");
 #endif
 }
+/// Neither read earlier nor written later, as the compiler sees it.
+template <int count> __device__ __forceinline__ void Settle(float (&c)[count]) {
+#pragma unroll
+  for (int i = 0; i < count; ++i)
+    asm volatile("" : "+f"(c[i])::"memory");
+}
+/// And `c` is what they add to.
+template <int count> __device__ __forceinline__ void BeginProducts(float (&c)[count]) {
+#ifdef __CUDA_ARCH_FEAT_SM90_ALL
+  Settle(c);
+  BeginProducts();
+#endif
+}
 __device__ __forceinline__ void EndGroupOfProducts() {
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL
   asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory");
@@ -65,9 +78,20 @@ template <int open> __device__ __forceinline__ void WaitForProducts() {
 template <int open, int count> __device__ __forceinline__ void WaitForProducts(float (&c)[count]) {
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL
   WaitForProducts<open>();
-#pragma unroll
-  for (int i = 0; i < count; ++i)
-    asm volatile("" : "+f"(c[i])::"memory"); // not read earlier
+  Settle(c);
+#endif
+}
+
+/// By each thread of a warpgroup, of a kernel whose blocks' size is bound: how many registers its threads have from here on,
+/// a multiple of 8. There are as many to take as others have released.
+template <int count> __device__ __forceinline__ void ReleaseRegisters() {
+#ifdef __CUDA_ARCH_FEAT_SM90_ALL
+  asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(count));
+#endif
+}
+template <int count> __device__ __forceinline__ void TakeRegisters() {
+#ifdef __CUDA_ARCH_FEAT_SM90_ALL
+  asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(count));
 #endif
 }
 
@@ -139,22 +163,17 @@ __device__ __forceinline__ void MultiplyLater(float (&c)[columns / 2], const uin
 #endif
 }
 
-/// c[64, 256] = a[64, 32] * b[32, 256], added to c where `add`, of e4m3 with sums of some 13 bits behind the greatest's first.
+/// c[64, 128] = a[64, 32] * b[32, 128], added to c where `add`, of e4m3 with sums of some 13 bits behind the greatest's first.
 /// Rows of b's matrix in shared memory are b's columns.
-__device__ __forceinline__ void MultiplyE4M3Later(float (&c)[128], uint64_t a, uint64_t b, bool add) {
+__device__ __forceinline__ void MultiplyE4M3Later(float (&c)[64], const uint32_t (&a)[4], uint64_t b, bool add) {
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL
-  asm volatile("{\n.reg .pred add;\nsetp.ne.b32 add, %130, 0;\n"
-               "wgmma.mma_async.sync.aligned.m64n256k32.f32.e4m3.e4m3 "
-               "{%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15,"
-               "%16,%17,%18,%19,%20,%21,%22,%23,%24,%25,%26,%27,%28,%29,%30,%31,"
-               "%32,%33,%34,%35,%36,%37,%38,%39,%40,%41,%42,%43,%44,%45,%46,%47,"
-               "%48,%49,%50,%51,%52,%53,%54,%55,%56,%57,%58,%59,%60,%61,%62,%63,"
-               "%64,%65,%66,%67,%68,%69,%70,%71,%72,%73,%74,%75,%76,%77,%78,%79,"
-               "%80,%81,%82,%83,%84,%85,%86,%87,%88,%89,%90,%91,%92,%93,%94,%95,"
-               "%96,%97,%98,%99,%100,%101,%102,%103,%104,%105,%106,%107,%108,%109,%110,%111,"
-               "%112,%113,%114,%115,%116,%117,%118,%119,%120,%121,%122,%123,%124,%125,%126,%127}, %128, %129, add, 1, 1;\n}"
-               : COMPRESSC_SUMS_32(c, 0), COMPRESSC_SUMS_32(c, 32), COMPRESSC_SUMS_32(c, 64), COMPRESSC_SUMS_32(c, 96)
-               : "l"(a), "l"(b), "r"(int(add)));
+  asm volatile("{\n.reg .pred add;\nsetp.ne.b32 add, %69, 0;\n"
+               "wgmma.mma_async.sync.aligned.m64n128k32.f32.e4m3.e4m3 "
+               "{%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15,%16,%17,%18,%19,%20,%21,%22,%23,%24,%25,%26,"
+               "%27,%28,%29,%30,%31,%32,%33,%34,%35,%36,%37,%38,%39,%40,%41,%42,%43,%44,%45,%46,%47,%48,%49,%50,%51,"
+               "%52,%53,%54,%55,%56,%57,%58,%59,%60,%61,%62,%63}, {%64,%65,%66,%67}, %68, add, 1, 1;\n}"
+               : COMPRESSC_SUMS_32(c, 0), COMPRESSC_SUMS_32(c, 32)
+               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(int(add)));
 #endif
 }
 

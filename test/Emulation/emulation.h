@@ -55,13 +55,12 @@ struct Product {
   int columns;
   bool transposed, add;
   Operands operands;
-  uint64_t sharedA = 0; // a's descriptor, where it is not in registers
 };
 void ShowCopies();
 /// Barriers of shared memory (mbarrier). A copy of one thread is there at once: so what is overwritten too early is missing.
 void InitBarrier(uint32_t barrier, uint32_t count);
 void Arrive(uint32_t barrier);
-void CopyBulk(uint32_t shared, const void *global, uint32_t bytes, uint32_t barrier);
+void CopyBulk(uint32_t shared, const void *global, uint32_t bytes);
 void WaitForPhase(uint32_t barrier, uint32_t parity);
 void MultiplyLater(const Product &product);
 void EndProducts();
@@ -178,11 +177,14 @@ template <int open> void WaitForCopies() { emulated::WaitForGroups(open); }
 inline float ExponentialOf2(float x) { return std::exp2(x); }
 void LoadMatrices(uint32_t (&r)[4], uint32_t shared);
 void LoadTransposed(uint32_t (&r)[4], uint32_t shared);
+void StoreTransposed(uint32_t shared, const uint32_t (&r)[4]);
 template <typename Half> void MultiplyTiles(float (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1);
 void MultiplyBytes(int (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1);
 
 inline void ShowToProducts() { emulated::ShowCopies(); }
 inline void BeginProducts() {}
+template <int count> void BeginProducts(float (&)[count]) {}
+template <int count> void Settle(float (&)[count]) {}
 inline void EndGroupOfProducts() { emulated::EndProducts(); }
 template <int open> void WaitForProducts() { emulated::WaitForProductGroups(open); }
 template <int open, int count> void WaitForProducts(float (&)[count]) { emulated::WaitForProductGroups(open); }
@@ -192,10 +194,14 @@ void MultiplyLater(float (&c)[columns / 2], const uint32_t (&a)[4], uint64_t b, 
   emulated::MultiplyLater({c, {a[0], a[1], a[2], a[3]}, b, columns, transposed, add,
                            std::is_same_v<Half, __half> ? emulated::Operands::Half : emulated::Operands::BFloat16});
 }
-inline void MultiplyE4M3Later(float (&c)[128], uint64_t a, uint64_t b, bool add) {
-  emulated::MultiplyLater({c, {}, b, 256, false, add, emulated::Operands::E4M3, a});
+inline void MultiplyE4M3Later(float (&c)[64], const uint32_t (&a)[4], uint64_t b, bool add) {
+  emulated::MultiplyLater({c, {a[0], a[1], a[2], a[3]}, b, 128, false, add, emulated::Operands::E4M3});
 }
-using emulated::Arrive, emulated::CopyBulk, emulated::InitBarrier, emulated::WaitForPhase;
+template <int count> void ReleaseRegisters() {}
+template <int count> void TakeRegisters() {}
+using emulated::Arrive, emulated::InitBarrier, emulated::WaitForPhase;
+inline void ArriveExpecting(uint32_t barrier, uint32_t) { Arrive(barrier); } // nothing runs before the copies that follow
+inline void CopyBulk(uint32_t shared, const void *global, uint32_t bytes, uint32_t) { emulated::CopyBulk(shared, global, bytes); }
 inline void ShowBarriers() {}
 
 } // namespace compressc::cuda

@@ -249,12 +249,11 @@ void Arrive(uint32_t barrier) {
   }
 }
 
-void CopyBulk(uint32_t shared, const void *global, uint32_t bytes, uint32_t barrier) {
+void CopyBulk(uint32_t shared, const void *global, uint32_t bytes) {
   if (shared % 16 || reinterpret_cast<uintptr_t>(global) % 16 || bytes % 16)
     fail("a bulk copy to shared memory is not aligned");
   std::memcpy(sharedMemory() + shared, global, bytes);
   std::fill_n(hiders.begin() + shared / 16, bytes / 16, 0);
-  Arrive(barrier);
 }
 
 void WaitForPhase(uint32_t barrier, uint32_t parity) {
@@ -318,12 +317,9 @@ void multiply(const Product &product) {
     uint32_t words[4];
     std::memcpy(words, all[g * 4 + part], sizeof words);
     for (int i = 0; i < 4; ++i)
-      for (int which = 0; which < perWord && !product.sharedA; ++which)
+      for (int which = 0; which < perWord; ++which)
         a[i % 2][i / 2 * (depth / 2) + part * perWord + which] = valueOf(words[i] >> (8 * bytes * which), product.operands);
   }
-  for (int k = 0; k < depth && product.sharedA; ++k)
-    for (int r = 0; r < 2; ++r)
-      a[r][k] = elementOf(product, product.sharedA, false, k, int(current->index.x) % 128 / 32 * 16 + g + 8 * r);
   for (int column = 0; column < product.columns / 4; ++column) {
     int n = column / 2 * 8 + t * 2 + column % 2;
     float sums[2] = {};
@@ -389,11 +385,9 @@ template <typename T> T part(const char *lane, size_t offset) {
 }
 
 /// 16 bits of matrix m.
-uint16_t element(const emulated::Exchanged &rows, int m, int row, int column) {
+uint16_t &element(const emulated::Exchanged &rows, int m, int row, int column) {
   auto address = part<uint32_t>(rows[m * 8 + row], 0);
-  uint16_t bits;
-  std::memcpy(&bits, emulated::DynamicSharedMemory() + address + column * 2, sizeof bits);
-  return bits;
+  return reinterpret_cast<uint16_t *>(emulated::DynamicSharedMemory() + address)[column];
 }
 
 } // namespace
@@ -410,6 +404,14 @@ void LoadTransposed(uint32_t (&r)[4], uint32_t shared) {
   int lane = emulated::Lane();
   for (int m = 0; m < 4; ++m)
     r[m] = element(rows, m, lane % 4 * 2, lane / 4) | uint32_t(element(rows, m, lane % 4 * 2 + 1, lane / 4)) << 16;
+}
+
+void StoreTransposed(uint32_t shared, const uint32_t (&r)[4]) {
+  emulated::Exchanged rows = emulated::Exchange(~0u, &shared, sizeof shared);
+  int lane = emulated::Lane();
+  for (int m = 0; m < 4; ++m)
+    for (int i = 0; i < 2; ++i)
+      element(rows, m, lane % 4 * 2 + i, lane / 4) = uint16_t(r[m] >> 16 * i);
 }
 
 namespace {

@@ -56,8 +56,8 @@ protected:
     return worst / largest;
   }
 
-  /// Tensor cores sum products of e4m3 less precisely than fp32.
-  double sumsTolerance() const { return device->name() == "emulated GPU" ? 1e-5 : 4e-3; }
+  /// Sums are rounded to bf16, and tensor cores sum products of e4m3 less precisely than fp32.
+  double sumsTolerance() const { return device->name() == "emulated GPU" ? 4e-3 : 8e-3; }
 };
 
 PackedFormat format(int bits, int64_t group, bool symmetric, DType scale = DType::F16) { return {bits, group, symmetric, scale}; }
@@ -113,7 +113,7 @@ TEST_F(Fp8Test, EveryScaleIsItsGroups) {
 /// More tiles than blocks of the device, so that blocks go from one to the next, in several groups of tiles of rows.
 TEST_F(Fp8Test, BlocksGoFromTileToTile) {
   bool emulated = device->name() == "emulated GPU"; // it has few multiprocessors, and is slow
-  int64_t rows = 13 * 256 + 5, depth = emulated ? 128 : 384, columns = emulated ? 136 : 24 * 64 + 8;
+  int64_t rows = 13 * 256 + 5, depth = 384, columns = emulated ? 136 : 24 * 64 + 8;
   Weight a = packedWeight(format(4, 128, false), columns, depth, 1), b = packedWeight(format(4, 128, true), columns, depth, 2);
   std::vector<float> x = randomFloats(rows * depth, 3);
   EXPECT_LE(difference({floatTensor(x, {rows, depth}), a.tensor}, rows, columns, {}), sumsTolerance());
