@@ -4,7 +4,8 @@
 // four warpgroups of a block are row groups times depth groups: a tile is 64 rows of the weight for each row group, and a
 // step is 256 or 128 columns for each depth group. All that a step reads comes by asynchronous copies to a ring of stages,
 // codes as they lie in memory, x, arranged by a launch before, as the tensor cores read it. Blocks get equal shares of the
-// steps of all tiles; the last block that is done with a tile adds the parts of its sums, in order, and does what follows.
+// steps of all tiles, or whole tiles; the last block that is done with a tile adds the parts of its sums, in order, and does
+// what follows.
 #include "batch_warpgroups.h"
 #include "bulk_copy.cuh"
 #include "stream_products.cuh"
@@ -190,8 +191,9 @@ BatchWarpgroupsKernel(const uint8_t *x, int rows, int depth, Tiles tiles, typena
   __shared__ bool last;
   auto finish = [&](int tile) {
     int which = rangeOf(tiles.first, tiles.count, tile), count = tiles.partsOf(tile);
+    auto *shared = reinterpret_cast<float *>(memory + Ring::sumsAt);
     if constexpr (depthGroups > 1) {
-      float *others = reinterpret_cast<float *>(memory + Ring::sumsAt) + thread % 128;
+      float *others = shared + thread % 128;
       if (depthGroup > 0)
 #pragma unroll
         for (int i = 0; i < sums; ++i)
@@ -207,7 +209,8 @@ BatchWarpgroupsKernel(const uint8_t *x, int rows, int depth, Tiles tiles, typena
     // As the threads have them.
     constexpr int groupSums = sums * 128, tileSums = rowGroups * groupSums;
     int64_t partSize = int64_t(tiles.first[tiles.count]) * tileSums;
-    float *of = parts + int64_t(tile) * tileSums;
+    // A tile that has no other parts stays in shared memory, where there is room, in the place of a depth group's sums.
+    float *of = depthGroups > 1 && count == 1 ? shared : parts + int64_t(tile) * tileSums;
     if (depthGroup == 0) {
       float *to = of + int64_t(int(blockIdx.x) - tiles.firstShareOf(tile)) * partSize + rowGroup * groupSums + thread % 128;
 #pragma unroll
@@ -235,6 +238,8 @@ BatchWarpgroupsKernel(const uint8_t *x, int rows, int depth, Tiles tiles, typena
     bool gated = product.gate.data != nullptr;
     int apart = gated ? rowGroups / 2 : rowGroups, firstGroup = (tile - tiles.first[which]) * apart;
     auto added = [&](int at) { // four lanes' sums
+      if (count == 1)
+        return *reinterpret_cast<const float4 *>(of + at);
       float4 all = {0, 0, 0, 0};
       for (int begin = 0; begin < count; begin += 4) { // several at once, as each load of a part takes long
         float4 some[4];
@@ -347,6 +352,9 @@ Tiles tilesOf(int64_t rows, const StreamedProduct *products, int count) {
   int blocks = std::max(DeviceAttribute(cudaDevAttrMultiProcessorCount), 1);
   tiles.steps = (depth + stepDepth - 1) / stepDepth;
   tiles.share = (tiles.first[count] * tiles.steps + blocks - 1) / blocks;
+  // Whole tiles for fewer blocks, where that is at most a third more for each: then there are no parts to add.
+  if (rowGroups == 1 && tiles.first[count] <= blocks && tiles.steps * 3 <= tiles.share * 4)
+    tiles.share = tiles.steps;
   return tiles;
 }
 

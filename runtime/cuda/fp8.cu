@@ -63,8 +63,9 @@ __global__ void __launch_bounds__(threads) RoundToFp8Kernel(const void *x, const
   int inTile = row % Fp8Rows::tileRows;
   uint8_t *tile = to.codes + int64_t(row - inTile) * columns;
   auto put = [&](int column, float4 v) {
-    int block = column / fp8Block, quarter = column % fp8Block / 32, chunk = column % 32 / 4;
-    *reinterpret_cast<uint32_t *>(tile + int64_t(block) * (Fp8Rows::tileRows * fp8Block) + SwizzledChunk(inTile, chunk) + quarter * 4) =
+    int quarter = column % fp8Block / 32, four = column % 32 / 4;
+    uint8_t *block = tile + int64_t(column / fp8Block) * (Fp8Rows::tileRows * fp8Block);
+    *reinterpret_cast<uint32_t *>(block + SwizzledChunk(inTile, four) + quarter * 4) =
         Codes4({v.x * inverse, v.y * inverse, v.z * inverse, v.w * inverse});
   };
 #pragma unroll

@@ -77,7 +77,7 @@ __device__ __forceinline__ void ArriveTogether(uint32_t barrier) {
 }
 
 /// The thread that has x and the weights copied to the stages.
-__device__ __forceinline__ void copyRows(Shared &shared, const Fp8Rows &x, const Fp8Product &product) {
+__device__ __forceinline__ void fillStages(Shared &shared, const Fp8Rows &x, const Fp8Product &product) {
   const int blocks = int(x.columns / fp8Block);
   Ring ring{0, 1}; // stages are free
   for (int tile = int(blockIdx.x); tile < product.tiles(); tile += int(gridDim.x)) {
@@ -95,7 +95,8 @@ __device__ __forceinline__ void copyRows(Shared &shared, const Fp8Rows &x, const
       CopyBulk(SharedAddress(&shared.weights[ring.stage]), weights, sizeof *weights, filled);
       if (last) {
         CopyBulk(SharedAddress(shared.scales[ring.stage]), x.scales + tokenTile * tileRows, sizeof shared.scales[0], filled);
-        CopyBulk(SharedAddress(shared.lastScales[ring.stage]), product.weights.scales + rowTile * weightRows, sizeof shared.lastScales[0], filled);
+        CopyBulk(SharedAddress(shared.lastScales[ring.stage]), product.weights.scales + rowTile * weightRows, sizeof shared.lastScales[0],
+                 filled);
       }
     }
   }
@@ -143,8 +144,9 @@ __device__ __forceinline__ void write(Shared &shared, const Fp8Rows &x, const Fp
           break;
         int64_t at = int64_t(begin + token) * width + column;
         if constexpr (!gated) {
-          v[i] = {v[i].x + bias.x + added[i].x, v[i].y + bias.y + added[i].y, v[i].z + bias.z + added[i].z, v[i].w + bias.w + added[i].w};
-          if (std::is_same_v<Out, float> && of.residual == of.out) { // nothing waits for it
+          v[i] = {v[i].x + bias.x + added[i].x, v[i].y + bias.y + added[i].y, v[i].z + bias.z + added[i].z,
+                  v[i].w + bias.w + added[i].w};
+          if (of.residual == of.out) { // nothing waits for it
             AddTo4(static_cast<float *>(of.out) + at, v[i]);
             continue;
           }
@@ -225,7 +227,9 @@ __device__ __forceinline__ void multiply(Shared &shared, const Fp8Rows &x, const
     product.find(tile, rowTile, tokenTile);
     const float last[2] = {shared.lastScales[stage][row], shared.lastScales[stage][row + 8]};
     written.wait();
-    auto gatherWith = [&](auto gate) { gather<decltype(gate)>(shared, product.of, sum, last, shared.scales[stage], which, rowTile); };
+    auto gatherWith = [&](auto gate) {
+      gather<decltype(gate)>(shared, product.of, sum, last, shared.scales[stage], which, rowTile);
+    };
     if constexpr (gated)
       WithActivation(product.of.activation, [&](auto kind) { gatherWith(Gated<decltype(kind)::value>{}); });
     else
@@ -270,7 +274,8 @@ __device__ __forceinline__ void multiply(Shared &shared, const Fp8Rows &x, const
 }
 
 template <typename Out, bool gated>
-__global__ void __launch_bounds__(threads, 1) Fp8ProductKernel(const __grid_constant__ Fp8Rows x, const __grid_constant__ Fp8Product product) {
+__global__ void __launch_bounds__(threads, 1)
+Fp8ProductKernel(const __grid_constant__ Fp8Rows x, const __grid_constant__ Fp8Product product) {
   if (!HasWarpgroupProducts())
     return;
   LetTheNextBegin();
@@ -293,7 +298,7 @@ __global__ void __launch_bounds__(threads, 1) Fp8ProductKernel(const __grid_cons
     if (warp < writers)
       write<Out, gated>(shared, x, product, warp);
     else if (threadIdx.x % 32 == 0)
-      copyRows(shared, x, product);
+      fillStages(shared, x, product);
   } else {
     TakeRegisters<224>();
     multiply<gated>(shared, x, product, warp / 4 - 1);
@@ -313,11 +318,12 @@ void launch(cudaStream_t stream, const Fp8Rows &x, const Fp8Weights &weights, co
 } // namespace
 
 void MultiplyInFp8(cudaStream_t stream, const Fp8Rows &x, const Fp8Weights &weights, const StreamedProduct &product) {
-  bool narrow = product.outType == DType::BF16;
-  if (product.gate.data)
-    narrow ? launch<__nv_bfloat16, true>(stream, x, weights, product) : launch<float, true>(stream, x, weights, product);
+  if (!product.gate.data)
+    launch<float, false>(stream, x, weights, product);
+  else if (product.outType == DType::F32)
+    launch<float, true>(stream, x, weights, product);
   else
-    narrow ? launch<__nv_bfloat16, false>(stream, x, weights, product) : launch<float, false>(stream, x, weights, product);
+    launch<__nv_bfloat16, true>(stream, x, weights, product);
 }
 
 } // namespace compressc::cuda

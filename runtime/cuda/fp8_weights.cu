@@ -75,8 +75,7 @@ template <int bits> __global__ void __launch_bounds__(threads) ExpandToFp8Kernel
     int last = max(block - 1, 0) / perGroup;
     before[i] = last == group ? scale[i] : Usable(ScaleOf(ScaleBitsAt(w.scales, w.scaleType, row * groups + last), w.scaleType));
   }
-  // Before what the one before reads or writes is overwritten.
-  WaitForTheOneBefore();
+  WaitForTheOneBefore(); // which may still read what lies there
   uint4 table[2] = {tables[zeroes[0]], tables[zeroes[1]]};
   Fp8Weights::Block &out = to.blocks[int64_t(tile) * blocks + block];
 #pragma unroll
@@ -104,7 +103,7 @@ bool fits(const Matrix &w) {
 
 bool CanMultiplyInFp8(const StreamedProduct &product) {
   const Matrix &w = product.w, &gate = product.gate;
-  bool hasOut = product.outType == DType::F32 || product.outType == DType::BF16;
+  bool hasOut = product.outType == DType::F32 || (gate.data && product.outType == DType::BF16);
   return hasOut && fits(w) && (!gate.data || (fits(gate) && gate.bits == w.bits && gate.group == w.group && gate.rows == w.rows));
 }
 
