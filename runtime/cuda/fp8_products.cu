@@ -38,12 +38,12 @@ constexpr int sharedBytes = int(sizeof(Shared)) + 1024;
 struct Fp8Product {
   StreamedProduct of;
   Fp8Weights weights;
-  int rowTiles, tokenTiles;
+  int tokenTiles;
 
-  __device__ __forceinline__ int tiles() const { return rowTiles * tokenTiles; }
+  __host__ __device__ __forceinline__ int tiles() const { return weights.tiles * tokenTiles; }
   /// Tiles that are computed together share as much as they can.
   __device__ __forceinline__ void find(int tile, int &rowTile, int &tokenTile) const {
-    int first = tile / (tokenTilesTogether * rowTiles) * tokenTilesTogether, rest = tile - first * rowTiles;
+    int first = tile / (tokenTilesTogether * weights.tiles) * tokenTilesTogether, rest = tile - first * weights.tiles;
     int together = min(tokenTilesTogether, tokenTiles - first);
     rowTile = rest / together;
     tokenTile = first + rest % together;
@@ -258,7 +258,6 @@ __device__ __forceinline__ void multiply(Shared &shared, const Fp8Rows &x, const
     else
       load(next);
     rescale(sum[0]);
-    Settle(sum[0]);
     WaitForProducts<0>(sum[1]);
     ++block;
     if (tileEnds) {
@@ -307,11 +306,11 @@ Fp8ProductKernel(const __grid_constant__ Fp8Rows x, const __grid_constant__ Fp8P
 
 template <typename Out, bool gated>
 void launch(cudaStream_t stream, const Fp8Rows &x, const Fp8Weights &weights, const StreamedProduct &product) {
-  Fp8Product of{product, weights, weights.tiles, int(Fp8Rows::padded(x.rows) / Fp8Rows::tileRows)};
+  Fp8Product of{product, weights, int(Fp8Rows::padded(x.rows) / Fp8Rows::tileRows)};
   auto *kernel = Fp8ProductKernel<Out, gated>;
   static OncePerDevice raise; // a failure makes the launch fail, and that is reported
   raise([&] { cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, sharedBytes); });
-  int blocks = std::min(of.rowTiles * of.tokenTiles, std::max(DeviceAttribute(cudaDevAttrMultiProcessorCount), 1));
+  int blocks = std::min(of.tiles(), std::max(DeviceAttribute(cudaDevAttrMultiProcessorCount), 1));
   LaunchChained(kernel, dim3(unsigned(blocks)), threads, sharedBytes, stream, x, of);
 }
 

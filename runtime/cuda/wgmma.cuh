@@ -44,17 +44,18 @@ __device__ __forceinline__ void ShowToProducts() {
 #endif
 }
 
+/// `c` is neither read earlier nor written later, as the compiler sees it.
+template <int count> __device__ __forceinline__ void Settle(float (&c)[count]) {
+#pragma unroll
+  for (int i = 0; i < count; ++i)
+    asm volatile("" : "+f"(c[i])::"memory");
+}
+
 /// Before the first product that reads or adds to registers which the threads have written.
 __device__ __forceinline__ void BeginProducts() {
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL
   asm volatile("wgmma.fence.sync.aligned;" ::: "memory");
 #endif
-}
-/// Neither read earlier nor written later, as the compiler sees it.
-template <int count> __device__ __forceinline__ void Settle(float (&c)[count]) {
-#pragma unroll
-  for (int i = 0; i < count; ++i)
-    asm volatile("" : "+f"(c[i])::"memory");
 }
 /// And `c` is what they add to.
 template <int count> __device__ __forceinline__ void BeginProducts(float (&c)[count]) {

@@ -60,7 +60,8 @@ void ShowCopies();
 /// Barriers of shared memory (mbarrier). A copy of one thread is there at once: so what is overwritten too early is missing.
 void InitBarrier(uint32_t barrier, uint32_t count);
 void Arrive(uint32_t barrier);
-void CopyBulk(uint32_t shared, const void *global, uint32_t bytes);
+void ArriveExpecting(uint32_t barrier, uint32_t bytes);
+void CopyBulk(uint32_t shared, const void *global, uint32_t bytes, uint32_t barrier);
 void WaitForPhase(uint32_t barrier, uint32_t parity);
 void MultiplyLater(const Product &product);
 void EndProducts();
@@ -199,9 +200,7 @@ inline void MultiplyE4M3Later(float (&c)[64], const uint32_t (&a)[4], uint64_t b
 }
 template <int count> void ReleaseRegisters() {}
 template <int count> void TakeRegisters() {}
-using emulated::Arrive, emulated::InitBarrier, emulated::WaitForPhase;
-inline void ArriveExpecting(uint32_t barrier, uint32_t) { Arrive(barrier); } // nothing runs before the copies that follow
-inline void CopyBulk(uint32_t shared, const void *global, uint32_t bytes, uint32_t) { emulated::CopyBulk(shared, global, bytes); }
+using emulated::Arrive, emulated::ArriveExpecting, emulated::CopyBulk, emulated::InitBarrier, emulated::WaitForPhase;
 inline void ShowBarriers() {}
 
 } // namespace compressc::cuda

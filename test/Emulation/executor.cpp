@@ -62,8 +62,9 @@ char *sharedMemory() {
   return memory;
 }
 
-/// What lies in the 8 bytes of a barrier; the bytes that one waits for are there at once.
+/// What lies in the 8 bytes of a barrier.
 struct Barrier {
+  int32_t bytes;              // that are expected and have not been copied
   uint8_t count, left, phase; // arrivals of each phase, those missing; phase: its parity
 };
 Barrier &barrierAt(uint32_t shared) { return *reinterpret_cast<Barrier *>(sharedMemory() + shared); }
@@ -239,21 +240,37 @@ void WaitForGroups(int open) {
   }
 }
 
-void InitBarrier(uint32_t barrier, uint32_t count) { barrierAt(barrier) = {uint8_t(count), uint8_t(count), 0}; }
+void InitBarrier(uint32_t barrier, uint32_t count) { barrierAt(barrier) = {0, uint8_t(count), uint8_t(count), 0}; }
 
-void Arrive(uint32_t barrier) {
-  Barrier &at = barrierAt(barrier);
-  if (--at.left == 0) {
-    at.left = at.count;
-    at.phase ^= 1;
+namespace {
+
+void endPhase(Barrier &barrier) {
+  if (barrier.left == 0 && barrier.bytes == 0) {
+    barrier.left = barrier.count;
+    barrier.phase ^= 1;
   }
 }
 
-void CopyBulk(uint32_t shared, const void *global, uint32_t bytes) {
+} // namespace
+
+void ArriveExpecting(uint32_t barrier, uint32_t bytes) {
+  Barrier &at = barrierAt(barrier);
+  if (at.left == 0)
+    fail("a barrier has more arrivals than its count");
+  at.bytes += int32_t(bytes);
+  --at.left;
+  endPhase(at);
+}
+void Arrive(uint32_t barrier) { ArriveExpecting(barrier, 0); }
+
+void CopyBulk(uint32_t shared, const void *global, uint32_t bytes, uint32_t barrier) {
   if (shared % 16 || reinterpret_cast<uintptr_t>(global) % 16 || bytes % 16)
     fail("a bulk copy to shared memory is not aligned");
   std::memcpy(sharedMemory() + shared, global, bytes);
   std::fill_n(hiders.begin() + shared / 16, bytes / 16, 0);
+  Barrier &at = barrierAt(barrier);
+  at.bytes -= int32_t(bytes);
+  endPhase(at);
 }
 
 void WaitForPhase(uint32_t barrier, uint32_t parity) {

@@ -44,7 +44,6 @@ int main() {
   auto *scales = filled<uint16_t>(size_t(2 * 4096 * widest / 128), [](uint32_t bits) { return uint16_t(0x2000 | (bits & 0x3ff)); });
   auto *out = Allocated<float>(size_t(rows * widest));
   void *rounded = Allocated<uint8_t>(size_t(Fp8Rows::bytes(rows, widest)));
-  void *expanded = Allocated<uint8_t>(size_t(2 * 4096 * widest / 31 * 32)); // scales too
   for (Shape shape : {Shape{"qkv", 4096, 6144, false, false}, {"o", 4096, 4096, false, true}, {"gate_up", 4096, 12288, true, false},
                       {"down", 12288, 4096, false, true}}) {
     int64_t each = shape.rows * shape.columns;
@@ -71,11 +70,13 @@ int main() {
              }) / repeats * 1000;
     };
     double rounding = milliseconds([&] { RoundToFp8(stream, x, DType::F32, nullptr, 0, to); });
+    void *expanded = Allocated<uint8_t>(size_t(Fp8Weights::bytes(product)));
     Fp8Weights weights = Fp8Weights::In(expanded, product);
     double expanding = milliseconds([&] { ExpandToFp8(stream, product, weights); });
     double multiplying = milliseconds([&] { MultiplyInFp8(stream, to, weights, product); });
     std::printf("{\"shape\": \"%s\", \"rows\": %d, \"rounding_milliseconds\": %.3f, \"expanding_milliseconds\": %.3f, "
                 "\"milliseconds\": %.3f, \"teraflops\": %.0f}\n",
                 shape.name, int(rows), rounding, expanding, multiplying, 2e-9 * double(rows * each) * (shape.gated ? 2 : 1) / multiplying);
+    cudaFree(expanded);
   }
 }
