@@ -3,6 +3,7 @@
 // equal shares of all chunks of all rows of weights; a second launch adds the parts of each row, in order, and does what
 // follows.
 #include "batch_warpgroups.h"
+#include "cluster_products.h"
 #include "stream_products.cuh"
 
 namespace compressc::cuda {
@@ -269,6 +270,8 @@ bool CanMultiplyBatch(int64_t rows, const StreamedProduct *products, int count) 
 }
 
 int64_t BatchScratchBytes(int64_t rows, const StreamedProduct *products, int count) {
+  if (CanMultiplyInClusters(rows, products, count))
+    return ClusterScratchBytes(rows, products);
   if (CanMultiplyBatchWarpgroups(rows, products, count))
     return BatchWarpgroupsScratchBytes(rows, products, count);
   Matrices matrices = matricesOf(rows, products, count);
@@ -279,11 +282,14 @@ int64_t BatchScratchBytes(int64_t rows, const StreamedProduct *products, int cou
 }
 
 int BatchCounters(int64_t rows, const StreamedProduct *products, int count) {
-  return CanMultiplyBatchWarpgroups(rows, products, count) ? BatchWarpgroupsCounters(rows, products, count) : 0;
+  bool counts = !CanMultiplyInClusters(rows, products, count) && CanMultiplyBatchWarpgroups(rows, products, count);
+  return counts ? BatchWarpgroupsCounters(rows, products, count) : 0;
 }
 
 void MultiplyBatch(cudaStream_t stream, const StreamedRows &x, const StreamedProduct *products, int count, DType half, void *scratch,
                    int32_t *counters) {
+  if (CanMultiplyInClusters(x.rows, products, count))
+    return MultiplyInClusters(stream, x, products, count, half, scratch);
   if (CanMultiplyBatchWarpgroups(x.rows, products, count))
     return MultiplyBatchWarpgroups(stream, x, products, count, half, scratch, counters);
   WithHalf(half, [&](auto type) {

@@ -1,6 +1,6 @@
 // CUDA kernels on the CPU, for tests on machines without a GPU: this is included before every CUDA source, which is
 // then compiled as C++. A thread of a block is a fiber; threads of a warp meet at shuffles and tensor core products,
-// those of a block at __syncthreads. What hardware leaves to chance is fixed: blocks run one after the other, and
+// those of a block at __syncthreads. What hardware leaves to chance is fixed: clusters of blocks run one after the other, and
 // instructions of several threads in the order of the threads. So wrong results show, races need not.
 #pragma once
 
@@ -21,7 +21,7 @@
 #undef __launch_bounds__
 #define __launch_bounds__(...)
 #undef __shared__
-#define __shared__ static // one block runs at a time
+#define __shared__ static // one block runs at a time; those of a cluster have dynamic shared memory only
 #undef __constant__
 #define __constant__ static const
 #undef __forceinline__
@@ -63,6 +63,9 @@ void Arrive(uint32_t barrier);
 void ArriveExpecting(uint32_t barrier, uint32_t bytes);
 void CopyBulk(uint32_t shared, const void *global, uint32_t bytes, uint32_t barrier);
 void WaitForPhase(uint32_t barrier, uint32_t parity);
+void ArriveAtCluster();
+void WaitForCluster();
+void StoreInCluster(float4 *shared, int rank, float4 v);
 void MultiplyLater(const Product &product);
 void EndProducts();
 void WaitForProductGroups(int open);
@@ -200,6 +203,7 @@ inline void MultiplyE4M3Later(float (&c)[64], const uint32_t (&a)[4], uint64_t b
 }
 template <int count> void ReleaseRegisters() {}
 template <int count> void TakeRegisters() {}
+using emulated::ArriveAtCluster, emulated::StoreInCluster, emulated::WaitForCluster;
 using emulated::Arrive, emulated::ArriveExpecting, emulated::CopyBulk, emulated::InitBarrier, emulated::WaitForPhase;
 inline void ShowBarriers() {}
 

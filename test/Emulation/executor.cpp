@@ -28,13 +28,16 @@ struct Copy {
   uint32_t bytes;
 };
 
-enum class State : uint8_t { Ready, AtWarp, AtBlock, AtBarrier, Done };
+enum class State : uint8_t { Ready, AtWarp, AtBlock, AtBarrier, AtCluster, Done };
 
 } // namespace
 
 struct Thread {
   context::fiber self, scheduler;
-  uint3 index{};
+  uint3 index{}, block{};
+  int rank = 0;        // of the block in its cluster
+  size_t number = 0;   // of the thread in the cluster
+  unsigned arrived = 0; // how often at the cluster
   State state = State::Done;
   unsigned mask = 0; // of lanes that it waits for
   unsigned turn = 0; // exchanges so far
@@ -51,23 +54,29 @@ dim3 blockSize, gridSize;
 namespace {
 
 Thread *current = nullptr;
-std::vector<uint16_t> hiders(sharedBytes / 16); // of 16 bytes: 0, or the thread whose copy products need not see, and 1
-alignas(64) char published[1024 * exchangeStride]; // two places for each thread, used in turn
+constexpr int mostClusterBlocks = 8;
+std::vector<uint16_t> hiders(mostClusterBlocks * sharedBytes / 16); // of 16 bytes: 0, or the thread whose copy products need not see, and 1
+alignas(64) char published[mostClusterBlocks * 1024 * exchangeStride]; // two places for each thread, used in turn
 std::vector<std::unique_ptr<Thread>> threads;
 std::vector<char *> stacks;
 std::string kernelName;
 
-char *sharedMemory() {
-  static char *memory = static_cast<char *>(std::aligned_alloc(1024, sharedBytes));
-  return memory;
+/// Of a block of the cluster.
+char *sharedMemory(int rank) {
+  static char *memory = static_cast<char *>(std::aligned_alloc(1024, mostClusterBlocks * sharedBytes));
+  return memory + size_t(rank) * sharedBytes;
 }
+/// Of the block whose thread runs.
+char *sharedMemory() { return sharedMemory(current->rank); }
+uint16_t &hiderOf(uint32_t shared) { return hiders[(size_t(current->rank) * sharedBytes + shared) / 16]; }
 
 /// What lies in the 8 bytes of a barrier.
 struct Barrier {
   int32_t bytes;              // that are expected and have not been copied
   uint8_t count, left, phase; // arrivals of each phase, those missing; phase: its parity
 };
-Barrier &barrierAt(uint32_t shared) { return *reinterpret_cast<Barrier *>(sharedMemory() + shared); }
+Barrier &barrierAt(uint32_t shared, int rank) { return *reinterpret_cast<Barrier *>(sharedMemory(rank) + shared); }
+Barrier &barrierAt(uint32_t shared) { return barrierAt(shared, current->rank); }
 
 [[noreturn]] void fail(const std::string &what) {
   std::fprintf(stderr, "CUDA emulation: %s, in block (%u, %u, %u), thread %u of %s\n", what.c_str(), blockIndex.x, blockIndex.y, blockIndex.z,
@@ -86,8 +95,9 @@ void yield(State state) {
   self->scheduler = std::move(self->scheduler).resume();
 }
 
-void prepare(size_t count, const std::function<void()> &body) {
-  std::fill(hiders.begin(), hiders.end(), 0);
+/// Threads of blocks from `first` on, `each` of a block.
+void prepare(size_t count, size_t each, uint3 first, const std::function<void()> &body) {
+  std::fill_n(hiders.begin(), count / each * sharedBytes / 16, 0);
   while (threads.size() < count) {
     threads.push_back(std::make_unique<Thread>());
     void *stack = mmap(nullptr, stackBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -97,7 +107,9 @@ void prepare(size_t count, const std::function<void()> &body) {
   }
   for (size_t i = 0; i < count; ++i) {
     Thread &thread = *threads[i];
-    thread.index = {unsigned(i), 0, 0};
+    thread.index = {unsigned(i % each), 0, 0};
+    thread.rank = int(i / each), thread.number = i, thread.arrived = 0;
+    thread.block = {first.x + unsigned(thread.rank), first.y, first.z};
     thread.state = State::Ready;
     thread.turn = 0;
     thread.copies.assign(1, {});
@@ -122,7 +134,7 @@ void prepare(size_t count, const std::function<void()> &body) {
 
 void resume(Thread &thread) {
   current = &thread;
-  threadIndex = thread.index;
+  threadIndex = thread.index, blockIndex = thread.block;
   thread.self = std::move(thread.self).resume();
   current = nullptr;
 }
@@ -166,34 +178,48 @@ void runWarp(size_t begin, size_t end) {
   }
 }
 
-void runBlock(size_t count, size_t shared, const std::function<void()> &body) {
-  std::memset(sharedMemory(), 0xff, shared); // NaN
-  prepare(count, body);
-  while (true) {
-    for (size_t begin = 0; begin < count; begin += 32)
-      runWarp(begin, std::min(begin + 32, count));
-    bool ready = false, atBarrier = false, atBlock = false;
-    for (size_t i = 0; i < count; ++i) {
-      Thread &thread = *threads[i];
-      if (thread.state == State::AtBarrier && barrierAt(thread.barrier).phase != thread.parity) {
-        thread.state = State::Ready;
-        ready = true;
-      }
-      atBarrier |= thread.state == State::AtBarrier;
-      atBlock |= thread.state == State::AtBlock;
-    }
-    if (ready)
+/// Whether a thread at a barrier, or that waits for its block or cluster, can go on; it does.
+bool release(size_t count, size_t each) {
+  bool any = false;
+  auto some = [&](size_t begin, size_t end, auto is) { return std::any_of(threads.begin() + long(begin), threads.begin() + long(end), is); };
+  auto ready = [&](Thread &thread) { thread.state = State::Ready, any = true; };
+  for (size_t i = 0; i < count; ++i)
+    if (Thread &thread = *threads[i]; thread.state == State::AtBarrier && barrierAt(thread.barrier, thread.rank).phase != thread.parity)
+      ready(thread);
+  if (any)
+    return true;
+  for (size_t begin = 0; begin < count; begin += each) {
+    if (some(begin, begin + each, [](auto &thread) { return thread->state == State::AtBarrier || thread->state == State::AtCluster; }))
       continue;
-    if (atBarrier) {
-      current = threads[0].get();
+    for (size_t i = begin; i < begin + each; ++i)
+      if (threads[i]->state == State::AtBlock)
+        ready(*threads[i]);
+  }
+  for (size_t i = 0; i < count; ++i) {
+    Thread &thread = *threads[i];
+    auto missing = [&](auto &other) { return other->state != State::Done && other->arrived < thread.arrived; };
+    if (thread.state == State::AtCluster && !some(0, count, missing))
+      ready(thread);
+  }
+  return any;
+}
+
+/// The blocks of a cluster, of `each` threads, together.
+void runCluster(size_t blocks, size_t each, uint3 first, size_t shared, const std::function<void()> &body) {
+  size_t count = blocks * each;
+  for (size_t rank = 0; rank < blocks; ++rank)
+    std::memset(sharedMemory(int(rank)), 0xff, shared); // NaN
+  prepare(count, each, first, body);
+  do
+    for (size_t block = 0; block < count; block += each)
+      for (size_t begin = 0; begin < each; begin += 32)
+        runWarp(block + begin, block + std::min(begin + 32, each));
+  while (release(count, each));
+  for (size_t i = 0; i < count; ++i)
+    if (threads[i]->state != State::Done) {
+      current = threads[i].get();
       fail("threads wait for a barrier that nobody ends");
     }
-    if (!atBlock)
-      return;
-    for (size_t i = 0; i < count; ++i)
-      if (threads[i]->state == State::AtBlock)
-        threads[i]->state = State::Ready;
-  }
 }
 
 } // namespace
@@ -211,10 +237,11 @@ Exchanged Exchange(unsigned mask, const void *data, size_t bytes) {
   if (bytes > exchangeBytes)
     fail("too much is exchanged");
   // Two places in turn: a lane may publish again before the others have read.
-  size_t lane = current->index.x, place = current->turn++ % 2 * exchangeBytes;
+  size_t lane = current->number, place = current->turn++ % 2 * exchangeBytes;
   std::memcpy(published + lane * exchangeStride + place, data, bytes);
   SyncWarp(mask);
-  return {published + lane / 32 * 32 * exchangeStride + place};
+  size_t firstLane = lane - current->index.x % 32;
+  return {published + firstLane * exchangeStride + place};
 }
 
 void CopyLater(uint32_t shared, const void *global, bool exists, uint32_t bytes) {
@@ -233,8 +260,8 @@ void WaitForGroups(int open) {
         std::memcpy(to, copy.global, copy.bytes);
       else
         std::memset(to, 0, copy.bytes);
-      hiders[copy.shared / 16] = uint16_t(current->index.x + 1);
-      current->hidden.push_back(copy.shared / 16);
+      hiderOf(copy.shared) = uint16_t(current->index.x + 1);
+      current->hidden.push_back(copy.shared);
     }
     groups.erase(groups.begin());
   }
@@ -267,7 +294,7 @@ void CopyBulk(uint32_t shared, const void *global, uint32_t bytes, uint32_t barr
   if (shared % 16 || reinterpret_cast<uintptr_t>(global) % 16 || bytes % 16)
     fail("a bulk copy to shared memory is not aligned");
   std::memcpy(sharedMemory() + shared, global, bytes);
-  std::fill_n(hiders.begin() + shared / 16, bytes / 16, 0);
+  std::fill_n(&hiderOf(shared), bytes / 16, 0);
   Barrier &at = barrierAt(barrier);
   at.bytes -= int32_t(bytes);
   endPhase(at);
@@ -280,9 +307,15 @@ void WaitForPhase(uint32_t barrier, uint32_t parity) {
   }
 }
 
+void ArriveAtCluster() { ++current->arrived; }
+void WaitForCluster() { yield(State::AtCluster); }
+void StoreInCluster(float4 *shared, int rank, float4 v) {
+  std::memcpy(sharedMemory(rank) + (reinterpret_cast<char *>(shared) - sharedMemory()), &v, sizeof v);
+}
+
 void ShowCopies() {
   for (uint32_t at : current->hidden)
-    hiders[at] = 0;
+    hiderOf(at) = 0;
   current->hidden.clear();
 }
 
@@ -318,7 +351,7 @@ float elementOf(const Product &product, uint64_t matrix, bool transposed, int k,
     at += uint32_t(k * bytes + row % 8 * 128) + uint32_t(row / 8) * offset(32);
   if (swizzling)
     at ^= (at >> 7 & 7) << 4;
-  if (uint16_t hider = hiders[at / 16])
+  if (uint16_t hider = hiderOf(at))
     fail("products need not see what thread " + std::to_string(hider - 1) + " has copied");
   uint16_t bits = 0;
   std::memcpy(&bits, sharedMemory() + at, size_t(bytes));
@@ -368,7 +401,11 @@ void WaitForProductGroups(int open) {
 void Start(const cudaLaunchConfig_t &config, const char *name, std::function<void()> thread) {
   dim3 grid = config.gridDim, size = config.blockDim;
   size_t count = size_t(size.x) * size.y * size.z;
-  if (count == 0 || count > 1024 || grid.x == 0 || grid.y == 0 || grid.z == 0 || grid.y > 65535 || grid.z > 65535 ||
+  unsigned cluster = 1; // blocks
+  for (unsigned i = 0; i < config.numAttrs; ++i)
+    if (config.attrs[i].id == cudaLaunchAttributeClusterDimension)
+      cluster = config.attrs[i].val.clusterDim.x;
+  if (count == 0 || count > 1024 || cluster == 0 || cluster > mostClusterBlocks || grid.x % cluster || grid.x == 0 || grid.y == 0 || grid.z == 0 || grid.y > 65535 || grid.z > 65535 ||
       config.dynamicSmemBytes > sharedBytes)
     return SetLastError(cudaErrorInvalidConfiguration);
   if (cudaError_t error = CountLaunch(config.stream); error != cudaSuccess)
@@ -378,10 +415,10 @@ void Start(const cudaLaunchConfig_t &config, const char *name, std::function<voi
     std::lock_guard lock(oneAtATime);
     kernelName = kernel;
     blockSize = size, gridSize = grid;
-    for (blockIndex.z = 0; blockIndex.z < grid.z; ++blockIndex.z)
-      for (blockIndex.y = 0; blockIndex.y < grid.y; ++blockIndex.y)
-        for (blockIndex.x = 0; blockIndex.x < grid.x; ++blockIndex.x)
-          runBlock(count, shared, thread);
+    for (unsigned z = 0; z < grid.z; ++z)
+      for (unsigned y = 0; y < grid.y; ++y)
+        for (unsigned x = 0; x < grid.x; x += cluster)
+          runCluster(cluster, count, {x, y, z}, shared, thread);
   });
 }
 

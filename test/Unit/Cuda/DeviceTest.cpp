@@ -219,6 +219,42 @@ TEST_P(CudaHalfTest, BatchProducts) {
   }
 }
 
+/// By weights that clusters of 4 blocks, of 2, and single blocks fill this GPU with, in tiles of 64 rows and of 48; of a depth
+/// that blocks and warps have unequal parts of, and x in fp32 and in 16 bits. Where there are no clusters, other kernels do it.
+TEST_P(CudaHalfTest, ClusterProducts) {
+#ifdef COMPRESSC_NVML_STANDIN
+  constexpr int64_t multiprocessors = 4; // that are emulated
+#else
+  constexpr int64_t multiprocessors = 132; // of an H200
+#endif
+  double tolerance = inF16() ? 1e-3 : 1e-2;
+  for (auto [depth, columns] : {std::pair(4224, multiprocessors / 4 * 64 - 24), {2176, multiprocessors / 2 * 64 - 24},
+                                {1152, multiprocessors * 64 - 24}, {1152, multiprocessors * 48 - 24}}) {
+    for (const WeightKind &kind : weightKinds(depth)) {
+      if (kind.name.substr(0, 2) != "w4")
+        continue;
+      Weight w = kind.make(columns, depth, 1), gated = kind.make(columns / 2, depth, 1), gate = kind.make(columns / 2, depth, 2);
+      Weight bias = vectorWeight(DType::F32, columns, 4), gatedBias = vectorWeight(DType::F32, columns / 2, 4);
+      for (int64_t rows : {5, 16}) {
+        SCOPED_TRACE(kind.name + " " + std::to_string(rows) + " x " + std::to_string(depth) + " x " + std::to_string(columns));
+        std::vector<float> x = randomFloats(rows * depth, 5), residual = randomFloats(rows * columns, 6);
+        NarrowRows narrow(x, {rows, depth});
+        Attributes added, gates;
+        added.set("compute", std::string("bf16"));
+        added.set("epilogue", std::string("add"));
+        Tensor residuals = floatTensor(residual, {rows, columns});
+        expectNear(run("linear", {floatTensor(x, {rows, depth}), w.tensor, bias.tensor, residuals}, {{rows, columns}}, added), tolerance);
+        expectNear(run("linear", {narrow.tensor, w.tensor, bias.tensor, residuals}, {{rows, columns}}, added), tolerance);
+        gates.set("compute", std::string("bf16"));
+        gates.set("weights", int64_t(2));
+        gates.set("biases", int64_t(1));
+        gates.set("epilogue", std::string("silu_mul"));
+        expectNear(run("linear", {narrow.tensor, gated.tensor, gate.tensor, gatedBias.tensor}, {{rows, columns / 2}}, gates), tolerance);
+      }
+    }
+  }
+}
+
 /// A table that stays on the host, in a run that is repeated: started twice, then recorded, then replayed.
 TEST_F(CudaTest, RecordedRunsReadTheNewBatch) {
   Weight table = weightKinds(256)[2].make(40, 256, 3), norm = vectorWeight(DType::F32, 256, 4);
