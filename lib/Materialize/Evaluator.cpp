@@ -20,6 +20,11 @@ void append(Batch &batch, const std::vector<int32_t> &sample) {
 
 /// Whole samples, as many as fit, in order. With several shares each gets as many batches, of nearly as many samples, if
 /// there are that many samples.
+/// Into which calibration batches are shared out, whose statistics are summed apart: a device's own are two, so that its
+/// sums, and all that follows from them, are those of two devices.
+size_t sharesOf(const MaterializeOptions &options) { return options.device ? std::max<size_t>(2, options.others.size() + 1) : 1; }
+
+/// As many for each share, of whole samples.
 std::vector<Batch> makeBatches(const CalibrationSet &calibration, int64_t batchTokens, size_t shares) {
   std::vector<Batch> result;
   const auto &samples = calibration.samples;
@@ -71,7 +76,7 @@ Evaluator::Evaluator(ModuleOp module, const StepPlan &plan, const MaterializeOpt
                      Estimate *estimate)
     : module(module), plan(plan), options(options), estimate(estimate) {
   if (options.calibration && !plan.stream.empty())
-    calibrationBatches = makeBatches(*options.calibration, options.batchTokens, options.others.size() + 1);
+    calibrationBatches = makeBatches(*options.calibration, options.batchTokens, sharesOf(options));
   workers.push_back({options.device, options.pool});
   if (calibrationBatches.size() <= options.others.size()) // too few to share
     return;
@@ -218,15 +223,16 @@ struct Evaluator::CalibrationRun {
   bool onDevices;
   std::vector<OwnedTensor> fixed = {};                   // on the host: inputs of workers but the first that are no hidden states
   std::vector<std::vector<OwnedTensor>> hidden = {};     // of each output that is hidden states, by batch
-  std::vector<std::vector<OwnedTensor>> statistics = {}; // of each worker: its outputs that are not
+  std::vector<std::vector<OwnedTensor>> statistics = {}; // of each share of the batches: outputs that are not
   std::atomic<bool> stopped = false;                     // a worker has failed
 };
 
-Status Evaluator::runShare(CalibrationRun &run, size_t number) {
+/// Batches share, share + shares, …; a worker has one of the shares, or one worker all.
+Status Evaluator::runShare(CalibrationRun &run, size_t share) {
+  size_t number = share % workers.size(), shares = run.statistics.size();
   Worker &worker = workers[number];
   Device *device = run.onDevices ? worker.device : nullptr;
-  size_t shares = run.statistics.size();
-  if (shares > 1)
+  if (device && workers.size() > 1)
     COMPRESSC_RETURN_IF_ERROR(device->enter());
   COMPRESSC_ASSIGN_OR_RETURN(std::shared_ptr<Session> session, open(run.schedule, worker, device));
   const EntryPoint &entry = session->schedule().entries.front();
@@ -238,7 +244,7 @@ Status Evaluator::runShare(CalibrationRun &run, size_t number) {
     OwnedTensor copy = known; // where it lies is the others' too
     COMPRESSC_ASSIGN_OR_RETURN(fixed[i], bring(number == 0 ? known : copy, worker, device));
   }
-  for (size_t index = number; index < calibrationBatches.size() && !run.stopped; index += shares) {
+  for (size_t index = share; index < calibrationBatches.size() && !run.stopped; index += shares) {
     std::vector<OwnedTensor> brought;
     std::vector<Tensor> inputs;
     for (auto [i, value] : llvm::enumerate(run.inputs)) {
@@ -264,12 +270,13 @@ Status Evaluator::runShare(CalibrationRun &run, size_t number) {
   for (auto [i, output] : llvm::enumerate(run.outputs))
     if (!isHidden(output)) {
       COMPRESSC_ASSIGN_OR_RETURN(Tensor tensor, session->output(entry, i));
-      run.statistics[number].push_back({session, tensor, device != nullptr});
+      run.statistics[share].push_back({session, tensor, device != nullptr});
     }
   session->releaseAllButStates();
   return absl::OkStatus();
 }
 
+/// Shares' statistics, into the first one's: in the same order on one device, one share after the other, and on several.
 Status Evaluator::addUp(const CalibrationRun &run) {
   std::vector<Collective::Addends> sums;
   for (auto [i, first] : llvm::enumerate(run.statistics.front())) {
@@ -282,7 +289,7 @@ Status Evaluator::addUp(const CalibrationRun &run) {
     // A mean, and of how many rows it is.
     double sum = 0, count = 0;
     for (auto [number, share] : llvm::enumerate(run.statistics)) {
-      COMPRESSC_ASSIGN_OR_RETURN(OwnedTensor influence, fetch(share[i].tensor, workers[number]));
+      COMPRESSC_ASSIGN_OR_RETURN(OwnedTensor influence, fetch(share[i].tensor, workerOf(number)));
       sum += double(influence.tensor.as<float>()[0]) * influence.tensor.as<float>()[1];
       count += influence.tensor.as<float>()[1];
     }
@@ -291,6 +298,16 @@ Status Evaluator::addUp(const CalibrationRun &run) {
   }
   if (sums.empty())
     return absl::OkStatus();
+  if (workers.size() == 1) {
+    Batch none;
+    options.device->beginBatch(none, nullptr);
+    for (const Collective::Addends &addends : sums) {
+      auto *to = static_cast<float *>(addends.arrays[0]);
+      for (void *share : llvm::drop_begin(addends.arrays))
+        options.device->add(to, static_cast<const float *>(share), addends.count, to);
+    }
+    return options.device->finishBatch();
+  }
   COMPRESSC_RETURN_IF_ERROR(options.collective->sum(sums));
   for (const OwnedTensor &first : run.statistics.front())
     if (first.tensor.dtype == DType::Statistics)
@@ -339,12 +356,14 @@ Status Evaluator::runOverCalibration(Operation *op, ArrayRef<Value> outputs, boo
     return absl::OkStatus();
   }
   CalibrationRun run{schedule, slice.inputs(), outputs, replaced, deviceFor(schedule) != nullptr};
-  run.statistics.resize(run.onDevices ? workers.size() : 1);
+  size_t shares = run.onDevices ? std::min(sharesOf(options), calibrationBatches.size()) : 1;
+  run.statistics.resize(shares);
   run.hidden.resize(outputs.size());
   for (auto [hidden, output] : llvm::zip(run.hidden, outputs))
     if (isHidden(output))
       hidden.resize(calibrationBatches.size());
-  if (run.statistics.size() > 1) {
+  bool several = run.onDevices && workers.size() > 1;
+  if (several) {
     run.fixed.resize(run.inputs.size());
     for (auto [copy, value] : llvm::zip(run.fixed, run.inputs))
       if (auto known = evaluated.find(value); known != evaluated.end()) {
@@ -354,12 +373,17 @@ Status Evaluator::runOverCalibration(Operation *op, ArrayRef<Value> outputs, boo
         }
       }
   }
-  COMPRESSC_RETURN_IF_ERROR(OnThreads(run.statistics.size(), [&](size_t number) {
-    Status status = runShare(run, number);
+  auto runOne = [&](size_t share) {
+    Status status = runShare(run, share);
     if (!status.ok())
       run.stopped = true;
-    return run.statistics.size() > 1 ? WithContext(status, absl::StrCat("GPU ", workers[number].device->number())) : status;
-  }));
+    return several ? WithContext(status, absl::StrCat("GPU ", workers[share].device->number())) : status;
+  };
+  if (several)
+    COMPRESSC_RETURN_IF_ERROR(OnThreads(shares, runOne));
+  else
+    for (size_t share = 0; share < shares; ++share)
+      COMPRESSC_RETURN_IF_ERROR(runOne(share));
   if (run.statistics.size() > 1)
     COMPRESSC_RETURN_IF_ERROR(addUp(run));
   size_t next = 0;

@@ -77,7 +77,7 @@ private:
   Status evaluateValues(llvm::ArrayRef<mlir::Value> values);
   Status runOverCalibration(mlir::Operation *op, llvm::ArrayRef<mlir::Value> outputs, bool isLast);
   /// A worker's batches.
-  Status runShare(CalibrationRun &run, size_t number);
+  Status runShare(CalibrationRun &run, size_t share);
   /// Statistics of all workers become the first one's.
   Status addUp(const CalibrationRun &run);
   bool dependsOn(mlir::Value value, llvm::ArrayRef<mlir::Value> others);

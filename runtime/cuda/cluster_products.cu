@@ -321,8 +321,9 @@ bool CanMultiplyInClusters(int64_t rows, const StreamedProduct *products, int co
   if (!has || rows > 16 || w.columns % unitColumns != 0 || w.columns < unitColumns * blockWarps)
     return false;
   Tiles tiles = tilesOf(products, count);
-  // All blocks at once, and not on few multiprocessors.
-  return tiles.blocks() <= multiprocessors() && tiles.blocks() * 2 > multiprocessors() && sharedBytes<4, 2>(tiles) <= mostShared;
+  // Not on few multiprocessors; of more than 8 rows all blocks at once.
+  bool fits = tiles.blocks() * 2 > multiprocessors() && (rows <= 8 || tiles.blocks() <= multiprocessors());
+  return fits && sharedBytes<4, 2>(tiles) <= mostShared;
 }
 
 int64_t ClusterScratchBytes(int64_t rows, const StreamedProduct *products) { return rows * products[0].w.columns * 2; }
