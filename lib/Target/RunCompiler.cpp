@@ -2,10 +2,13 @@
 #include "absl/strings/str_join.h"
 #include "llvm/ADT/ScopeExit.h"
 #include "llvm/ADT/StringRef.h"
-#include "llvm/Support/FileSystem.h"
 #include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Program.h"
+#include <cerrno>
 #include <cstdlib>
+#include <cstring>
+#include <sys/mman.h>
+#include <unistd.h>
 
 namespace compressc {
 
@@ -26,13 +29,15 @@ StatusOr<std::string> FindCompiler(const std::string &asked, const std::string &
 }
 
 Status RunCompiler(const std::vector<std::string> &arguments, const std::string &without) {
-  llvm::SmallString<128> log;
-  if (std::error_code error = llvm::sys::fs::createTemporaryFile("compressc", "log", log))
-    return IOError("no temporary file: ", error.message());
-  llvm::scope_exit cleanUp([&] { llvm::sys::fs::remove(log); });
+  // What it says goes to a file without a name, of which nothing is left when this process is killed.
+  int file = memfd_create("compiler", 0);
+  if (file < 0)
+    return IOError("no temporary file: ", std::strerror(errno));
+  llvm::scope_exit cleanUp([&] { close(file); });
+  std::string log = absl::StrCat("/proc/self/fd/", file);
   std::vector<llvm::StringRef> pieces(arguments.begin(), arguments.end());
   std::string reason;
-  int code = llvm::sys::ExecuteAndWait(arguments[0], pieces, std::nullopt, {llvm::StringRef(""), log.str(), log.str()},
+  int code = llvm::sys::ExecuteAndWait(arguments[0], pieces, std::nullopt, {llvm::StringRef(""), log, log},
                                        /*SecondsToWait=*/600, /*MemoryLimit=*/0, &reason);
   if (code == 0)
     return absl::OkStatus();

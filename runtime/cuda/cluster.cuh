@@ -33,8 +33,8 @@ __device__ __forceinline__ void StoreInCluster(float4 *shared, int rank, float4 
 
 /// As LaunchChained, in clusters of neighbouring blocks.
 template <typename... Parameters, typename... Arguments>
-void LaunchCluster(void (*kernel)(Parameters...), unsigned blocks, unsigned clusterBlocks, unsigned threads, size_t shared, cudaStream_t stream,
-                   const Arguments &...arguments) {
+void LaunchCluster(void (*kernel)(Parameters...), unsigned blocks, unsigned clusterBlocks, unsigned threads, size_t shared,
+                   cudaStream_t stream, const Arguments &...arguments) {
   cudaLaunchAttribute attributes[2];
   attributes[0].id = cudaLaunchAttributeClusterDimension;
   attributes[0].val.clusterDim.x = clusterBlocks, attributes[0].val.clusterDim.y = attributes[0].val.clusterDim.z = 1;

@@ -4,8 +4,8 @@
 // codes that it multiplies to shared memory for itself, and the part of x, so that warps wait for each other only at the end.
 // There the sums of a block's warps are added, each block of the cluster gets the others' sums of some of the rows, adds them,
 // in order, and does what follows: nothing but the results is written to memory.
-#include "cluster_products.h"
 #include "cluster.cuh"
+#include "cluster_products.h"
 #include "stream_products.cuh"
 #include "wgmma.cuh"
 
@@ -22,7 +22,8 @@ constexpr int formStride = 9;
 
 /// What a warp, and a block, has in shared memory. `rowTiles`: 16 rows each of a tile; `columnTiles`: 8 rows each of x.
 template <int rowTiles, int columnTiles> struct Sizes {
-  static constexpr int rows = rowTiles * tileRows, stage = rows * unitBytes, warp = stages * stage, x = columnTiles * 8 * unitColumns * 2;
+  static constexpr int rows = rowTiles * tileRows, stage = rows * unitBytes, warp = stages * stage,
+                       x = columnTiles * 8 * unitColumns * 2;
   static constexpr int fragments = rowTiles * columnTiles; // of sums: four of each lane. They take the place of codes.
   static_assert(fragments * 512 <= warp);
 };
@@ -52,10 +53,12 @@ ClusterKernel(const Half *x, int rows, int depth, Tiles tiles, typename Format::
   const int thread = int(threadIdx.x), lane = thread % 32, warp = thread / 32, blocks = tiles.clusterBlocks;
   const int rank = int(blockIdx.x) % blocks, tile = int(blockIdx.x) / blocks;
   // Of the block's units a warp has every eighth, so that the block's copies are neighbours.
-  const int units = depth / unitColumns, firstUnit = units * rank / blocks, begin = firstUnit + warp, end = units * (rank + 1) / blocks;
+  const int units = depth / unitColumns, firstUnit = units * rank / blocks, begin = firstUnit + warp,
+            end = units * (rank + 1) / blocks;
   const int firstGroup = Format::groupIndex(groups, firstUnit * chunksOfUnit);
   uint8_t *codes = memory + warp * Sizes::warp, *xs = memory + blockWarps * Sizes::warp + warp * Sizes::x;
-  auto *forms = reinterpret_cast<float2 *>(memory + blockWarps * (Sizes::warp + Sizes::x)); // [8 rows, group, row]: scale, minus offset and zero
+  // [8 rows, group, row]: the scale, and minus offset and zero.
+  auto *forms = reinterpret_cast<float2 *>(memory + blockWarps * (Sizes::warp + Sizes::x));
   auto *received = reinterpret_cast<float4 *>(forms + rowTiles * 2 * tiles.groups * formStride); // [block, its part of the sums]
 
   const int which = rangeOf(tiles.first, tiles.count, tile);
@@ -101,15 +104,17 @@ ClusterKernel(const Half *x, int rows, int depth, Tiles tiles, typename Format::
     if (unit < end)
 #pragma unroll
       for (int i = 0; i < columnTiles * 4; ++i)
-        loaded[i] = *reinterpret_cast<const uint4 *>(x + min(i * 2 + lane / 16, rows - 1) * depth + unit * unitColumns + lane % 16 * 8);
+        loaded[i] =
+            *reinterpret_cast<const uint4 *>(x + min(i * 2 + lane / 16, rows - 1) * depth + unit * unitColumns + lane % 16 * 8);
   };
   // Those of codes that are 16 bits apart come beside each other.
   auto storeX = [&] {
 #pragma unroll
     for (int i = 0; i < columnTiles * 4; ++i) {
       uint4 v = loaded[i];
-      *reinterpret_cast<uint4 *>(xs + placeOf(lane % 16, i * 2 + lane / 16)) = {__byte_perm(v.x, v.z, 0x5410), __byte_perm(v.x, v.z, 0x7632),
-                                                                               __byte_perm(v.y, v.w, 0x5410), __byte_perm(v.y, v.w, 0x7632)};
+      *reinterpret_cast<uint4 *>(xs + placeOf(lane % 16, i * 2 + lane / 16)) = {
+          __byte_perm(v.x, v.z, 0x5410), __byte_perm(v.x, v.z, 0x7632), __byte_perm(v.y, v.w, 0x5410),
+          __byte_perm(v.y, v.w, 0x7632)};
     }
   };
 
@@ -213,7 +218,8 @@ ClusterKernel(const Half *x, int rows, int depth, Tiles tiles, typename Format::
   for (int m = 0; m < rowTiles; ++m)
 #pragma unroll
     for (int n = 0; n < columnTiles; ++n)
-      reinterpret_cast<float4 *>(codes)[(m * columnTiles + n) * 32 + lane] = {sum[m][n][0], sum[m][n][1], sum[m][n][2], sum[m][n][3]};
+      reinterpret_cast<float4 *>(codes)[(m * columnTiles + n) * 32 + lane] = {sum[m][n][0], sum[m][n][1], sum[m][n][2],
+                                                                              sum[m][n][3]};
   __syncthreads();
   WaitForCluster(); // all its blocks run
   auto add = [&](const void *from, int count, int apart) {
@@ -226,7 +232,8 @@ ClusterKernel(const Half *x, int rows, int depth, Tiles tiles, typename Format::
   };
   const int ofBlock = fragments * 32 / blocks;
   if (thread < fragments * 32)
-    StoreInCluster(received + rank * ofBlock + thread % ofBlock, thread / ofBlock, add(memory + thread * 16, blockWarps, Sizes::warp));
+    StoreInCluster(received + rank * ofBlock + thread % ofBlock, thread / ofBlock,
+                   add(memory + thread * 16, blockWarps, Sizes::warp));
   ArriveAtCluster();
   WaitForCluster();
   if (thread >= ofBlock)
@@ -254,7 +261,8 @@ ClusterKernel(const Half *x, int rows, int depth, Tiles tiles, typename Format::
 
 /// x in 16 bits, row after row.
 template <typename Half> struct PlainHalves {
-  static __device__ __forceinline__ void put(const float (&v)[8], bool exists, int row, int column, int rows, uint8_t *x, uint8_t *behind) {
+  static __device__ __forceinline__ void put(const float (&v)[8], bool exists, int row, int column, int rows, uint8_t *x,
+                                             uint8_t *behind) {
     if (exists)
       *reinterpret_cast<uint4 *>(x + row * ((behind - x) / rows) + column * 2) = {Pack<Half>(v[0], v[1]), Pack<Half>(v[2], v[3]),
                                                                                   Pack<Half>(v[4], v[5]), Pack<Half>(v[6], v[7])};
@@ -309,8 +317,9 @@ void launch(cudaStream_t stream, const StreamedRows &x, const StreamedProduct *p
     LaunchChained(PrepareKernel<PlainHalves<Half>>, dim3(unsigned(x.rows)), threadsOfX, 0, stream, x, depth, x.rows,
                   static_cast<uint8_t *>(scratch));
   }
-  LaunchCluster(kernel, unsigned(tiles.blocks()), unsigned(tiles.clusterBlocks), threads, sharedBytes<rowTiles, columnTiles>(tiles), stream,
-                static_cast<const Half *>(from), x.rows, depth, tiles, Format::groupsOf(products[0].w));
+  LaunchCluster(kernel, unsigned(tiles.blocks()), unsigned(tiles.clusterBlocks), threads,
+                sharedBytes<rowTiles, columnTiles>(tiles), stream, static_cast<const Half *>(from), x.rows, depth, tiles,
+                Format::groupsOf(products[0].w));
 }
 
 } // namespace
@@ -328,7 +337,8 @@ bool CanMultiplyInClusters(int64_t rows, const StreamedProduct *products, int co
 
 int64_t ClusterScratchBytes(int64_t rows, const StreamedProduct *products) { return rows * products[0].w.columns * 2; }
 
-void MultiplyInClusters(cudaStream_t stream, const StreamedRows &x, const StreamedProduct *products, int count, DType half, void *scratch) {
+void MultiplyInClusters(cudaStream_t stream, const StreamedRows &x, const StreamedProduct *products, int count, DType half,
+                        void *scratch) {
   Tiles tiles = tilesOf(products, count);
   WithHalf(half, [&](auto type) {
     using Half = decltype(type);
