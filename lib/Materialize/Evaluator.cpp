@@ -18,13 +18,12 @@ void append(Batch &batch, const std::vector<int32_t> &sample) {
   batch.tokens.insert(batch.tokens.end(), sample.begin(), sample.end());
 }
 
-/// Whole samples, as many as fit, in order. With several shares each gets as many batches, of nearly as many samples, if
-/// there are that many samples.
 /// Into which calibration batches are shared out, whose statistics are summed apart: a device's own are two, so that its
 /// sums, and all that follows from them, are those of two devices.
 size_t sharesOf(const MaterializeOptions &options) { return options.device ? std::max<size_t>(2, options.others.size() + 1) : 1; }
 
-/// As many for each share, of whole samples.
+/// Whole samples, as many as fit, in order. With several shares each gets as many batches, of nearly as many samples, if
+/// there are that many samples.
 std::vector<Batch> makeBatches(const CalibrationSet &calibration, int64_t batchTokens, size_t shares) {
   std::vector<Batch> result;
   const auto &samples = calibration.samples;
@@ -227,7 +226,6 @@ struct Evaluator::CalibrationRun {
   std::atomic<bool> stopped = false;                     // a worker has failed
 };
 
-/// Batches share, share + shares, …; a worker has one of the shares, or one worker all.
 Status Evaluator::runShare(CalibrationRun &run, size_t share) {
   size_t number = share % workers.size(), shares = run.statistics.size();
   Worker &worker = workers[number];
@@ -276,7 +274,6 @@ Status Evaluator::runShare(CalibrationRun &run, size_t share) {
   return absl::OkStatus();
 }
 
-/// Shares' statistics, into the first one's: in the same order on one device, one share after the other, and on several.
 Status Evaluator::addUp(const CalibrationRun &run) {
   std::vector<Collective::Addends> sums;
   for (auto [i, first] : llvm::enumerate(run.statistics.front())) {
@@ -288,8 +285,8 @@ Status Evaluator::addUp(const CalibrationRun &run) {
     }
     // A mean, and of how many rows it is.
     double sum = 0, count = 0;
-    for (auto [number, share] : llvm::enumerate(run.statistics)) {
-      COMPRESSC_ASSIGN_OR_RETURN(OwnedTensor influence, fetch(share[i].tensor, workerOf(number)));
+    for (auto [share, ofShare] : llvm::enumerate(run.statistics)) {
+      COMPRESSC_ASSIGN_OR_RETURN(OwnedTensor influence, fetch(ofShare[i].tensor, workerOf(share)));
       sum += double(influence.tensor.as<float>()[0]) * influence.tensor.as<float>()[1];
       count += influence.tensor.as<float>()[1];
     }
@@ -373,17 +370,14 @@ Status Evaluator::runOverCalibration(Operation *op, ArrayRef<Value> outputs, boo
         }
       }
   }
-  auto runOne = [&](size_t share) {
-    Status status = runShare(run, share);
+  COMPRESSC_RETURN_IF_ERROR(OnThreads(several ? workers.size() : 1, [&](size_t number) {
+    Status status;
+    for (size_t share = number; share < shares && status.ok(); share += workers.size())
+      status = runShare(run, share);
     if (!status.ok())
       run.stopped = true;
-    return several ? WithContext(status, absl::StrCat("GPU ", workers[share].device->number())) : status;
-  };
-  if (several)
-    COMPRESSC_RETURN_IF_ERROR(OnThreads(shares, runOne));
-  else
-    for (size_t share = 0; share < shares; ++share)
-      COMPRESSC_RETURN_IF_ERROR(runOne(share));
+    return several ? WithContext(status, absl::StrCat("GPU ", workers[number].device->number())) : status;
+  }));
   if (run.statistics.size() > 1)
     COMPRESSC_RETURN_IF_ERROR(addUp(run));
   size_t next = 0;

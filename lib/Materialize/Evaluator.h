@@ -76,9 +76,9 @@ private:
 
   Status evaluateValues(llvm::ArrayRef<mlir::Value> values);
   Status runOverCalibration(mlir::Operation *op, llvm::ArrayRef<mlir::Value> outputs, bool isLast);
-  /// A worker's batches.
+  /// Batches share, share + shares, …: a worker has one of the shares, or one worker all.
   Status runShare(CalibrationRun &run, size_t share);
-  /// Statistics of all workers become the first one's.
+  /// Statistics of all shares become the first one's: those of two in the same order on one device and on two.
   Status addUp(const CalibrationRun &run);
   bool dependsOn(mlir::Value value, llvm::ArrayRef<mlir::Value> others);
 

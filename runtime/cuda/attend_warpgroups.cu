@@ -262,8 +262,7 @@ template <typename Half, int dim> void attend(cudaStream_t stream, const Attenti
 } // namespace
 
 bool CanAttendWarpgroups(const Attention &a) {
-  return a.type != DType::F32 && (a.dim == 64 || a.dim == 128) && a.scale > 0 &&
-         DeviceAttribute(cudaDevAttrComputeCapabilityMajor) == 9 && DeviceAttribute(cudaDevAttrComputeCapabilityMinor) == 0;
+  return a.type != DType::F32 && (a.dim == 64 || a.dim == 128) && a.scale > 0 && HasCapability90();
 }
 
 void AttendWarpgroups(cudaStream_t stream, const Attention &a, int keyTile) {

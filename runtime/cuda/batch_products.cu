@@ -28,9 +28,6 @@ struct Matrices {
   __host__ __device__ int partsOf(int block) const { return ((block + 1) * steps - 1) / share - firstShareOf(block) + 1; }
 };
 
-/// What codesFrom adds to a code.
-template <typename Half> constexpr float codeOffset = std::is_same_v<Half, __half> ? 1024.0f : 128.0f;
-
 /// How x is prepared, in 16 bits: for each chunk the lanes' eighths one after the other, in each of them all rows, in each
 /// the four lanes; pairs of columns are 0 4, 1 5, 2 6 and 3 7. To chunks belong the sums of their columns, fp32.
 template <typename Half, int columns> struct PairedHalves {
@@ -221,7 +218,7 @@ Matrices matricesOf(int64_t rows, const StreamedProduct *products, int count) {
   }
   // Two blocks for each multiprocessor, with equal shares, but not of less than 4 chunks.
   int chunks = int(products[0].w.columns) / (WordsOf(products[0].w) * 32);
-  int blocks = 2 * std::max(DeviceAttribute(cudaDevAttrMultiProcessorCount), 1);
+  int blocks = 2 * Multiprocessors();
   int step = stepOf(tilesFor(rows));
   matrices.steps = (chunks + step - 1) / step;
   int all = matrices.firstBlock[matrices.count] * matrices.steps;
@@ -255,6 +252,14 @@ void launch(cudaStream_t stream, const StreamedRows &x, const StreamedProduct *l
                 matrices, parts);
 }
 
+/// What multiplies so many rows the fastest.
+enum class Kernel : uint8_t { Clusters, Warpgroups, Warps };
+Kernel kernelFor(int64_t rows, const StreamedProduct *products, int count) {
+  if (CanMultiplyInClusters(rows, products, count))
+    return Kernel::Clusters;
+  return CanMultiplyBatchWarpgroups(rows, products, count) ? Kernel::Warpgroups : Kernel::Warps;
+}
+
 } // namespace
 
 bool CanMultiplyBatch(int64_t rows, const StreamedProduct *products, int count) {
@@ -270,10 +275,11 @@ bool CanMultiplyBatch(int64_t rows, const StreamedProduct *products, int count) 
 }
 
 int64_t BatchScratchBytes(int64_t rows, const StreamedProduct *products, int count) {
-  if (CanMultiplyInClusters(rows, products, count))
-    return ClusterScratchBytes(rows, products);
-  if (CanMultiplyBatchWarpgroups(rows, products, count))
-    return BatchWarpgroupsScratchBytes(rows, products, count);
+  switch (kernelFor(rows, products, count)) {
+  case Kernel::Clusters: return ClusterScratchBytes(rows, products);
+  case Kernel::Warpgroups: return BatchWarpgroupsScratchBytes(rows, products, count);
+  case Kernel::Warps: break;
+  }
   Matrices matrices = matricesOf(rows, products, count);
   int most = 1;
   for (int block = 0; block < matrices.firstBlock[matrices.count]; ++block)
@@ -282,16 +288,16 @@ int64_t BatchScratchBytes(int64_t rows, const StreamedProduct *products, int cou
 }
 
 int BatchCounters(int64_t rows, const StreamedProduct *products, int count) {
-  bool counts = !CanMultiplyInClusters(rows, products, count) && CanMultiplyBatchWarpgroups(rows, products, count);
-  return counts ? BatchWarpgroupsCounters(rows, products, count) : 0;
+  return kernelFor(rows, products, count) == Kernel::Warpgroups ? BatchWarpgroupsCounters(rows, products, count) : 0;
 }
 
 void MultiplyBatch(cudaStream_t stream, const StreamedRows &x, const StreamedProduct *products, int count, DType half, void *scratch,
                    int32_t *counters) {
-  if (CanMultiplyInClusters(x.rows, products, count))
-    return MultiplyInClusters(stream, x, products, count, half, scratch);
-  if (CanMultiplyBatchWarpgroups(x.rows, products, count))
-    return MultiplyBatchWarpgroups(stream, x, products, count, half, scratch, counters);
+  switch (kernelFor(x.rows, products, count)) {
+  case Kernel::Clusters: return MultiplyInClusters(stream, x, products, count, half, scratch);
+  case Kernel::Warpgroups: return MultiplyBatchWarpgroups(stream, x, products, count, half, scratch, counters);
+  case Kernel::Warps: break;
+  }
   WithHalf(half, [&](auto type) {
     using Half = decltype(type);
     WithWords(products[0].w, [&](auto words) {

@@ -329,7 +329,7 @@ bool haveRows(const StreamedProduct *products, int count, int each) {
   int64_t rows = 0;
   for (int i = 0; i < count; ++i)
     rows += products[i].w.rows + (products[i].gate.data ? products[i].gate.rows : 0);
-  return rows >= int64_t(each) * std::max(DeviceAttribute(cudaDevAttrMultiProcessorCount), 1);
+  return rows >= int64_t(each) * Multiprocessors();
 }
 
 /// With four of them x is read less often, with one there are fewer parts to add. A gate is beside its product's weight.
@@ -349,7 +349,7 @@ Tiles tilesOf(int64_t rows, const StreamedProduct *products, int count) {
     tiles.first[tiles.count + 1] = tiles.first[tiles.count] + int((products[tiles.count].w.rows + tileRows - 1) / tileRows);
   }
   int stepDepth = columnsOf(widthFor(rows), rowGroups, WordsOf(products[0].w)) * warpgroups / rowGroups;
-  int blocks = std::max(DeviceAttribute(cudaDevAttrMultiProcessorCount), 1);
+  int blocks = Multiprocessors();
   tiles.steps = (depth + stepDepth - 1) / stepDepth;
   tiles.share = (tiles.first[count] * tiles.steps + blocks - 1) / blocks;
   // Whole tiles for fewer blocks, where that is at most a third more for each: then there are no parts to add.
@@ -384,9 +384,8 @@ void launch(cudaStream_t stream, const StreamedRows &x, const StreamedProduct *p
 } // namespace
 
 bool CanMultiplyBatchWarpgroups(int64_t rows, const StreamedProduct *products, int count) {
-  bool has = DeviceAttribute(cudaDevAttrComputeCapabilityMajor) == 9 && DeviceAttribute(cudaDevAttrComputeCapabilityMinor) == 0;
   // Of 16 rows and weights of few, as 4096 on an H200, the products of warps are a twentieth faster.
-  return has && (rows <= 8 || rows > 16 || haveRows(products, count, 32));
+  return HasCapability90() && (rows <= 8 || rows > 16 || haveRows(products, count, 32));
 }
 
 int64_t BatchWarpgroupsScratchBytes(int64_t rows, const StreamedProduct *products, int count) {

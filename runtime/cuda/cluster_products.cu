@@ -46,7 +46,6 @@ ClusterKernel(const Half *x, int rows, int depth, Tiles tiles, typename Format::
     return;
   using Sizes = Sizes<rowTiles, columnTiles>;
   constexpr int words = Format::words, chunksOfUnit = 4 / words, fragments = Sizes::fragments;
-  constexpr float offset = std::is_same_v<Half, __half> ? 1024.0f : 128.0f; // that codesFrom adds to a code
   ArriveAtCluster();
   LetTheNextBegin();
   auto *memory = DynamicShared<uint8_t>();
@@ -135,7 +134,7 @@ ClusterKernel(const Half *x, int rows, int depth, Tiles tiles, typename Format::
 #pragma unroll
       for (int i = 0; i < rowTiles * 2; ++i) // tiles begin at multiples of 8 rows, and so do the zeros' words
         forms[(i * tiles.groups + group) * formStride + warp] = {ScaleOf(scaleBits[i], groups.scaleType),
-                                                                 -offset - float(int(zeroWords[i] >> warp * 4 & 15))};
+                                                                 -codeOffset<Half> - float(int(zeroWords[i] >> warp * 4 & 15))};
   };
 
   float sum[rowTiles][columnTiles][4] = {};
@@ -269,8 +268,6 @@ template <typename Half> struct PlainHalves {
   }
 };
 
-int multiprocessors() { return std::max(DeviceAttribute(cudaDevAttrMultiProcessorCount), 1); }
-
 /// In clusters of as many blocks as there is work, and room at the same time, for.
 Tiles tilesOf(const StreamedProduct *products, int count, int rowTiles, int mostBlocks) {
   Tiles tiles{};
@@ -283,7 +280,7 @@ Tiles tilesOf(const StreamedProduct *products, int count, int rowTiles, int most
   const Matrix &w = products[0].w;
   const int units = int(w.columns) / unitColumns;
   tiles.clusterBlocks = mostBlocks;
-  while (tiles.clusterBlocks > 1 && (tiles.blocks() > multiprocessors() || tiles.clusterBlocks * blockWarps > units))
+  while (tiles.clusterBlocks > 1 && (tiles.blocks() > Multiprocessors() || tiles.clusterBlocks * blockWarps > units))
     tiles.clusterBlocks /= 2;
   for (int rank = 0; rank < tiles.clusterBlocks; ++rank) {
     int begin = units * rank / tiles.clusterBlocks * unitColumns, end = units * (rank + 1) / tiles.clusterBlocks * unitColumns;
@@ -295,7 +292,7 @@ Tiles tilesOf(const StreamedProduct *products, int count, int rowTiles, int most
 /// Tiles of 64 rows, or of 48 where these keep more multiprocessors busy; those have no clusters.
 Tiles tilesOf(const StreamedProduct *products, int count) {
   Tiles large = tilesOf(products, count, 4, mostClusterBlocks), small = tilesOf(products, count, 3, 1);
-  return small.blocks() > large.blocks() && small.blocks() <= multiprocessors() ? small : large;
+  return small.blocks() > large.blocks() && small.blocks() <= Multiprocessors() ? small : large;
 }
 
 template <int rowTiles, int columnTiles> size_t sharedBytes(const Tiles &tiles) {
@@ -326,12 +323,11 @@ void launch(cudaStream_t stream, const StreamedRows &x, const StreamedProduct *p
 
 bool CanMultiplyInClusters(int64_t rows, const StreamedProduct *products, int count) {
   const Matrix &w = products[0].w;
-  bool has = DeviceAttribute(cudaDevAttrComputeCapabilityMajor) == 9 && DeviceAttribute(cudaDevAttrComputeCapabilityMinor) == 0;
-  if (!has || rows > 16 || w.columns % unitColumns != 0 || w.columns < unitColumns * blockWarps)
+  if (!HasCapability90() || rows > 16 || w.columns % unitColumns != 0 || w.columns < unitColumns * blockWarps)
     return false;
   Tiles tiles = tilesOf(products, count);
   // Not on few multiprocessors; of more than 8 rows all blocks at once.
-  bool fits = tiles.blocks() * 2 > multiprocessors() && (rows <= 8 || tiles.blocks() <= multiprocessors());
+  bool fits = tiles.blocks() * 2 > Multiprocessors() && (rows <= 8 || tiles.blocks() <= Multiprocessors());
   return fits && sharedBytes<4, 2>(tiles) <= mostShared;
 }
 

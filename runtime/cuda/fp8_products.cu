@@ -310,7 +310,7 @@ void launch(cudaStream_t stream, const Fp8Rows &x, const Fp8Weights &weights, co
   auto *kernel = Fp8ProductKernel<Out, gated>;
   static OncePerDevice raise; // a failure makes the launch fail, and that is reported
   raise([&] { cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, sharedBytes); });
-  int blocks = std::min(of.tiles(), std::max(DeviceAttribute(cudaDevAttrMultiProcessorCount), 1));
+  int blocks = std::min(of.tiles(), Multiprocessors());
   LaunchChained(kernel, dim3(unsigned(blocks)), threads, sharedBytes, stream, x, of);
 }
 

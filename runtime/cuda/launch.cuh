@@ -45,6 +45,17 @@ inline int DeviceAttribute(cudaDeviceAttr attribute) {
   return known ? value : 0;
 }
 
+/// At least 1.
+inline int Multiprocessors() {
+  int count = DeviceAttribute(cudaDevAttrMultiProcessorCount);
+  return count > 1 ? count : 1;
+}
+
+/// Whether kernels that are compiled for 90a run there: products of warpgroups (wgmma.cuh).
+inline bool HasCapability90() {
+  return DeviceAttribute(cudaDevAttrComputeCapabilityMajor) == 9 && DeviceAttribute(cudaDevAttrComputeCapabilityMinor) == 0;
+}
+
 /// What is done once on each device.
 class OncePerDevice {
 public:

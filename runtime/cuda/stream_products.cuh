@@ -198,7 +198,7 @@ StreamKernel(StreamedRows source, const uint8_t *prepared, Products products, ty
 template <typename Kernel> int residentBlocks(Kernel *kernel, size_t shared) {
   int blocks = 1;
   cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, kernel, threadsOfX, shared);
-  return std::max(DeviceAttribute(cudaDevAttrMultiProcessorCount), 1) * std::max(blocks, 1);
+  return Multiprocessors() * std::max(blocks, 1);
 }
 
 template <typename Format, typename Epilogue, int fixedDepth, bool gated>

@@ -196,6 +196,7 @@ template <typename F> void WithWords(const Matrix &w, F f) {
 
 /// The number whose last bits count ones, twice: with a code in them it is that much more.
 template <typename Half> constexpr uint32_t codesFrom = std::is_same_v<Half, __half> ? 0x64006400u : 0x43004300u;
+template <typename Half> constexpr float codeOffset = std::is_same_v<Half, __half> ? 1024.0f : 128.0f;
 
 /// Weights of 16 bits: 8 neighbours in each chunk. bf16 becomes fp16 where that is computed in.
 template <typename Half, typename Weight> struct Plain {
