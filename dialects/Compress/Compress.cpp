@@ -315,10 +315,6 @@ OpFoldResult ConvertOp::fold(FoldAdaptor) {
   return getInput().getType() == getResult().getType() ? getInput() : OpFoldResult();
 }
 
-bool ObserveOp::accumulates() { return true; }
-bool ObserveCosineOp::accumulates() { return true; }
-bool OutputErrorOp::readsPacked(unsigned operand) { return operand == 1; }
-bool DequantizeOp::readsPacked(unsigned operand) { return true; }
 
 /// Kernels take types by name and booleans as 0 or 1.
 static void plainAttributes(Operation *op, NamedAttrList &attributes) {

@@ -79,7 +79,7 @@ class Compress_KernelOp<string opMnemonic, list<Trait> traits = [], list<string>
 
 //===-- Calibration --------------------------------------------------------------------------------===//
 
-def Compress_ObserveOp : Compress_KernelOp<"observe", [], ["accumulates"]> {
+def Compress_ObserveOp : Compress_KernelOp<"observe", []> {
   let summary = "statistics of an activation over the calibration tokens";
   let description = [{
     The operand is a run-time value, the result a calibration-time one: it is complete when every
@@ -93,7 +93,7 @@ def Compress_ObserveOp : Compress_KernelOp<"observe", [], ["accumulates"]> {
 }
 
 def Compress_ObserveCosineOp
-    : Compress_KernelOp<"observe_cosine", [AllTypesMatch<["input", "output"]>], ["accumulates"]> {
+    : Compress_KernelOp<"observe_cosine", [AllTypesMatch<["input", "output"]>]> {
   let summary = "how far two activations are from parallel, over the calibration tokens";
   let description = [{
     `influence` [2]: the mean over the tokens t of 1 - cos(input_t, output_t), and their number. Of a
@@ -130,7 +130,7 @@ def Compress_ScaleStatisticsOp : Compress_KernelOp<"scale_statistics", [AllTypes
 
 //===-- Weight expressions -------------------------------------------------------------------------===//
 
-def Compress_DequantizeOp : Compress_KernelOp<"dequantize", [], ["readsPacked"]> {
+def Compress_DequantizeOp : Compress_KernelOp<"dequantize", []> {
   let summary = "the values that packed codes or GGUF blocks stand for";
   let description = "A linear that reads a dequantised packed weight reads the codes in place.";
   let arguments = (ins Compress_Encoded:$input);
@@ -287,7 +287,7 @@ def Compress_SVDOp : Compress_KernelOp<"svd"> {
   let hasVerifier = 1;
 }
 
-def Compress_OutputErrorOp : Compress_KernelOp<"output_error", [], ["readsPacked"]> {
+def Compress_OutputErrorOp : Compress_KernelOp<"output_error", []> {
   let summary = "relative error of a linear's output on the calibration tokens";
   let description = "tr(D G Dᵀ) / tr(W G Wᵀ), D = approximation - weight; result [1].";
   let arguments = (ins Compress_Plain:$weight, Compress_AnyWeight:$approximation,

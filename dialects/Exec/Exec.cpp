@@ -1,5 +1,6 @@
 // Verifiers of the exec dialect.
 #include "dialects/Exec/Exec.h"
+#include "dialects/Exec/Storage.h"
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/OpImplementation.h"
 
@@ -83,10 +84,54 @@ LogicalResult EntryOp::verify() {
   return success();
 }
 
+/// Each operand must be of a kind and type that the kernel takes there.
+static LogicalResult verifyOperands(CallOp call, ArrayAttr names, const OperandLayout &layout) {
+  for (auto [index, name] : llvm::enumerate(names.getAsRange<FlatSymbolRefAttr>())) {
+    const OperandRow &operand = layout.of(index);
+    Operation *target = lookup(call, name.getValue());
+    auto parameter = dyn_cast<ParameterOp>(target);
+    OperandRow::Kind kind = OperandRow::Kind::Tensor;
+    if (isa<TokensOp>(target))
+      kind = OperandRow::Kind::Tokens;
+    if (isa<CacheOp>(target) || (parameter && !parameter.getType()))
+      kind = OperandRow::Kind::Cache;
+    auto refuse = [&]() {
+      return call.emitOpError() << "@" << name.getValue() << " can't be " << std::string(operand.name) << " of "
+                                << call.getKernel();
+    };
+    if (kind != operand.kind)
+      return refuse();
+    if (kind != OperandRow::Kind::Tensor)
+      continue;
+    Type type = parameter ? *parameter.getType()
+                          : cast<TypeAttr>(target->getAttr("type")).getValue();
+    std::optional<StorageType> storage = ToStorageType(type);
+    if (!storage || !(types::of(storage->dtype) & operand.types))
+      return refuse() << ", as it is " << type;
+  }
+  return success();
+}
+
 LogicalResult CallOp::verify() {
   if (failed(verifyNames<WeightOp, TokensOp, CacheOp, BufferOp, ParameterOp>(*this, getInputs())))
     return failure();
-  return verifyNames<BufferOp>(*this, getOutputs());
+  if (failed(verifyNames<BufferOp>(*this, getOutputs())))
+    return failure();
+  const KernelRow *row = FindKernelRow(std::string_view(getKernel()));
+  if (!row)
+    return emitOpError() << "there is no kernel '" << getKernel() << "'";
+  Attributes attributes = ToAttributes(getConstants());
+  if (Status status = CheckAttributes(*row, attributes); !status.ok())
+    return emitOpError() << std::string(status.message());
+  auto inputs = OperandLayout::Inputs(*row, getInputs().size(), attributes);
+  if (!inputs.ok())
+    return emitOpError() << std::string(inputs.status().message());
+  auto outputs = OperandLayout::Outputs(*row, getOutputs().size(), attributes);
+  if (!outputs.ok())
+    return emitOpError() << std::string(outputs.status().message());
+  if (failed(verifyOperands(*this, getInputs(), *inputs)))
+    return failure();
+  return verifyOperands(*this, getOutputs(), *outputs);
 }
 
 LogicalResult FunctionOp::verify() {

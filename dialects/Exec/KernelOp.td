@@ -7,8 +7,8 @@ include "mlir/IR/Interfaces.td"
 def KernelOpInterface : OpInterface<"KernelOpInterface"> {
   let description = [{
     An operation that one runtime kernel computes. The lowering of lm and compress operations to
-    `exec.call` is written once, over this interface: tensor-like operands become buffers or weights in
-    order, `!lm.cache` operands become cache slots, `!lm.batch` operands are dropped (kernels see the
+    `exec.call` is written once, over this interface and the kernel's row (compressc/runtime/kernel_row.h):
+    tensor-like operands become buffers or weights in order, `!lm.cache` operands become cache slots, `!lm.batch` operands are dropped (kernels see the
     batch in their context), results become buffers.
   }];
   let cppNamespace = "::compressc::exec";
@@ -19,15 +19,7 @@ def KernelOpInterface : OpInterface<"KernelOpInterface"> {
       "void", "getKernelAttributes", (ins "::mlir::NamedAttrList &":$attributes), "", [{
         for (::mlir::NamedAttribute attribute : $_op->getAttrs())
           attributes.push_back(attribute);
-      }]>,
-    InterfaceMethod<"Whether results are accumulated over all batches of a run.", "bool",
-      "accumulates", (ins), "", [{ return false; }]>,
-    InterfaceMethod<"Whether the kernel reads this operand as packed integers in place.", "bool",
-      "readsPacked", (ins "unsigned":$operand), "", [{ return false; }]>,
-    InterfaceMethod<"Whether the kernel may write its first result over this operand, element by element.",
-      "bool", "mayOverwrite", (ins "unsigned":$operand), "", [{ return false; }]>,
-    InterfaceMethod<"Whether results have the batch's selected rows (else the rows of operand 0).",
-      "bool", "selectsRows", (ins), "", [{ return false; }]>
+      }]>
   ];
 }
 

@@ -401,13 +401,6 @@ LogicalResult FusedLinearOp::verify() {
 }
 
 StringRef FusedLinearOp::getKernelName() { return "linear"; }
-bool FusedLinearOp::readsPacked(unsigned operand) {
-  unsigned first = 1 + bool(getNorm());
-  return operand >= first && operand < first + getWeights().size();
-}
-bool FusedLinearOp::mayOverwrite(unsigned operand) {
-  return getResidual() && operand + 1 == getNumOperands();
-}
 void FusedLinearOp::getKernelAttributes(NamedAttrList &attributes) {
   Builder builder(getContext());
   if (getWeights().size() > 1)
@@ -428,12 +421,6 @@ void FusedLinearOp::getKernelAttributes(NamedAttrList &attributes) {
     attributes.set("answers", builder.getI64IntegerAttr(1));
 }
 
-bool LinearOp::readsPacked(unsigned operand) { return operand == 1; }
-bool RMSNormOp::mayOverwrite(unsigned operand) { return operand == 0; }
-bool RotaryEmbeddingOp::mayOverwrite(unsigned operand) { return operand == 0; }
-bool GatedActivationOp::mayOverwrite(unsigned) { return true; }
-bool EmbeddingOp::readsPacked(unsigned operand) { return operand == 1; }
-bool SelectRowsOp::selectsRows() { return true; }
 
 void LinearOp::getKernelAttributes(NamedAttrList &attributes) {
   if (auto compute = getCompute())

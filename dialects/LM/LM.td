@@ -167,7 +167,7 @@ def LM_LoadParamOp : LM_Op<"load_param", [Pure, DeclareOpInterfaceMethods<Symbol
 
 //===-- Computation --------------------------------------------------------------------------------===//
 
-def LM_EmbeddingOp : LM_KernelOp<"embedding", [Pure], ["readsPacked"]> {
+def LM_EmbeddingOp : LM_KernelOp<"embedding", [Pure]> {
   let summary = "row of the table for each token";
   let description = "`out[t, :] = table[tokens[t], :]`; tokens [T], table [V, D], out [T, D]. A token id outside 0..V-1 is a run-time error.";
   let arguments = (ins LM_Tokens:$tokens, LM_Weight:$table);
@@ -176,7 +176,7 @@ def LM_EmbeddingOp : LM_KernelOp<"embedding", [Pure], ["readsPacked"]> {
   let hasVerifier = 1;
 }
 
-def LM_RMSNormOp : LM_KernelOp<"rms_norm", [Pure, AllTypesMatch<["input", "result"]>], ["mayOverwrite"]> {
+def LM_RMSNormOp : LM_KernelOp<"rms_norm", [Pure, AllTypesMatch<["input", "result"]>]> {
   let summary = "root mean square normalisation";
   let description = [{
     `out = x / sqrt(mean(x^2) + epsilon) * weight` over each run of D columns, weight [D], x [T, H*D]:
@@ -200,7 +200,7 @@ def LM_LayerNormOp : LM_KernelOp<"layer_norm", [Pure, AllTypesMatch<["input", "r
   let hasVerifier = 1;
 }
 
-def LM_LinearOp : LM_KernelOp<"linear", [Pure], ["readsPacked", "getKernelAttributes"]> {
+def LM_LinearOp : LM_KernelOp<"linear", [Pure], ["getKernelAttributes"]> {
   let summary = "product with a weight, and a bias";
   let description = [{
     `out[t, n] = sum_k x[t, k] * weight[n, k] + bias[n]`; x [T, K], weight [N, K] as checkpoints store it,
@@ -226,7 +226,7 @@ def LM_LinearOp : LM_KernelOp<"linear", [Pure], ["readsPacked", "getKernelAttrib
 }
 
 def LM_FusedLinearOp : LM_KernelOp<"fused_linear", [Pure, AttrSizedOperandSegments],
-                                   ["getKernelName", "getKernelAttributes", "readsPacked", "mayOverwrite"]> {
+                                   ["getKernelName", "getKernelAttributes"]> {
   let summary = "linears that read the same input, with the norm before and what follows them";
   let description = [{
     What `merge-linears` and `fuse-epilogues` make of `lm.linear`; every form gives the bits of the
@@ -255,7 +255,7 @@ def LM_FusedLinearOp : LM_KernelOp<"fused_linear", [Pure, AttrSizedOperandSegmen
 }
 
 def LM_RotaryEmbeddingOp : LM_KernelOp<"rotary_embedding", [Pure, AllTypesMatch<["input", "result"]>],
-                                       ["getKernelAttributes", "mayOverwrite"]> {
+                                       ["getKernelAttributes"]> {
   let summary = "rotary position embedding";
   let description = [{
     Rotates the pairs (i, i + D/2) of each head by the angle of its row's position; x [T, H*D], D =
@@ -321,7 +321,7 @@ def LM_AttentionOp : LM_KernelOp<"attention", [Pure, AllTypesMatch<["cache", "ne
 }
 
 def LM_GatedActivationOp : LM_KernelOp<"gated_activation", [Pure, SameOperandsAndResultType],
-                                        ["getKernelAttributes", "mayOverwrite"]> {
+                                        ["getKernelAttributes"]> {
   let summary = "activation(gate) * up";
   let description = "silu: `g / (1 + exp(-g))`; gelu exact (erf); gelu_tanh its tanh approximation; relu. Both operands [T, F]. Shazeer, 2020.";
   let arguments = (ins LM_ActivationAttr:$kind, LM_Rows:$gate, LM_Rows:$up);
@@ -329,7 +329,7 @@ def LM_GatedActivationOp : LM_KernelOp<"gated_activation", [Pure, SameOperandsAn
   let assemblyFormat = "$kind $gate `,` $up attr-dict `:` type($gate)";
 }
 
-def LM_SelectRowsOp : LM_KernelOp<"select_rows", [Pure], ["selectsRows"]> {
+def LM_SelectRowsOp : LM_KernelOp<"select_rows", [Pure]> {
   let summary = "the rows whose logits the batch asks for";
   let arguments = (ins LM_Rows:$input, LM_BatchType:$batch);
   let results = (outs LM_Rows:$result);

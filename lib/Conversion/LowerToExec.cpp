@@ -129,8 +129,7 @@ private:
       return success();
     }
     if (isa<arith::AddFOp, arith::MulFOp>(op))
-      return lowerCall(op, op->getName().stripDialect().drop_back(), {}, false, false,
-                       [](unsigned) { return true; });
+      return lowerCall(op, op->getName().stripDialect().drop_back(), {});
     if (auto dequantize = dyn_cast<compress::DequantizeOp>(op); dequantize && readInPlace(dequantize)) {
       places[dequantize.getResult()] = places.lookup(dequantize.getInput());
       return success();
@@ -141,8 +140,7 @@ private:
       if (isa<compress::CompressDialect>(op->getDialect()))
         if (std::string name = namedAfter(op); !name.empty())
           constants.set("name", builder.getStringAttr(name));
-      return lowerCall(op, kernel.getKernelName(), constants, kernel.selectsRows(), kernel.accumulates(),
-                       [&](unsigned operand) { return kernel.mayOverwrite(operand); });
+      return lowerCall(op, kernel.getKernelName(), constants);
     }
     return op->emitError("can't be lowered to a kernel call");
   }
@@ -158,8 +156,8 @@ private:
   static bool readInPlace(compress::DequantizeOp op) {
     return isa<compress::PackedType>(op.getInput().getType()) &&
            llvm::all_of(op->getUses(), [](OpOperand &use) {
-             auto kernel = dyn_cast<exec::KernelOpInterface>(use.getOwner());
-             return kernel && kernel.readsPacked(use.getOperandNumber());
+             const OperandRow *operand = KernelOperandOf(use);
+             return operand && operand->types & types::packed;
            });
   }
 
@@ -179,16 +177,16 @@ private:
     return success();
   }
 
-  LogicalResult lowerCall(Operation *op, StringRef kernel, NamedAttrList constants, bool selects,
-                          bool accumulates, function_ref<bool(unsigned)> mayOverwrite) {
+  LogicalResult lowerCall(Operation *op, StringRef kernel, NamedAttrList constants) {
+    const KernelRow *row = FindKernelRow(std::string_view(kernel));
+    if (!row)
+      return op->emitError() << "the runtime has no kernel " << kernel;
     SmallVector<Attribute> inputs, outputs, overwritable;
     Place cache;
     exec::RowCount rows = exec::RowCount::fixed;
-    for (auto [index, operand] : llvm::enumerate(op->getOperands())) {
+    for (Value operand : op->getOperands()) {
       if (isa<lm::BatchType>(operand.getType()))
         continue;
-      if (mayOverwrite(index))
-        overwritable.push_back(places.lookup(operand).symbol);
       auto place = places.find(operand);
       if (place == places.end())
         return op->emitError() << "operand of type " << operand.getType() << " has no place in the schedule";
@@ -197,7 +195,14 @@ private:
       if (isa<lm::CacheType>(operand.getType()))
         cache = place->second;
     }
-    if (selects)
+    DictionaryAttr dictionary = constants.getDictionary(builder.getContext());
+    auto layout = OperandLayout::Inputs(*row, inputs.size(), ToAttributes(dictionary));
+    if (!layout.ok())
+      return op->emitError() << std::string(layout.status().message());
+    for (auto [index, input] : llvm::enumerate(inputs))
+      if (row->overwrites & layout->bitOf(index))
+        overwritable.push_back(input);
+    if (row->selects)
       rows = exec::RowCount::selected;
     for (OpResult result : op->getResults()) {
       if (isa<lm::CacheType>(result.getType())) {
@@ -205,19 +210,18 @@ private:
         continue;
       }
       auto tensor = dyn_cast<RankedTensorType>(result.getType());
-      Place place{reference(fresh(accumulates ? "s" : "b")),
+      Place place{reference(fresh(row->accumulates ? "s" : "b")),
                   tensor && !tensor.hasStaticShape() ? rows : exec::RowCount::fixed};
       auto buffer = exec::BufferOp::create(
           declarations, op->getLoc(), place.symbol.getValue(),
-          accumulates ? exec::Role::state : exec::Role::temporary, place.rows,
+          row->accumulates ? exec::Role::state : exec::Role::temporary, place.rows,
           builder.getI64IntegerAttr(0), result.getType());
       buffers[place.symbol.getAttr()] = buffer;
       places[result] = place;
       outputs.push_back(place.symbol);
     }
     auto call = exec::CallOp::create(calls, op->getLoc(), builder.getStringAttr(kernel), builder.getArrayAttr(inputs),
-                                     builder.getArrayAttr(outputs), constants.getDictionary(builder.getContext()),
-                                     layer);
+                                     builder.getArrayAttr(outputs), dictionary, layer);
     if (!overwritable.empty())
       overwrites.push_back({call, overwritable});
     return success();

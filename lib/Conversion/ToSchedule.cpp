@@ -1,71 +1,10 @@
 // An exec program as the runtime's data structure.
 #include "compressc/Conversion/ToSchedule.h"
-#include "dialects/Compress/Compress.h"
 #include "llvm/ADT/TypeSwitch.h"
 
 using namespace mlir;
 
 namespace compressc {
-namespace {
-
-std::optional<DType> toDType(Type type) {
-  if (type.isF32())
-    return DType::F32;
-  if (type.isF16())
-    return DType::F16;
-  if (type.isBF16())
-    return DType::BF16;
-  if (type.isInteger(32))
-    return DType::I32;
-  return std::nullopt;
-}
-
-Attributes toAttributes(DictionaryAttr constants) {
-  Attributes result;
-  for (NamedAttribute constant : constants) {
-    std::string name = constant.getName().str();
-    TypeSwitch<Attribute>(constant.getValue())
-        .Case([&](IntegerAttr value) { result.set(name, value.getInt()); })
-        .Case([&](FloatAttr value) { result.set(name, value.getValueAsDouble()); })
-        .Case([&](StringAttr value) { result.set(name, value.str()); })
-        .Case([&](ArrayAttr values) {
-          std::vector<double> numbers;
-          for (auto value : values.getAsRange<FloatAttr>())
-            numbers.push_back(value.getValueAsDouble());
-          result.set(name, std::move(numbers));
-        });
-  }
-  return result;
-}
-
-} // namespace
-
-std::optional<StorageType> ToStorageType(Type type) {
-  return TypeSwitch<Type, std::optional<StorageType>>(type)
-      .Case([](RankedTensorType tensor) -> std::optional<StorageType> {
-        auto dtype = toDType(tensor.getElementType());
-        if (!dtype)
-          return std::nullopt;
-        StorageType storage{*dtype, {}, {}};
-        for (int64_t dim : tensor.getShape())
-          storage.shape.push_back(ShapedType::isDynamic(dim) ? -1 : dim);
-        return storage;
-      })
-      .Case([](compress::PackedType packed) -> std::optional<StorageType> {
-        PackedFormat format{int(packed.getBits()), packed.getGroup(), packed.getSymmetric(),
-                            *toDType(packed.getScaleType())};
-        return StorageType{DType::Packed, {packed.getRows(), packed.getColumns()}, format};
-      })
-      .Case([](compress::BlocksType blocks) -> std::optional<StorageType> {
-        return StorageType{*DTypeFromName({blocks.getFormat().data(), blocks.getFormat().size()}),
-                           {blocks.getRows(), blocks.getColumns()},
-                           {}};
-      })
-      .Case([](compress::StatisticsType statistics) -> std::optional<StorageType> {
-        return StorageType{DType::Statistics, {statistics.getWidth()}, {}};
-      })
-      .Default([](Type) { return std::nullopt; });
-}
 
 Schedule ToSchedule(exec::ProgramOp program) {
   Schedule schedule;
@@ -110,7 +49,7 @@ Schedule ToSchedule(exec::ProgramOp program) {
   };
   auto add = [&](EntryPoint &point, exec::CallOp call) {
     point.calls.push_back({call.getKernel().str(), lookup(call.getInputs()), lookup(call.getOutputs()),
-                           toAttributes(call.getConstants())});
+                           ToAttributes(call.getConstants())});
   };
   for (auto entry : program.getBody().getOps<exec::EntryOp>()) {
     EntryPoint point;

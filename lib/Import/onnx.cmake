@@ -42,5 +42,5 @@ add_library(CompresscONNX STATIC
   "${generated}/onnx.pb.cc")
 target_include_directories(CompresscONNX PUBLIC ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR})
 target_include_directories(CompresscONNX SYSTEM PRIVATE "${generated}")
-target_link_libraries(CompresscONNX PUBLIC CompresscConfig CompresscCore CompresscHeaders
+target_link_libraries(CompresscONNX PUBLIC CompresscConfig CompresscBase CompresscHeaders
                                     PRIVATE "${COMPRESSC_PROTOBUF}")

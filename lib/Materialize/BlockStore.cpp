@@ -1,6 +1,6 @@
 // An entry is a header, the parts' sizes, and the parts; everything starts at multiples of 64 bytes.
 #include "compressc/Materialize/BlockStore.h"
-#include "runtime/core/output_file.h"
+#include "runtime/base/output_file.h"
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>

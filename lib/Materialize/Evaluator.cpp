@@ -116,7 +116,7 @@ Status Evaluator::run(const Step &step, bool known, bool needsStates, std::vecto
 Device *Evaluator::deviceFor(const Schedule &schedule) {
   Device *device = options.device;
   for (const Call &call : schedule.entries.front().calls)
-    if (!RunsOnDevices(call.kernel))
+    if (device && !device->findKernel(call.kernel))
       device = nullptr;
   ++slices;
   slicesOnDevice += device != nullptr;
@@ -295,20 +295,31 @@ Status Evaluator::addUp(const CalibrationRun &run) {
   }
   if (sums.empty())
     return absl::OkStatus();
+  Scratch scratch(options.pool->threads());
+  KernelContext context{*options.pool, scratch, nullptr, options.device};
+  auto call = [&](std::string_view kernel, llvm::ArrayRef<Tensor> inputs, const Tensor &output) {
+    return options.device->findKernel(kernel)(context, {{inputs.data(), inputs.size()}, {&output, 1}, {}, {}});
+  };
   if (workers.size() == 1) {
     Batch none;
     options.device->beginBatch(none, nullptr);
     for (const Collective::Addends &addends : sums) {
-      auto *to = static_cast<float *>(addends.arrays[0]);
+      auto array = [&](void *data) {
+        Tensor tensor;
+        tensor.shape = {1, addends.count};
+        tensor.data = data;
+        return tensor;
+      };
+      Tensor to = array(addends.arrays[0]);
       for (void *share : llvm::drop_begin(addends.arrays))
-        options.device->add(to, static_cast<const float *>(share), addends.count, to);
+        COMPRESSC_RETURN_IF_ERROR(call("add", {to, array(share)}, to));
     }
     return options.device->finishBatch();
   }
   COMPRESSC_RETURN_IF_ERROR(options.collective->sum(sums));
   for (const OwnedTensor &first : run.statistics.front())
     if (first.tensor.dtype == DType::Statistics)
-      COMPRESSC_RETURN_IF_ERROR(options.device->mirrorGram(AsStatistics(first.tensor)));
+      COMPRESSC_RETURN_IF_ERROR(call("mirror_gram", {first.tensor}, first.tensor));
   return absl::OkStatus();
 }
 

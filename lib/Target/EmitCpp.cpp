@@ -27,44 +27,31 @@ private:
         << ", " << *buffer.getOffset() << (type.getElementType().isBF16() ? ", Type::BF16" : "") << ");\n";
   }
 
-  Status printKernel(exec::CallOp call) override {
-    CallConstants constants{call.getConstants()};
-    StringRef kernel = call.getKernel();
-    ArrayRef<Attribute> inputs = call.getInputs().getValue(), outputs = call.getOutputs().getValue();
-    if (kernel == "rms_norm")
-      out << "rmsNorm(run, " << operands(inputs) << ", " << SourceNumber(constants.real("epsilon", 0)) << ", "
-          << operand(outputs[0]) << ");\n";
-    else if (kernel == "layer_norm")
-      out << "layerNorm(run, " << operands(inputs) << (inputs.size() < 3 ? ", none, " : ", ")
-          << SourceNumber(constants.real("epsilon", 0)) << ", " << operand(outputs[0]) << ");\n";
-    else if (kernel == "gated_activation")
-      out << "gatedActivation(run, " << activation(constants.text("kind")) << ", " << operands(inputs) << ", "
-          << operand(outputs[0]) << ");\n";
-    else if (kernel == "rotary_embedding")
-      printRotary(inputs, outputs, constants);
-    else if (kernel == "attention")
-      printAttention(inputs, outputs, constants);
-    else if (kernel == "linear")
-      printLinear(call);
-    else
-      return Invalid("the kernel ", kernel.str(), " has no form in C++");
-    return absl::OkStatus();
+  void printRmsNorm(exec::CallOp call) override {
+    out << "rmsNorm(run, " << operands(call.getInputs().getValue()) << ", "
+        << SourceNumber(CallConstants{call.getConstants()}.real("epsilon", 0)) << ", " << operand(call.getOutputs()[0])
+        << ");\n";
   }
 
-  void printRotary(ArrayRef<Attribute> inputs, ArrayRef<Attribute> outputs, const CallConstants &constants) {
-    out << "rotaryEmbedding(run, " << operand(inputs[0]) << ", " << operand(outputs[0])
+  void printRotary(exec::CallOp call) override {
+    CallConstants constants{call.getConstants()};
+    CallOperands inputs(call);
+    out << "rotaryEmbedding(run, " << operand(inputs.one("x")) << ", " << operand(call.getOutputs()[0])
         << ", {.headDim = " << constants.integer("head_dim")
         << ", .frequencies = " << frequencies[constants.list("frequencies")];
     if (double factor = constants.real("attention_factor", 1); factor != 1)
       out << ", .factor = " << SourceNumber(factor);
-    if (inputs.size() > 1)
-      out << ", .norm = " << operand(inputs[1]) << ", .epsilon = " << SourceNumber(constants.real("epsilon", 0));
+    if (Attribute norm = inputs.one("norm"))
+      out << ", .norm = " << operand(norm) << ", .epsilon = " << SourceNumber(constants.real("epsilon", 0));
     out << "});\n";
   }
 
-  void printAttention(ArrayRef<Attribute> inputs, ArrayRef<Attribute> outputs, const CallConstants &constants) {
-    out << "attention(run, " << operands(inputs.take_front(4)) << ", " << operand(outputs[0])
-        << ", {.heads = " << constants.integer("num_heads") << ", .kvHeads = " << constants.integer("num_kv_heads")
+  void printAttention(exec::CallOp call) override {
+    CallConstants constants{call.getConstants()};
+    CallOperands inputs(call);
+    out << "attention(run, " << operands({inputs.one("q"), inputs.one("k"), inputs.one("v"), inputs.one("cache")}) << ", "
+        << operand(call.getOutputs()[0]) << ", {.heads = " << constants.integer("num_heads")
+        << ", .kvHeads = " << constants.integer("num_kv_heads")
         << ", .scale = " << SourceNumber(constants.real("scale", 1));
     if (int64_t window = constants.integer("sliding_window"))
       out << ", .window = " << window;
@@ -72,41 +59,41 @@ private:
       out << ",\n            .frequencies = " << frequencies[list];
       if (double factor = constants.real("attention_factor", 1); factor != 1)
         out << ", .factor = " << SourceNumber(factor);
-      if (inputs.size() > 4)
-        out << ", .queryNorm = " << operand(inputs[4]) << ", .keyNorm = " << operand(inputs[5])
+      if (Attribute norm = inputs.one("q's norm"))
+        out << ", .queryNorm = " << operand(norm) << ", .keyNorm = " << operand(inputs.one("k's norm"))
             << ", .epsilon = " << SourceNumber(constants.real("epsilon", 0));
     }
     out << "});\n";
   }
 
-  void printLinear(exec::CallOp call) {
-    LinearParts parts(call);
+  Status printLinear(exec::CallOp call) override {
+    CallConstants constants{call.getConstants()};
+    CallOperands inputs(call);
     std::vector<std::string> options;
-    if (parts.norm) {
-      options.push_back(".norm = " + operand(parts.norm));
-      options.push_back(".epsilon = " + SourceNumber(parts.epsilon));
+    if (Attribute norm = inputs.one("norm")) {
+      options.push_back(".norm = " + operand(norm));
+      options.push_back(".epsilon = " + SourceNumber(constants.real("epsilon", 0)));
     }
-    if (!parts.biases.empty()) {
+    if (SmallVector<Attribute> given = BiasesOf(call); !given.empty()) {
       std::string biases;
-      for (Attribute bias : parts.biases)
+      for (Attribute bias : given)
         biases += (biases.empty() ? "" : ", ") + (bias ? operand(bias) : "none");
       options.push_back(".biases = {" + biases + "}");
     }
-    if (parts.added)
-      options.push_back(".add = &" + operand(parts.added));
-    if (!parts.gate.empty())
-      options.push_back(".gate = " + activation(parts.gate));
-    if (parts.compute == "bf16" || parts.compute == "int8" || parts.compute == "fp8")
-      options.push_back(parts.compute == "bf16"   ? ".compute = Compute::BF16"
-                        : parts.compute == "int8" ? ".compute = Compute::Int8"
-                                                  : ".compute = Compute::Fp8");
-    if (parts.answers)
+    if (Attribute residual = inputs.one("residual"))
+      options.push_back(".add = &" + operand(residual));
+    if (StringRef gate = GateOf(call); !gate.empty())
+      options.push_back(".gate = " + activation(gate));
+    if (std::string compute = ComputeOf(call); compute != "Compute::F32")
+      options.push_back(".compute = " + compute);
+    if (constants.integer("answers"))
       options.push_back(".answers = true");
-    std::string line = "linear(run, " + operand(parts.x) + ", {" + operands(parts.weights) + "}, {" +
+    std::string line = "linear(run, " + operand(inputs.one("x")) + ", {" + operands(inputs.all("weights")) + "}, {" +
                        operands(call.getOutputs().getValue()) + "}";
     std::string last = options.empty() ? "" : "{" + llvm::join(options, ", ") + "}";
     bool breaks = 2 + line.size() + last.size() > 106;
     out << line << (last.empty() ? "" : breaks ? ",\n         " : ", ") << last << ");\n";
+    return absl::OkStatus();
   }
 };
 

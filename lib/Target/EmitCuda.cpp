@@ -52,7 +52,7 @@ private:
         if (std::string &name = formats[formatOf(packed)]; name.empty())
           name = unique("W" + std::to_string(packed.getBits()) + "g" + std::to_string(packed.getGroup()));
       if (auto call = dyn_cast<exec::CallOp>(op); call && call.getKernel() == "linear")
-        if (StringRef gate = LinearParts(call).gate; !gate.empty())
+        if (StringRef gate = GateOf(call); !gate.empty())
           activations.insert(gate);
     });
     if (!formats.empty())
@@ -100,81 +100,70 @@ private:
 
   static std::string single(double value) { return SourceNumber(value) + "f"; }
 
-  Status printKernel(exec::CallOp call) override {
-    CallConstants constants{call.getConstants()};
-    StringRef kernel = call.getKernel();
-    ArrayRef<Attribute> inputs = call.getInputs().getValue(), outputs = call.getOutputs().getValue();
-    if (kernel == "rms_norm")
-      out << "rmsNorm(run, " << operands(inputs) << ", " << single(constants.real("epsilon", 0)) << ", "
-          << operand(outputs[0]) << ");\n";
-    else if (kernel == "layer_norm")
-      out << "layerNorm(run, " << operands(inputs.take_front(2)) << ", "
-          << (inputs.size() < 3 ? "nullptr" : operand(inputs[2]) + ".in(run)") << ", "
-          << single(constants.real("epsilon", 0)) << ", " << operand(outputs[0]) << ");\n";
-    else if (kernel == "gated_activation")
-      out << "gatedActivation<" << activation(constants.text("kind")) << ">(run, " << operands(inputs) << ", "
-          << operand(outputs[0]) << ");\n";
-    else if (kernel == "rotary_embedding")
-      printRotary(inputs, outputs, constants);
-    else if (kernel == "attention")
-      printAttention(inputs, outputs, constants);
-    else if (kernel == "linear")
-      return printLinear(call);
-    else
-      return Invalid("the kernel ", kernel.str(), " has no form in CUDA");
-    return absl::OkStatus();
+  void printRmsNorm(exec::CallOp call) override {
+    out << "rmsNorm(run, " << operands(call.getInputs().getValue()) << ", "
+        << single(CallConstants{call.getConstants()}.real("epsilon", 0)) << ", " << operand(call.getOutputs()[0]) << ");\n";
   }
 
-  void printRotary(ArrayRef<Attribute> inputs, ArrayRef<Attribute> outputs, const CallConstants &constants) {
-    out << "rotaryEmbedding<" << constants.integer("head_dim") << ">(run, " << operand(inputs[0]) << ", "
-        << operand(outputs[0]) << ", " << frequencies[constants.list("frequencies")] << ", "
+  void printRotary(exec::CallOp call) override {
+    CallConstants constants{call.getConstants()};
+    CallOperands inputs(call);
+    out << "rotaryEmbedding<" << constants.integer("head_dim") << ">(run, " << operand(inputs.one("x")) << ", "
+        << operand(call.getOutputs()[0]) << ", " << frequencies[constants.list("frequencies")] << ", "
         << single(constants.real("attention_factor", 1));
-    if (inputs.size() > 1)
-      out << ", " << operand(inputs[1]) << ".in(run), " << single(constants.real("epsilon", 0));
+    if (Attribute norm = inputs.one("norm"))
+      out << ", " << operand(norm) << ".in(run), " << single(constants.real("epsilon", 0));
     out << ");\n";
   }
 
-  void printAttention(ArrayRef<Attribute> inputs, ArrayRef<Attribute> outputs, const CallConstants &constants) {
+  void printAttention(exec::CallOp call) override {
+    CallConstants constants{call.getConstants()};
+    CallOperands inputs(call);
     out << "attention<" << constants.integer("num_heads") << ", " << constants.integer("num_kv_heads");
     if (int64_t window = constants.integer("sliding_window"))
       out << ", " << window;
-    out << ">(run, " << operands(inputs.take_front(3)) << ", " << cache(inputs[3]) << ", " << operand(outputs[0]) << ", "
-        << single(constants.real("scale", 1));
+    out << ">(run, " << operands({inputs.one("q"), inputs.one("k"), inputs.one("v")}) << ", " << cache(inputs.one("cache"))
+        << ", " << operand(call.getOutputs()[0]) << ", " << single(constants.real("scale", 1));
     if (ArrayAttr list = constants.list("frequencies")) {
       out << ",\n            rotated(" << frequencies[list] << ", " << single(constants.real("attention_factor", 1));
-      if (inputs.size() > 4)
-        out << ", " << operands(inputs.drop_front(4)) << ", " << single(constants.real("epsilon", 0));
+      if (Attribute norm = inputs.one("q's norm"))
+        out << ", " << operand(norm) << ", " << operand(inputs.one("k's norm")) << ", "
+            << single(constants.real("epsilon", 0));
       out << ")";
     }
     out << ");\n";
   }
 
-  Status printLinear(exec::CallOp call) {
-    LinearParts parts(call);
-    if (parts.compute == "int8")
+  Status printLinear(exec::CallOp call) override {
+    CallConstants constants{call.getConstants()};
+    CallOperands inputs(call);
+    if (ComputeOf(call) == "Compute::Int8")
       return Invalid("a linear computes in int8, which has no form in CUDA; compile with --activations=f32 or fp8");
-    ArrayRef<Attribute> outputs = call.getOutputs().getValue();
+    ArrayRef<Attribute> outputs = call.getOutputs().getValue(), weights = inputs.all("weights");
     std::vector<std::string> arguments;
-    std::string x = operand(parts.x);
-    if (parts.norm)
-      x = "normed(" + x + ", " + operand(parts.norm) + ", " + single(parts.epsilon) + ")";
+    std::string x = operand(inputs.one("x"));
+    if (Attribute norm = inputs.one("norm"))
+      x = "normed(" + x + ", " + operand(norm) + ", " + single(constants.real("epsilon", 0)) + ")";
     arguments.push_back(x);
-    auto biasOf = [&](size_t i) { return parts.biases.empty() ? Attribute() : parts.biases[i]; };
+    SmallVector<Attribute> biases = BiasesOf(call);
+    auto biasOf = [&](size_t i) { return biases.empty() ? Attribute() : biases[i]; };
     auto orNothing = [&](Attribute bias) { return bias ? operand(bias) : std::string("Nothing{}"); };
-    if (!parts.gate.empty()) {
-      std::string text = ("gated<" + functorOf(parts.gate).name + ">(").str() + operand(outputs[0]) + ", " + operands(parts.weights);
-      if (!parts.biases.empty())
+    StringRef gate = GateOf(call);
+    Attribute residual = inputs.one("residual");
+    if (!gate.empty()) {
+      std::string text = ("gated<" + functorOf(gate).name + ">(").str() + operand(outputs[0]) + ", " + operands(weights);
+      if (!biases.empty())
         text += ", " + orNothing(biasOf(0)) + ", " + orNothing(biasOf(1));
       arguments.push_back(text + ")");
     }
-    for (size_t i = 0; parts.gate.empty() && i < parts.weights.size(); ++i) {
-      std::string text = "into(" + operand(outputs[i]) + ", " + operand(parts.weights[i]);
+    for (size_t i = 0; gate.empty() && i < weights.size(); ++i) {
+      std::string text = "into(" + operand(outputs[i]) + ", " + operand(weights[i]);
       Attribute bias = biasOf(i);
-      if (bias || parts.added)
-        text += ", plus(" + (bias ? operand(bias) + (parts.added ? ", " : "") : "") + (parts.added ? operand(parts.added) : "") + ")";
+      if (bias || residual)
+        text += ", plus(" + (bias ? operand(bias) + (residual ? ", " : "") : "") + (residual ? operand(residual) : "") + ")";
       arguments.push_back(text + ")");
     }
-    std::string line = std::string("linear<Compute::") + (parts.compute == "bf16" ? "BF16" : parts.compute == "fp8" ? "Fp8" : "F32") + (parts.answers ? ", true" : "") + ">(run";
+    std::string line = "linear<" + ComputeOf(call) + (constants.integer("answers") ? ", true" : "") + ">(run";
     size_t width = 2 + line.size();
     out << line;
     for (const std::string &argument : arguments) {

@@ -2,6 +2,7 @@
 #include "compressc/Conversion/ToSchedule.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/StringSwitch.h"
+#include "llvm/ADT/TypeSwitch.h"
 #include "llvm/Support/Format.h"
 
 using namespace mlir;
@@ -33,35 +34,46 @@ StringRef CallConstants::text(StringRef name) const {
   return value ? value.getValue() : StringRef();
 }
 
-/// Operands: x, the norm, the weights, their biases, what is added.
-LinearParts::LinearParts(exec::CallOp call) {
-  CallConstants constants{call.getConstants()};
-  ArrayRef<Attribute> inputs = call.getInputs().getValue();
-  StringRef epilogue = constants.text("epilogue");
-  auto count = size_t(constants.integer("weights", 1));
-  x = inputs.front();
-  inputs = inputs.drop_front();
-  if (constants.text("prologue") == "rms_norm") {
-    norm = inputs.front();
-    epsilon = constants.real("epsilon", 0);
-    inputs = inputs.drop_front();
+CallOperands::CallOperands(exec::CallOp call) : inputs(call.getInputs().getValue()) {
+  // The verifier has seen that they fit.
+  layout = *OperandLayout::Inputs(*FindKernelRow(std::string_view(call.getKernel())), inputs.size(),
+                                  ToAttributes(call.getConstants()));
+}
+
+ArrayRef<Attribute> CallOperands::all(StringRef name) const {
+  OperandLayout::Range range = layout[std::string_view(name)];
+  return inputs.slice(range.begin, range.count);
+}
+
+Attribute CallOperands::one(StringRef name) const {
+  ArrayRef<Attribute> found = all(name);
+  return found.empty() ? Attribute() : found.front();
+}
+
+SmallVector<Attribute> BiasesOf(exec::CallOp call) {
+  CallOperands operands(call);
+  ArrayRef<Attribute> given = operands.all("biases");
+  size_t count = operands.all("weights").size();
+  int64_t bits = CallConstants{call.getConstants()}.integer("biases", !given.empty());
+  SmallVector<Attribute> biases;
+  for (size_t i = 0; bits && i < count; ++i) {
+    biases.push_back(bits >> i & 1 ? given.front() : Attribute());
+    given = given.drop_front(bits >> i & 1);
   }
-  weights.append(inputs.begin(), inputs.begin() + count);
-  inputs = inputs.drop_front(count);
-  if (epilogue == "add") {
-    added = inputs.back();
-    inputs = inputs.drop_back();
-  }
-  // With one weight a further input is its bias.
-  int64_t biased = constants.integer("biases", count == 1 && !inputs.empty());
-  for (size_t i = 0; biased && i < count; ++i) {
-    biases.push_back(biased >> i & 1 ? inputs.front() : Attribute());
-    inputs = inputs.drop_front(biased >> i & 1);
-  }
-  if (epilogue.consume_back("_mul"))
-    gate = epilogue;
-  compute = constants.text("compute");
-  answers = constants.integer("answers");
+  return biases;
+}
+
+StringRef GateOf(exec::CallOp call) {
+  StringRef epilogue = CallConstants{call.getConstants()}.text("epilogue");
+  return epilogue.consume_back("_mul") ? epilogue : StringRef();
+}
+
+std::string ComputeOf(exec::CallOp call) {
+  return llvm::StringSwitch<std::string>(CallConstants{call.getConstants()}.text("compute"))
+      .Case("bf16", "Compute::BF16")
+      .Case("int8", "Compute::Int8")
+      .Case("fp8", "Compute::Fp8")
+      .Default("Compute::F32");
 }
 
 Status ProgramPrinter::run(StringRef title) {
@@ -172,15 +184,48 @@ Status ProgramPrinter::printCall(exec::CallOp call) {
     if (exec::BufferOp buffer = bufferOf(output); !buffer || buffer.getRows() == exec::RowCount::fixed)
       return Invalid("the kernel ", kernel.str(), " makes a value without rows, which has no form in ", language().str());
   out << "  ";
-  if (kernel == "embedding")
-    out << "embedding(run, " << operand(inputs[1]) << ", " << operand(outputs[0]) << ");\n";
-  else if (kernel == "select_rows")
-    out << "selectRows(run, " << operand(inputs[0]) << ", " << operand(outputs[0]) << ");\n";
-  else if (kernel == "add" || kernel == "mul")
-    out << kernel << "(run, " << operands(inputs) << ", " << operand(outputs[0]) << ");\n";
-  else
-    return printKernel(call);
+  switch (FindKernelRow(std::string_view(kernel))->form) {
+  case Form::Call:
+    printTableCall(call);
+    break;
+  case Form::RmsNorm:
+    printRmsNorm(call);
+    break;
+  case Form::Rotary:
+    printRotary(call);
+    break;
+  case Form::Attention:
+    printAttention(call);
+    break;
+  case Form::Linear:
+    return printLinear(call);
+  case Form::None:
+    return Invalid("the kernel ", kernel.str(), " has no form in ", language().str());
+  }
   return absl::OkStatus();
+}
+
+void ProgramPrinter::printTableCall(exec::CallOp call) {
+  auto list = [&](ArrayAttr names) {
+    std::string text;
+    for (Attribute name : names) {
+      Operation *target = SymbolTable::lookupSymbolIn(program, cast<FlatSymbolRefAttr>(name));
+      text += (text.empty() ? "" : ", ") + (isa_and_nonnull<exec::TokensOp>(target) ? "tokenIds" : operand(name));
+    }
+    return "{" + text + "}";
+  };
+  out << "call(run, \"" << call.getKernel() << "\", " << list(call.getInputs()) << ", " << list(call.getOutputs());
+  std::string constants;
+  for (NamedAttribute constant : call.getConstants()) {
+    std::string value = TypeSwitch<Attribute, std::string>(constant.getValue())
+                            .Case([](IntegerAttr value) { return std::to_string(value.getInt()); })
+                            .Case([](FloatAttr value) { return SourceNumber(value.getValueAsDouble()); })
+                            .Default([](Attribute value) { return "\"" + cast<StringAttr>(value).str() + "\""; });
+    constants += (constants.empty() ? "{\"" : ", {\"") + constant.getName().str() + "\", " + value + "}";
+  }
+  if (!constants.empty())
+    out << ", {" << constants << "}";
+  out << ");\n";
 }
 
 static std::string typeName(std::string function) {

@@ -3,6 +3,7 @@
 
 #include "compressc/runtime/status.h"
 #include "dialects/Exec/Exec.h"
+#include "dialects/Exec/Storage.h"
 #include "llvm/ADT/MapVector.h"
 #include "llvm/ADT/SetVector.h"
 #include "llvm/ADT/SmallVector.h"
@@ -25,18 +26,26 @@ struct CallConstants {
   mlir::ArrayAttr list(llvm::StringRef name) const { return attributes.getAs<mlir::ArrayAttr>(name); }
 };
 
-/// What the operands of a call of `linear` are.
-struct LinearParts {
-  mlir::Attribute x, norm, added; // norm and added: null where there is none
-  llvm::SmallVector<mlir::Attribute> weights;
-  llvm::SmallVector<mlir::Attribute> biases; // as the weights, null where one has none; empty: no biases
-  llvm::StringRef gate;                      // "silu" ...; empty: none
-  llvm::StringRef compute;
-  double epsilon = 0;
-  bool answers = false;
+/// The operands of a call by their names in the kernel's row.
+class CallOperands {
+public:
+  explicit CallOperands(exec::CallOp call);
+  /// All of this name.
+  llvm::ArrayRef<mlir::Attribute> all(llvm::StringRef name) const;
+  /// The only one; null where there is none.
+  mlir::Attribute one(llvm::StringRef name) const;
 
-  explicit LinearParts(exec::CallOp call);
+private:
+  llvm::ArrayRef<mlir::Attribute> inputs;
+  OperandLayout layout;
 };
+
+/// Of a call of `linear`: as its weights, null where one has none; empty: no biases.
+llvm::SmallVector<mlir::Attribute> BiasesOf(exec::CallOp call);
+/// What gates it, "silu" ...; empty: nothing does.
+llvm::StringRef GateOf(exec::CallOp call);
+/// "Compute::BF16" ...
+std::string ComputeOf(exec::CallOp call);
 
 /// Walks a program and prints what does not depend on the language of the kernels' calls.
 class ProgramPrinter {
@@ -58,8 +67,10 @@ protected:
   virtual void printValue(exec::BufferOp buffer, llvm::StringRef name) = 0;
   /// Types that calls need.
   virtual void printDefinitions() {}
-  /// A call that is not alike everywhere.
-  virtual Status printKernel(exec::CallOp call) = 0;
+  virtual void printRmsNorm(exec::CallOp call) = 0;
+  virtual void printRotary(exec::CallOp call) = 0;
+  virtual void printAttention(exec::CallOp call) = 0;
+  virtual Status printLinear(exec::CallOp call) = 0;
   /// Of the kernels' calls.
   virtual llvm::StringRef language() const = 0;
   /// The definition that the runtime looks for.
@@ -86,6 +97,7 @@ private:
   void printFrequencies();
   Status printFunction(exec::FunctionOp function);
   Status printCall(exec::CallOp call);
+  void printTableCall(exec::CallOp call);
   Status printEntry(exec::EntryOp entry);
 
   int64_t weights = 0, caches = 0;

@@ -1,5 +1,6 @@
 // Questions that passes ask of the graph.
 #include "compressc/Transforms/Dataflow.h"
+#include "dialects/Exec/Storage.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "llvm/ADT/SetVector.h"
 
@@ -8,8 +9,8 @@ using namespace mlir;
 namespace compressc {
 
 bool IsObservation(Operation *op) {
-  auto kernel = dyn_cast<exec::KernelOpInterface>(op);
-  return kernel && kernel.accumulates();
+  const KernelRow *row = KernelRowOf(op);
+  return row && row->accumulates;
 }
 
 BindingTime BindingTimes::get(Value value) {

@@ -1,9 +1,6 @@
 // The search for each group's range: clipping outliers costs them, and gives the rest finer steps.
-#include "clip.h"
-#include "floats.h"
 #include "kernels.h"
 #include "quantizer_loops.h"
-#include "weight_operands.h"
 #include <cmath>
 #include <cstring>
 
@@ -73,8 +70,10 @@ void clipGroup(const TileScratch &scratch, const StatisticsView &statistics, int
   }
 }
 
-StatusOr<ClipSums> clip(KernelContext &context, const WeightMatrix &weight, const StatisticsView &statistics,
-                        const PackedFormat &format, float *out) {
+ClipSums clip(KernelContext &context, const ClipOperands &operands) {
+  const WeightMatrix &weight = operands.weight;
+  const StatisticsView &statistics = operands.statistics;
+  const PackedFormat &format = operands.format;
   const int64_t rows = weight.rows, columns = weight.columns;
   const int64_t tiles = (rows + tileRows - 1) / tileRows;
   std::vector<ClipSums> sums(tiles);
@@ -90,7 +89,7 @@ StatusOr<ClipSums> clip(KernelContext &context, const WeightMatrix &weight, cons
     }
     for (int64_t group = 0; group < columns; group += format.group)
       clipGroup(scratch, statistics, group, count, format, sums[tile]);
-    std::memcpy(out + begin * columns, scratch.weights, count * columns * sizeof(float));
+    std::memcpy(operands.out + begin * columns, scratch.weights, count * columns * sizeof(float));
   });
   ClipSums total;
   for (const ClipSums &tile : sums) {
@@ -106,30 +105,9 @@ StatusOr<ClipSums> clip(KernelContext &context, const WeightMatrix &weight, cons
 } // namespace
 
 Status ClipKernel(KernelContext &context, const KernelCall &call) {
-  COMPRESSC_RETURN_IF_ERROR(CheckCounts(call, "clip", 2, 2, 2));
-  COMPRESSC_ASSIGN_OR_RETURN(WeightMatrix weight, PlainMatrix(call.inputs[0], "clip: the weight"));
-  const int64_t rows = weight.rows, columns = weight.columns;
-  COMPRESSC_ASSIGN_OR_RETURN(StatisticsView statistics,
-                             CheckStatistics(call.inputs[1], columns, "clip: the statistics"));
-  COMPRESSC_ASSIGN_OR_RETURN(PackedFormat format,
-                             FormatFromAttributes(call.attributes, columns, "clip"));
-  COMPRESSC_RETURN_IF_ERROR(
-      CheckTensor(call.outputs[0], DType::F32, {rows, columns}, "clip: the output"));
-  COMPRESSC_RETURN_IF_ERROR(CheckTensor(call.outputs[1], DType::F32, {2}, "clip: the choice"));
-  COMPRESSC_RETURN_IF_ERROR(CheckStatisticsValues(context, statistics, "clip: the statistics"));
-
-  float *out = call.outputs[0].as<float>();
-  COMPRESSC_ASSIGN_OR_RETURN(ClipSums sums, context.device
-                                                ? context.device->clip(weight, statistics.gram, format, out)
-                                                : clip(context, weight, statistics, format, out));
-  if (sums.bad >= 0)
-    return NonFiniteError(sums.bad, columns, "clip: the weight");
-  if (!std::isfinite(sums.before))
-    return Invalid("clip: the weights are too large for ", TypeName(format.scaleType),
-                   " scales; choose scale_type = f32");
-  return WriteFloats(context, call.outputs[1],
-                     {sums.before > 0 ? float(sums.after / sums.before) : 1.0f,
-                      float(sums.ratios / double(rows * (columns / format.group)))});
+  COMPRESSC_ASSIGN_OR_RETURN(ClipOperands operands, ReadClip(call));
+  COMPRESSC_RETURN_IF_ERROR(CheckStatisticsValues(context, operands.statistics, "clip: the statistics"));
+  return FinishClip(context, call, operands, clip(context, operands));
 }
 
 } // namespace compressc

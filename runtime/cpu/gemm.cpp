@@ -146,4 +146,8 @@ void SyrkAccumulate(KernelContext &context, int64_t T, int64_t K, const float *x
   });
 }
 
+void DequantizeRow(const WeightMatrix &w, int64_t row, float *out) {
+  COMPRESSC_ISA_CALL(expandRow, w, row, 0, w.columns, out);
+}
+
 } // namespace compressc

@@ -2,36 +2,10 @@
 // the compression kernels.
 #pragma once
 
-#include "activation.h"
+#include "../ops/model_operands.h"
 #include "compressc/runtime/kernel.h"
 
 namespace compressc {
-
-/// A checked [N, K] weight that matrix products read in place. A plain struct, so that the code of
-/// every instruction set can take it.
-struct WeightMatrix {
-  DType dtype = DType::F32;
-  int64_t rows = 0;
-  int64_t columns = 0;
-  int64_t rowBytes = 0; // plain types, block formats and Packed codes
-  const void *data = nullptr;
-  // Packed only:
-  PackedFormat packed;
-  const void *scales = nullptr;
-  const uint32_t *zeros = nullptr; // null when symmetric
-
-  /// Checks type, rank, format and pointers. `what` names the operand in the message.
-  static StatusOr<WeightMatrix> Create(const Tensor &tensor, std::string_view what);
-  /// A plain fp32 matrix whose rows are `stride` floats apart.
-  static WeightMatrix FromFloats(const float *data, int64_t rows, int64_t columns, int64_t stride);
-};
-
-/// Rows of activations, in fp32 or in bf16.
-struct Activations {
-  void *data = nullptr;
-  DType type = DType::F32;
-  float *floats() const { return static_cast<float *>(data); }
-};
 
 struct Int8Rows;
 
@@ -55,7 +29,6 @@ struct GemmProduct {
   bool bf16 = false;              // x holds numbers of bf16; round the weights to them too
   int64_t columns = 0; // N: the weight's rows, or fewer leading ones of them
   float *out = nullptr;
-  DType outType = DType::F32; // of Linear's; Gemm's are fp32
   int64_t ldo = 0;
   GemmEpilogue epilogue;
   /// When set, of w's shape: out = activation(x * gate^T + gateBias) * (x * w^T + bias).
@@ -81,10 +54,5 @@ void Gemm(KernelContext &context, int64_t M, int64_t N, int64_t K, const float *
 /// sums does not depend on the number of threads. Uses the workers' scratch.
 void SyrkAccumulate(KernelContext &context, int64_t T, int64_t K, const float *x, int64_t ldx,
                     float *gram);
-
-/// Row `row` of the weight as fp32, out[columns].
-void DequantizeRow(const WeightMatrix &w, int64_t row, float *out);
-/// The same for a tensor that WeightMatrix::Create accepts.
-void DequantizeRow(const Tensor &w, int64_t row, float *out);
 
 } // namespace compressc

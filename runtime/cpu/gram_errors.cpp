@@ -1,5 +1,6 @@
-#include "gram_errors.h"
-#include "compressc/runtime/device.h"
+// The errors of searches on the CPU.
+#include "gemm.h"
+#include "kernels.h"
 #include "quantizer_loops.h"
 #include <algorithm>
 #include <cmath>
@@ -182,20 +183,16 @@ double CpuGramErrors::trace(const MakeRow &makeRow, double limit) const {
   return total;
 }
 
-} // namespace
-
-StatusOr<std::unique_ptr<GramErrors>> GramErrors::Create(KernelContext &context, std::vector<WeightMatrix> weights,
-                                                         const float *gram) {
-  if (context.device)
-    return context.device->gramErrors(weights, gram);
+StatusOr<std::unique_ptr<GramErrors>> makeGramErrors(KernelContext &context, std::vector<WeightMatrix> weights,
+                                                     const float *gram) {
   return std::unique_ptr<GramErrors>(std::make_unique<CpuGramErrors>(context, std::move(weights), gram));
 }
 
-float RelativeError(double part, double whole) {
-  if (!(part > 0))
-    return 0;
-  constexpr double largest = std::numeric_limits<float>::max();
-  return float(std::min(part / std::max(whole, 1e-300), largest));
-}
+constexpr SearchPlace here = {&CheckStatisticsValues, &makeGramErrors};
+
+} // namespace
+
+Status AwqScaleKernel(KernelContext &context, const KernelCall &call) { return AwqScale(context, call, here); }
+Status OutputErrorKernel(KernelContext &context, const KernelCall &call) { return OutputError(context, call, here); }
 
 } // namespace compressc

@@ -1,39 +1,38 @@
-// Every kernel of the table. README.md describes their operands.
+// Every kernel of the CPU: what the table calls, and what emitted programs call on operands that were checked when they
+// were emitted. runtime/cpu/README.md describes the kernels.
 #pragma once
 
-#include "compressc/runtime/kernel.h"
+#include "../ops/model_kernels.h"
+#include "../ops/weight_kernels.h"
 
 namespace compressc {
 
-// Model.
-Status AddKernel(KernelContext &context, const KernelCall &call);
-Status AttentionKernel(KernelContext &context, const KernelCall &call);
-Status EmbeddingKernel(KernelContext &context, const KernelCall &call);
-Status GatedActivationKernel(KernelContext &context, const KernelCall &call);
-Status LayerNormKernel(KernelContext &context, const KernelCall &call);
-Status LinearKernel(KernelContext &context, const KernelCall &call);
-Status MulKernel(KernelContext &context, const KernelCall &call);
-Status RmsNormKernel(KernelContext &context, const KernelCall &call);
-Status RotaryEmbeddingKernel(KernelContext &context, const KernelCall &call);
-Status SelectRowsKernel(KernelContext &context, const KernelCall &call);
-
-// Weights and calibration.
-Status AwqScaleKernel(KernelContext &context, const KernelCall &call);
-Status ClipKernel(KernelContext &context, const KernelCall &call);
-Status ConvertKernel(KernelContext &context, const KernelCall &call);
-Status DequantizeKernel(KernelContext &context, const KernelCall &call);
-Status ExpandHeadsKernel(KernelContext &context, const KernelCall &call);
-Status LoraMergeKernel(KernelContext &context, const KernelCall &call);
-Status ObserveCosineKernel(KernelContext &context, const KernelCall &call);
-Status ObserveKernel(KernelContext &context, const KernelCall &call);
-Status OutputErrorKernel(KernelContext &context, const KernelCall &call);
-Status QuantizeKernel(KernelContext &context, const KernelCall &call);
-Status ScaleColumnsKernel(KernelContext &context, const KernelCall &call);
-Status ScaleRowsKernel(KernelContext &context, const KernelCall &call);
-Status ScaleStatisticsKernel(KernelContext &context, const KernelCall &call);
+#define COMPRESSC_KERNEL(name, function, ...)                                                      \
+  Status function##Kernel(KernelContext &context, const KernelCall &call);
+#define COMPRESSC_CPU_KERNEL COMPRESSC_KERNEL
+#include "../ops/kernels.def"
+#undef COMPRESSC_KERNEL
+#undef COMPRESSC_CPU_KERNEL
 /// Only where it is linked; see CMakeLists.txt.
 [[gnu::weak]] Status SvdKernel(KernelContext &context, const KernelCall &call);
-Status TransposeKernel(KernelContext &context, const KernelCall &call);
-Status UnpermuteRowsKernel(KernelContext &context, const KernelCall &call);
+
+/// Each run of `run` columns by itself; `out` may be x.
+void RmsNorm(KernelContext &context, const float *x, int64_t rows, int64_t width, const float *weight,
+             int64_t run, float epsilon, float *out);
+void Linear(KernelContext &context, const LinearOperands &operands);
+/// `out` may be x.
+void RotaryEmbedding(KernelContext &context, const float *x, int64_t rows, int64_t width,
+                     const Rotation &rotation, float *out);
+/// The same; row r of x becomes row to[r] of out, or row r where `to` is null.
+void RotateRows(KernelContext &context, const float *x, int64_t rows, int64_t width, const Rotation &rotation,
+                const int32_t *to, float *out);
+/// Writes keys and values to the cache, then attends. The batch's slots are inside the cache.
+void Attention(KernelContext &context, const AttentionOperands &operands);
+
+/// Row `row` of the weight as fp32, out[columns].
+void DequantizeRow(const WeightMatrix &w, int64_t row, float *out);
+
+/// At least one token was observed, and every number is finite.
+Status CheckStatisticsValues(KernelContext &context, const StatisticsView &statistics, absl::string_view what);
 
 } // namespace compressc

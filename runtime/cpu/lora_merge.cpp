@@ -1,6 +1,5 @@
 // W + scale * B A.
 #include "kernels.h"
-#include "weight_operands.h"
 #include <cmath>
 
 namespace compressc {

@@ -1,144 +1,112 @@
+// Emitted programs on the CPU.
 #include "program_run.h"
-#include "model_kernels.h"
-#include "operands.h"
-#include <algorithm>
+#include "kernels.h"
 
-namespace compressc {
-
-StatusOr<ProgramWeight> ProgramWeight::Create(const Tensor &tensor, std::string_view what) {
-  ProgramWeight weight;
-  if (tensor.rank() != 1) {
-    COMPRESSC_ASSIGN_OR_RETURN(weight.matrix, WeightMatrix::Create(tensor, what));
-    return weight;
-  }
-  std::vector<float> storage;
-  COMPRESSC_ASSIGN_OR_RETURN(weight.vector, VectorAsFloats(tensor, tensor.dim(0), what, storage));
-  weight.matrix.rows = tensor.dim(0);
-  if (!storage.empty()) {
-    weight.storage = std::make_unique<float[]>(storage.size());
-    std::copy(storage.begin(), storage.end(), weight.storage.get());
-    weight.vector = weight.storage.get();
-  }
-  return weight;
-}
-
-namespace program {
+namespace compressc::program {
 namespace {
 
 /// Whether there is anything to do: no error, and rows to work on.
 bool idle(const Run &run, Value out) { return !run.status.ok() || run.rows(out) == 0; }
 
-compressc::Activation activation(Activation kind) {
-  static_assert(int(Activation::Silu) == int(compressc::Activation::Silu) + 1 &&
-                int(Activation::Relu) == int(compressc::Activation::Relu) + 1);
-  return compressc::Activation(uint8_t(kind) - 1);
+Tensor tensorOf(const Run &run, const Operand &operand) {
+  if (operand.kind == Operand::Kind::Weight)
+    return run.weights[operand.weight].tensor;
+  Tensor tensor;
+  if (operand.kind == Operand::Kind::TokenIds) {
+    tensor.dtype = DType::I32;
+    tensor.shape = {run.context.batch->rows()};
+    tensor.data = const_cast<int32_t *>(run.context.batch->tokens.data());
+    return tensor;
+  }
+  Activations values = run.activations(operand.value);
+  tensor.dtype = values.type;
+  tensor.shape = {run.rows(operand.value), operand.value.columns};
+  tensor.data = values.data;
+  return tensor;
+}
+
+Attributes attributesOf(std::initializer_list<Constant> constants) {
+  Attributes attributes;
+  for (const Constant &constant : constants)
+    switch (constant.kind) {
+    case Constant::Kind::Integer:
+      attributes.set(constant.name, constant.integer);
+      break;
+    case Constant::Kind::Real:
+      attributes.set(constant.name, constant.real);
+      break;
+    case Constant::Kind::Text:
+      attributes.set(constant.name, std::string(constant.text));
+      break;
+    }
+  return attributes;
 }
 
 } // namespace
 
-void embedding(Run &run, Weight table, Value out) {
-  if (idle(run, out))
+void call(Run &run, const char *kernel, std::initializer_list<Operand> inputs, std::initializer_list<Value> outputs,
+          std::initializer_list<Constant> constants) {
+  if (idle(run, *outputs.begin()))
     return;
-  const WeightMatrix &matrix = run.weights[table].matrix;
-  const std::vector<int32_t> &tokens = run.context.batch->tokens;
-  if (int64_t row = FirstTokenOutside(tokens.data(), run.rows(out), matrix.rows); row >= 0) {
-    run.status = Invalid("embedding: token ", tokens[size_t(row)], " in row ", row,
-                         " is not in the vocabulary of ", matrix.rows);
-    return;
-  }
-  Embedding(run.context, tokens.data(), run.rows(out), matrix, run.at(out));
-}
-
-void selectRows(Run &run, Value x, Value out) {
-  if (!idle(run, out))
-    SelectRows(run.context, run.at(x), x.columns, run.at(out));
-}
-
-void add(Run &run, Value a, Value b, Value out) {
-  if (!idle(run, out))
-    Add(run.context, run.at(a), run.at(b), run.rows(out), out.columns, run.at(out));
-}
-
-void mul(Run &run, Value a, Value b, Value out) {
-  if (!idle(run, out))
-    Mul(run.context, run.at(a), run.at(b), run.rows(out), out.columns, run.at(out));
-}
-
-void gatedActivation(Run &run, Activation kind, Value gate, Value up, Value out) {
-  if (!idle(run, out))
-    GatedActivation(run.context, activation(kind), run.at(gate), run.at(up), run.rows(out), out.columns,
-                    run.at(out));
+  std::vector<Tensor> in, out;
+  for (const Operand &operand : inputs)
+    in.push_back(tensorOf(run, operand));
+  for (Value value : outputs)
+    out.push_back(tensorOf(run, value));
+  Attributes attributes = attributesOf(constants);
+  run.status = FindKernel(kernel)(run.context, {in, out, {}, attributes});
 }
 
 void rmsNorm(Run &run, Value x, Weight weight, double epsilon, Value out) {
   if (!idle(run, out))
-    RmsNorm(run.context, run.at(x), run.rows(out), out.columns, run.weights[weight].vector,
-            run.weights[weight].matrix.rows, float(epsilon), run.at(out));
-}
-
-void layerNorm(Run &run, Value x, Weight weight, Weight bias, double epsilon, Value out) {
-  if (!idle(run, out))
-    LayerNorm(run.context, run.at(x), run.rows(out), out.columns, run.weights[weight].vector,
-              bias == none ? nullptr : run.weights[bias].vector, float(epsilon), run.at(out));
+    RmsNorm(run.context, run.at(x), run.rows(x), x.columns, run.vector(weight), run.weights[weight].matrix.rows,
+            float(epsilon), run.at(out));
 }
 
 void linear(Run &run, Value x, std::initializer_list<Weight> weights, std::initializer_list<Value> outs,
             const LinearOptions &options) {
   if (idle(run, x))
     return;
-  constexpr size_t most = 32;
-  GemmProduct products[most];
-  auto bias = [&](size_t i) -> const float * {
-    Weight place = i < options.biases.size() ? options.biases.begin()[i] : none;
-    return place == none ? nullptr : run.weights[place].vector;
-  };
-  for (size_t i = 0; i < outs.size() && i < most; ++i) {
-    GemmProduct &product = products[i];
-    Value out = outs.begin()[i];
-    bool gated = options.gate != Activation::None;
-    size_t index = gated ? 1 : i;
+  LinearProduct products[mostProducts];
+  auto bias = [&](size_t i) { return run.vector(i < options.biases.size() ? options.biases.begin()[i] : none); };
+  size_t count = std::min<size_t>(outs.size(), mostProducts);
+  for (size_t i = 0; i < count; ++i) {
+    LinearProduct &product = products[i];
+    size_t index = options.gate ? 1 : i;
     product.w = &run.weights[weights.begin()[index]].matrix;
-    product.epilogue.bias = bias(index);
-    product.out = run.at(out);
-    product.outType = run.activations(out).type;
-    product.columns = product.ldo = out.columns;
-    if (gated) {
+    product.bias = bias(index);
+    product.out = run.activations(outs.begin()[i]);
+    if (options.gate) {
       product.gate = &run.weights[weights.begin()[0]].matrix;
       product.gateBias = bias(0);
-      product.activation = activation(options.gate);
+      product.activation = *options.gate;
     }
-    if (options.add) {
-      product.epilogue.residual = run.at(*options.add);
-      product.epilogue.residualStride = out.columns;
-    }
+    if (options.add)
+      product.residual = run.at(*options.add);
   }
   LinearOperands operands;
   operands.x = run.activations(x);
   operands.rows = run.rows(x);
   operands.depth = x.columns;
-  if (options.norm != none) {
-    operands.norm = run.weights[options.norm].vector;
-    operands.epsilon = float(options.epsilon);
-  }
-  operands.inInt8 = options.compute == Compute::Int8;
-  operands.inBf16 = options.compute == Compute::BF16;
-  operands.inFp8 = options.compute == Compute::Fp8;
+  operands.norm = run.vector(options.norm);
+  operands.epsilon = float(options.epsilon);
+  operands.compute = options.compute;
+  operands.products = products;
+  operands.count = int(count);
   if (options.answers) {
-    operands.answers = run.context.batch->answers;
-    for (int32_t answer : operands.answers)
-      if (answer < 0 || answer >= products[0].columns) {
-        run.status = Invalid("linear: the answer ", answer, " is not one of ", products[0].columns, " columns");
-        return;
-      }
+    operands.answers = run.context.batch->answers.data();
+    operands.answerCount = int64_t(run.context.batch->answers.size());
+    run.status = CheckAnswers(operands);
   }
-  Linear(run.context, operands, {products, outs.size()});
+  if (run.status.ok())
+    Linear(run.context, operands);
 }
 
 void rotaryEmbedding(Run &run, Value x, Value out, const RotaryOptions &options) {
   if (!idle(run, out))
     RotaryEmbedding(run.context, run.at(x), run.rows(x), x.columns,
                     {options.headDim, options.frequencies, float(options.factor), x.rows == Rows::Selected,
-                     options.norm == none ? nullptr : run.weights[options.norm].vector, float(options.epsilon)},
+                     run.vector(options.norm), float(options.epsilon)},
                     run.at(out));
 }
 
@@ -158,12 +126,10 @@ void attention(Run &run, Value query, Value key, Value value, Cache cache, Value
   operands.window = options.window;
   operands.scale = float(options.scale);
   operands.selected = query.rows == Rows::Selected;
-  auto norm = [&](Weight weight) { return weight == none ? nullptr : run.weights[weight].vector; };
-  operands.rotation = {operands.dim,      options.frequencies,     float(options.factor),
-                       operands.selected, norm(options.queryNorm), float(options.epsilon)};
-  operands.keyNorm = norm(options.keyNorm);
+  operands.rotation = {operands.dim,      options.frequencies,           float(options.factor),
+                       operands.selected, run.vector(options.queryNorm), float(options.epsilon)};
+  operands.keyNorm = run.vector(options.keyNorm);
   Attention(run.context, operands);
 }
 
-} // namespace program
-} // namespace compressc
+} // namespace compressc::program

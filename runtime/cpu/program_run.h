@@ -1,22 +1,8 @@
 // A run of an emitted program; see compressc/runtime/program.h.
 #pragma once
 
+#include "../ops/program_weight.h"
 #include "compressc/runtime/program.h"
-#include "gemm.h"
-#include <memory>
-
-namespace compressc {
-
-/// A weight as kernels take it, made once for a session.
-struct ProgramWeight {
-  WeightMatrix matrix;         // rank 2
-  const float *vector = nullptr; // rank 1, as fp32
-  std::unique_ptr<float[]> storage;
-
-  static StatusOr<ProgramWeight> Create(const Tensor &tensor, std::string_view what);
-};
-
-} // namespace compressc
 
 struct compressc::program::Run {
   compressc::KernelContext context;
@@ -33,4 +19,5 @@ struct compressc::program::Run {
   compressc::Activations activations(Value value) const {
     return {arena + value.offset, value.type == Type::BF16 ? compressc::DType::BF16 : compressc::DType::F32};
   }
+  const float *vector(Weight weight) const { return weight == none ? nullptr : weights[weight].vector.data(); }
 };

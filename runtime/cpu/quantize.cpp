@@ -1,6 +1,4 @@
-#include "compressc/runtime/device.h"
 #include "kernels.h"
-#include "weight_operands.h"
 #include <cmath>
 #include <cstring>
 
@@ -54,28 +52,11 @@ bool quantizeRow(const float *w, int64_t row, const PackedFormat &format, const 
 } // namespace
 
 Status QuantizeKernel(KernelContext &context, const KernelCall &call) {
-  COMPRESSC_RETURN_IF_ERROR(CheckCounts(call, "quantize", 1, 1, 1));
-  COMPRESSC_ASSIGN_OR_RETURN(WeightMatrix weight,
-                             PlainMatrix(call.inputs[0], "quantize: the weight"));
-  const Tensor &out = call.outputs[0];
-  const int64_t rows = weight.rows, columns = weight.columns;
-  COMPRESSC_RETURN_IF_ERROR(
-      CheckTensor(out, DType::Packed, {rows, columns}, "quantize: the output"));
+  COMPRESSC_ASSIGN_OR_RETURN(QuantizeOperands operands, ReadQuantize(call));
+  const WeightMatrix &weight = operands.weight;
+  const Tensor &out = operands.to;
   const PackedFormat &format = out.packed;
-  COMPRESSC_RETURN_IF_ERROR(WithContext(CheckPackedFormat(format, columns), "quantize"));
-  if (!out.scales || (!format.symmetric && !out.zeros))
-    return Invalid("quantize: the output has no memory for scales or zeros");
-
-  auto badScale = [&](int64_t row) {
-    return Invalid("quantize: row ", row, " of the weight is too large for ", TypeName(format.scaleType),
-                   " scales; choose f32");
-  };
-  if (context.device) {
-    COMPRESSC_ASSIGN_OR_RETURN(Device::QuantizeFault fault, context.device->quantize(weight, out));
-    if (fault.value >= 0)
-      return NonFiniteError(fault.value, columns, "quantize: the weight");
-    return fault.scale >= 0 ? badScale(fault.scale) : absl::OkStatus();
-  }
+  const int64_t rows = weight.rows, columns = weight.columns;
   const Destination to{out.as<uint32_t>(), out.scales, static_cast<uint32_t *>(out.zeros),
                        (columns * format.bits + 31) / 32, columns / format.group};
   FirstIndex bad, overflow;
@@ -100,9 +81,7 @@ Status QuantizeKernel(KernelContext &context, const KernelCall &call) {
       stream.finish();
     }
   });
-  if (bad.found())
-    return NonFiniteError(bad.get(), columns, "quantize: the weight");
-  return overflow.found() ? badScale(overflow.get()) : absl::OkStatus();
+  return QuantizeFault(operands, {bad.found() ? bad.get() : -1, overflow.found() ? overflow.get() : -1});
 }
 
 } // namespace compressc

@@ -1,32 +1,17 @@
 // Calibration statistics: what observations accumulate, and how it changes when columns are scaled.
-#include "floats.h"
+#include "gemm.h"
 #include "kernels.h"
-#include "weight_operands.h"
 #include <cmath>
 
 namespace compressc {
 
 Status ObserveKernel(KernelContext &context, const KernelCall &call) {
-  COMPRESSC_RETURN_IF_ERROR(CheckCounts(call, "observe", 1, 1, 1));
-  const Tensor &x = call.inputs[0];
-  if (x.dtype != DType::F32 || x.rank() != 2 || x.dim(0) < 0)
-    return Invalid("observe: the input must be f32 [tokens, width]");
-  const int64_t tokens = x.dim(0), width = x.dim(1);
-  COMPRESSC_ASSIGN_OR_RETURN(StatisticsView statistics,
-                             CheckStatistics(call.outputs[0], width, "observe: the statistics"));
+  COMPRESSC_ASSIGN_OR_RETURN(ObserveOperands operands, ReadObserve(call));
+  const float *x = operands.x;
+  const int64_t tokens = operands.tokens, width = operands.width;
+  const StatisticsView &to = operands.to;
   if (tokens == 0)
     return absl::OkStatus();
-  COMPRESSC_RETURN_IF_ERROR(CheckTensor(x, DType::F32, {tokens, width}, "observe: the input"));
-
-  const float *values = x.as<float>();
-  auto badColumn = [](int64_t column) {
-    return Invalid("observe: column ", column,
-                   " of the activations holds NaN, infinity or values too large to add up");
-  };
-  if (context.device) {
-    COMPRESSC_ASSIGN_OR_RETURN(int64_t column, context.device->observe(values, tokens, width, statistics));
-    return column >= 0 ? badColumn(column) : absl::OkStatus();
-  }
   constexpr int64_t columnsPerTask = 64;
   FirstIndex bad;
   context.pool.parallelFor((width + columnsPerTask - 1) / columnsPerTask, [&](int64_t task, int) {
@@ -34,49 +19,33 @@ Status ObserveKernel(KernelContext &context, const KernelCall &call) {
     const int64_t count = std::min(columnsPerTask, width - begin);
     double sums[columnsPerTask] = {};
     for (int64_t t = 0; t < tokens; ++t) {
-      const float *row = values + t * width + begin;
+      const float *row = x + t * width + begin;
       for (int64_t k = 0; k < count; ++k)
         sums[k] += std::fabs(row[k]);
     }
     for (int64_t k = 0; k < count; ++k) {
       if (!std::isfinite(float(sums[k])))
         bad.note(begin + k);
-      statistics.absSum[begin + k] += float(sums[k]);
+      to.absSum[begin + k] += float(sums[k]);
     }
   });
   if (bad.found())
-    return badColumn(bad.get());
-  SyrkAccumulate(context, tokens, width, values, width, statistics.gram);
-  *statistics.count += float(tokens);
+    return ObserveFault(bad.get());
+  SyrkAccumulate(context, tokens, width, x, width, to.gram);
+  *to.count += float(tokens);
   return absl::OkStatus();
 }
 
 Status ObserveCosineKernel(KernelContext &context, const KernelCall &call) {
-  COMPRESSC_RETURN_IF_ERROR(CheckCounts(call, "observe_cosine", 2, 2, 1));
-  const Tensor &x = call.inputs[0], &y = call.inputs[1];
-  if (x.dtype != DType::F32 || x.rank() != 2 || x.dim(0) < 0)
-    return Invalid("observe_cosine: the input must be f32 [tokens, width]");
-  const int64_t tokens = x.dim(0), width = x.dim(1);
-  COMPRESSC_RETURN_IF_ERROR(
-      CheckTensor(call.outputs[0], DType::F32, {2}, "observe_cosine: the influence"));
+  COMPRESSC_ASSIGN_OR_RETURN(ObserveCosineOperands operands, ReadObserveCosine(call));
+  const float *x = operands.x, *y = operands.y;
+  const int64_t tokens = operands.tokens, width = operands.width;
+  float *influence = operands.influence;
   if (tokens == 0)
     return absl::OkStatus();
-  COMPRESSC_RETURN_IF_ERROR(
-      CheckTensor(x, DType::F32, {tokens, width}, "observe_cosine: the input"));
-  COMPRESSC_RETURN_IF_ERROR(
-      CheckTensor(y, DType::F32, {tokens, width}, "observe_cosine: the output"));
-  auto badRow = [](int64_t row) {
-    return Invalid("observe_cosine: row ", row, " of the activations holds NaN or infinity");
-  };
-  if (context.device) {
-    COMPRESSC_ASSIGN_OR_RETURN(int64_t row, context.device->observeCosine(x.as<float>(), y.as<float>(), tokens, width,
-                                                                          call.outputs[0].as<float>()));
-    return row >= 0 ? badRow(row) : absl::OkStatus();
-  }
-
   auto *distances = static_cast<double *>(context.scratch.shared(tokens * sizeof(double)));
   context.pool.parallelFor(tokens, [&](int64_t t, int) {
-    const float *a = x.as<float>() + t * width, *b = y.as<float>() + t * width;
+    const float *a = x + t * width, *b = y + t * width;
     double aa = 0, bb = 0, ab = 0;
     for (int64_t k = 0; k < width; ++k) {
       aa += double(a[k]) * a[k];
@@ -89,41 +58,21 @@ Status ObserveCosineKernel(KernelContext &context, const KernelCall &call) {
   double sum = 0;
   for (int64_t t = 0; t < tokens; ++t) {
     if (!std::isfinite(distances[t]))
-      return badRow(t);
+      return ObserveCosineFault(t);
     sum += distances[t];
   }
   // The mean of all batches so far: it stays exact enough in fp32, which a sum of many would not.
-  float *mean = call.outputs[0].as<float>(), *count = mean + 1;
+  float *mean = influence, *count = influence + 1;
   *mean = float((double(*mean) * *count + sum) / (double(*count) + double(tokens)));
   *count += float(tokens);
   return absl::OkStatus();
 }
 
 Status ScaleStatisticsKernel(KernelContext &context, const KernelCall &call) {
-  COMPRESSC_RETURN_IF_ERROR(CheckCounts(call, "scale_statistics", 2, 2, 1));
-  const int64_t width = call.inputs[0].rank() == 1 ? call.inputs[0].dim(0) : 0;
-  COMPRESSC_ASSIGN_OR_RETURN(
-      StatisticsView from,
-      CheckStatistics(call.inputs[0], width, "scale_statistics: the statistics"));
-  COMPRESSC_RETURN_IF_ERROR(
-      CheckTensor(call.inputs[1], DType::F32, {width}, "scale_statistics: the scales"));
-  COMPRESSC_ASSIGN_OR_RETURN(
-      StatisticsView to, CheckStatistics(call.outputs[0], width, "scale_statistics: the output"));
-  COMPRESSC_ASSIGN_OR_RETURN(std::vector<float> scales, ReadFloats(context, call.inputs[1].as<float>(), width));
-  for (int64_t k = 0; k < width; ++k)
-    if (!std::isfinite(scales[k]) || scales[k] == 0)
-      return Invalid("scale_statistics: scale ", k, " is ", scales[k],
-                     "; it must be finite and not 0");
-
-  auto badColumn = [](int64_t column) {
-    return Invalid("scale_statistics: column ", column,
-                   " becomes NaN or infinite when it is divided by its scale");
-  };
-  if (context.device) {
-    COMPRESSC_ASSIGN_OR_RETURN(int64_t column,
-                               context.device->scaleStatistics(from, call.inputs[1].as<float>(), to));
-    return column >= 0 ? badColumn(column) : absl::OkStatus();
-  }
+  COMPRESSC_ASSIGN_OR_RETURN(ScaleStatisticsOperands operands, ReadScaleStatistics(context, call));
+  const StatisticsView &from = operands.from, &to = operands.to;
+  const float *scales = operands.scales;
+  const int64_t width = from.width;
   FirstIndex bad;
   context.pool.parallelFor(width, [&](int64_t row, int) {
     const float *source = from.gram + row * width;
@@ -136,7 +85,32 @@ Status ScaleStatisticsKernel(KernelContext &context, const KernelCall &call) {
       bad.note(row);
   });
   *to.count = *from.count;
-  return bad.found() ? badColumn(bad.get()) : absl::OkStatus();
+  return ScaleStatisticsFault(bad.found() ? bad.get() : -1);
+}
+
+Status MirrorGramKernel(KernelContext &context, const KernelCall &call) {
+  COMPRESSC_ASSIGN_OR_RETURN(StatisticsView statistics, ReadMirrorGram(call));
+  const int64_t width = statistics.width;
+  context.pool.parallelFor(width, [&](int64_t row, int) {
+    for (int64_t k = row + 1; k < width; ++k)
+      statistics.gram[row * width + k] = statistics.gram[k * width + row];
+  });
+  return absl::OkStatus();
+}
+
+Status CheckStatisticsValues(KernelContext &context, const StatisticsView &statistics, absl::string_view what) {
+  COMPRESSC_RETURN_IF_ERROR(CheckObserved(context, statistics, what));
+  const int64_t width = statistics.width;
+  FirstIndex bad;
+  context.pool.parallelFor(width, [&](int64_t row, int) {
+    int64_t column = FirstNonFinite(statistics.gram + row * width, width);
+    if (column >= 0)
+      bad.note(row * width + column);
+  });
+  if (bad.found())
+    return StatisticsFault(statistics, bad.get(), what);
+  int64_t column = FirstNonFinite(statistics.absSum, width);
+  return StatisticsFault(statistics, column < 0 ? -1 : width * width + column, what);
 }
 
 } // namespace compressc

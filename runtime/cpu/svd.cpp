@@ -1,8 +1,8 @@
 // A weight as a product of two thin ones: the singular value decomposition that its input's Gram matrix weighs.
 // The decomposition itself is LAPACK's. Deployed programs never call this kernel and are linked without it.
+#include "gemm.h"
 #include "kernels.h"
 #include "quantizer_loops.h"
-#include "weight_operands.h"
 #include <cmath>
 #include <cstdlib>
 #include <cstring>

@@ -1,8 +1,5 @@
 // Weight expressions that copy, convert or scale.
-#include "absl/strings/str_join.h"
-#include "floats.h"
 #include "kernels.h"
-#include "weight_operands.h"
 #include <cmath>
 #include <cstring>
 
@@ -40,46 +37,13 @@ bool storeFloat(const Tensor &tensor, int64_t index, float value) {
   return (bits & exponent) != exponent;
 }
 
-/// A plain tensor of any rank as a matrix.
-WeightMatrix plainRows(const Tensor &tensor, int64_t rows) {
-  WeightMatrix matrix;
-  matrix.dtype = tensor.dtype;
-  matrix.rows = rows;
-  matrix.columns = tensor.elements() / rows;
-  matrix.rowBytes = matrix.columns * int64_t(DTypeSize(tensor.dtype));
-  matrix.data = tensor.data;
-  return matrix;
-}
-
-Status storeError(absl::string_view kernel, int64_t index, float value, DType dtype) {
-  if (!std::isfinite(value))
-    return Invalid(kernel, ": element ", index, " is NaN or infinite");
-  return Invalid(kernel, ": element ", index, " is ", value, ", too large for ", TypeName(dtype),
-                 "; choose bf16 or f32");
-}
-
-Status convertOnDevice(KernelContext &context, absl::string_view kernel, const WeightMatrix &from, const Tensor &out) {
-  COMPRESSC_ASSIGN_OR_RETURN(Device::ConvertFault fault, context.device->convert(from, out));
-  return fault.index < 0 ? absl::OkStatus() : storeError(kernel, fault.index, fault.value, out.dtype);
-}
-
 } // namespace
 
 Status DequantizeKernel(KernelContext &context, const KernelCall &call) {
-  COMPRESSC_RETURN_IF_ERROR(CheckCounts(call, "dequantize", 1, 1, 1));
-  const Tensor &in = call.inputs[0], &out = call.outputs[0];
-  if (in.dtype != DType::Packed && DTypeBlock(in.dtype).elements == 1)
-    return Invalid("dequantize: the weight is ", TypeName(in.dtype),
-                   "; it must be packed or in GGUF blocks");
-  COMPRESSC_ASSIGN_OR_RETURN(WeightMatrix weight,
-                             WeightMatrix::Create(in, "dequantize: the weight"));
-  COMPRESSC_RETURN_IF_ERROR(CheckPlain(out, "dequantize: the output"));
-  if (out.shape != in.shape)
-    return Invalid("dequantize: the output is [", absl::StrJoin(out.shape, ", "), "], the weight [",
-                   absl::StrJoin(in.shape, ", "), "]");
+  COMPRESSC_ASSIGN_OR_RETURN(ConvertOperands operands, ReadDequantize(call));
+  const WeightMatrix &weight = operands.from;
+  const Tensor &out = operands.to;
   const int64_t columns = weight.columns;
-  if (context.device)
-    return convertOnDevice(context, "dequantize", weight, out);
   FirstIndex bad;
   forRanges(
       context, weight.rows, rowsPerTask(columns), [&](int64_t begin, int64_t end, int worker) {
@@ -95,19 +59,12 @@ Status DequantizeKernel(KernelContext &context, const KernelCall &call) {
     return absl::OkStatus();
   std::vector<float> row(columns);
   DequantizeRow(weight, bad.get() / columns, row.data());
-  return storeError("dequantize", bad.get(), row[bad.get() % columns], out.dtype);
+  return ConvertFault(operands, bad.get(), row[bad.get() % columns]);
 }
 
 Status ConvertKernel(KernelContext &context, const KernelCall &call) {
-  COMPRESSC_RETURN_IF_ERROR(CheckCounts(call, "convert", 1, 1, 1));
-  const Tensor &in = call.inputs[0], &out = call.outputs[0];
-  COMPRESSC_RETURN_IF_ERROR(CheckPlain(in, "convert: the input"));
-  COMPRESSC_RETURN_IF_ERROR(CheckPlain(out, "convert: the output"));
-  if (out.shape != in.shape)
-    return Invalid("convert: the output is [", absl::StrJoin(out.shape, ", "), "], the input [",
-                   absl::StrJoin(in.shape, ", "), "]");
-  if (context.device)
-    return convertOnDevice(context, "convert", plainRows(in, in.dim(0)), out);
+  COMPRESSC_ASSIGN_OR_RETURN(ConvertOperands operands, ReadConvert(call));
+  const Tensor &in = call.inputs[0], &out = operands.to;
   FirstIndex bad;
   forRanges(context, in.elements(), elementsPerTask, [&](int64_t begin, int64_t end, int) {
     for (int64_t i = begin; i < end; ++i)
@@ -116,7 +73,7 @@ Status ConvertKernel(KernelContext &context, const KernelCall &call) {
   });
   if (!bad.found())
     return absl::OkStatus();
-  return storeError("convert", bad.get(), loadFloat(in, bad.get()), out.dtype);
+  return ConvertFault(operands, bad.get(), loadFloat(in, bad.get()));
 }
 
 Status UnpermuteRowsKernel(KernelContext &context, const KernelCall &call) {
@@ -165,17 +122,8 @@ void transposeRows(const Tensor &in, const Tensor &out, int64_t begin, int64_t e
 } // namespace
 
 Status TransposeKernel(KernelContext &context, const KernelCall &call) {
-  COMPRESSC_RETURN_IF_ERROR(CheckCounts(call, "transpose", 1, 1, 1));
+  COMPRESSC_RETURN_IF_ERROR(CheckTranspose(call));
   const Tensor &in = call.inputs[0], &out = call.outputs[0];
-  COMPRESSC_RETURN_IF_ERROR(CheckPlain(in, "transpose: the input"));
-  if (in.rank() != 2)
-    return Invalid("transpose: the input must be a matrix");
-  COMPRESSC_RETURN_IF_ERROR(
-      CheckTensor(out, in.dtype, {in.dim(1), in.dim(0)}, "transpose: the output"));
-  if (in.data == out.data)
-    return Invalid("transpose: the output must not lie on the input");
-  if (context.device)
-    return context.device->transpose(in, out);
   forRanges(context, out.dim(0), std::max<int64_t>(1, elementsPerTask / out.dim(1)),
             [&](int64_t begin, int64_t end, int) {
               if (DTypeSize(in.dtype) == 2)
@@ -187,76 +135,39 @@ Status TransposeKernel(KernelContext &context, const KernelCall &call) {
 }
 
 Status ScaleColumnsKernel(KernelContext &context, const KernelCall &call) {
-  COMPRESSC_RETURN_IF_ERROR(CheckCounts(call, "scale_columns", 2, 2, 1));
-  COMPRESSC_ASSIGN_OR_RETURN(WeightMatrix weight,
-                             PlainMatrix(call.inputs[0], "scale_columns: the weight"));
-  const int64_t columns = weight.columns;
-  COMPRESSC_RETURN_IF_ERROR(
-      CheckTensor(call.inputs[1], DType::F32, {columns}, "scale_columns: the scales"));
-  COMPRESSC_RETURN_IF_ERROR(CheckTensor(call.outputs[0], DType::F32, {weight.rows, columns},
-                                        "scale_columns: the output"));
-  const float *scales = call.inputs[1].as<float>();
-  float *out = call.outputs[0].as<float>();
-  if (context.device)
-    return context.device->scaleColumns(weight, scales, out);
-  forRanges(context, weight.rows, rowsPerTask(columns), [&](int64_t begin, int64_t end, int) {
+  COMPRESSC_ASSIGN_OR_RETURN(ScaleColumnsOperands operands, ReadScaleColumns(call));
+  const int64_t columns = operands.weight.columns;
+  float *out = operands.out;
+  forRanges(context, operands.weight.rows, rowsPerTask(columns), [&](int64_t begin, int64_t end, int) {
     for (int64_t n = begin; n < end; ++n) {
-      DequantizeRow(weight, n, out + n * columns);
+      DequantizeRow(operands.weight, n, out + n * columns);
       for (int64_t k = 0; k < columns; ++k)
-        out[n * columns + k] *= scales[k];
+        out[n * columns + k] *= operands.scales[k];
     }
   });
   return absl::OkStatus();
 }
 
 Status ScaleRowsKernel(KernelContext &context, const KernelCall &call) {
-  COMPRESSC_RETURN_IF_ERROR(CheckCounts(call, "scale_rows", 2, 2, 1));
+  COMPRESSC_ASSIGN_OR_RETURN(ScaleRowsOperands operands, ReadScaleRows(context, call));
   const Tensor &in = call.inputs[0];
-  COMPRESSC_RETURN_IF_ERROR(CheckPlain(in, "scale_rows: the weight"));
-  if (in.rank() > 2)
-    return Invalid("scale_rows: the weight must be a matrix or a vector");
-  const int64_t rows = in.dim(0), columns = in.elements() / rows;
-  COMPRESSC_RETURN_IF_ERROR(
-      CheckTensor(call.inputs[1], DType::F32, {rows}, "scale_rows: the scales"));
-  COMPRESSC_RETURN_IF_ERROR(
-      CheckTensor(call.outputs[0], DType::F32, in.shape, "scale_rows: the output"));
-  const bool inverse = call.attributes.getIntOr("inverse", 0) != 0;
-  COMPRESSC_ASSIGN_OR_RETURN(std::vector<float> scales, ReadFloats(context, call.inputs[1].as<float>(), rows));
-  for (int64_t n = 0; inverse && n < rows; ++n)
-    if (scales[n] == 0)
-      return Invalid("scale_rows: scale ", n, " is 0 and rows are divided by the scales");
-  float *out = call.outputs[0].as<float>();
-  if (context.device)
-    return context.device->scaleRows(plainRows(in, rows), call.inputs[1].as<float>(), inverse, out);
-  forRanges(context, rows, rowsPerTask(columns), [&](int64_t begin, int64_t end, int) {
+  const int64_t columns = operands.weight.columns;
+  const float *scales = operands.scales;
+  float *out = operands.out;
+  forRanges(context, operands.weight.rows, rowsPerTask(columns), [&](int64_t begin, int64_t end, int) {
     for (int64_t n = begin; n < end; ++n)
       for (int64_t i = n * columns; i < (n + 1) * columns; ++i)
-        out[i] = inverse ? loadFloat(in, i) / scales[n] : loadFloat(in, i) * scales[n];
+        out[i] = operands.inverse ? loadFloat(in, i) / scales[n] : loadFloat(in, i) * scales[n];
   });
   return absl::OkStatus();
 }
 
 Status ExpandHeadsKernel(KernelContext &context, const KernelCall &call) {
-  COMPRESSC_RETURN_IF_ERROR(CheckCounts(call, "expand_heads", 1, 1, 1));
-  const Tensor &in = call.inputs[0], &out = call.outputs[0];
-  COMPRESSC_ASSIGN_OR_RETURN(int64_t headDim, call.attributes.getInt("head_dim"));
-  COMPRESSC_ASSIGN_OR_RETURN(int64_t repeat, call.attributes.getInt("repeat"));
-  const int64_t width = in.rank() == 1 ? in.dim(0) : 0;
-  COMPRESSC_RETURN_IF_ERROR(CheckTensor(in, DType::F32, {width}, "expand_heads: the input"));
-  int64_t expanded = 0;
-  if (headDim < 1 || repeat < 1 || width % headDim != 0 ||
-      __builtin_mul_overflow(width, repeat, &expanded))
-    return Invalid("expand_heads: head_dim = ", headDim, " and repeat = ", repeat,
-                   " do not fit a vector of ", width);
-  COMPRESSC_RETURN_IF_ERROR(CheckTensor(out, DType::F32, {expanded}, "expand_heads: the output"));
-  if (in.data == out.data && repeat > 1)
-    return Invalid("expand_heads: the output must not lie on the input");
-  if (context.device)
-    return context.device->expandHeads(in.as<float>(), width, headDim, repeat, out.as<float>());
-  float *to = out.as<float>();
-  for (int64_t head = 0; head < width; head += headDim)
-    for (int64_t copy = 0; copy < repeat; ++copy, to += headDim)
-      std::memmove(to, in.as<float>() + head, headDim * sizeof(float));
+  COMPRESSC_ASSIGN_OR_RETURN(ExpandHeadsOperands operands, ReadExpandHeads(call));
+  float *to = operands.out;
+  for (int64_t head = 0; head < operands.width; head += operands.headDim)
+    for (int64_t copy = 0; copy < operands.repeat; ++copy, to += operands.headDim)
+      std::memmove(to, operands.x + head, operands.headDim * sizeof(float));
   return absl::OkStatus();
 }
 

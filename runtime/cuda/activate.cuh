@@ -1,7 +1,7 @@
 // The activations of gated products.
 #pragma once
 
-#include "../cpu/activation.h"
+#include "compressc/runtime/operand_types.h"
 #include <type_traits>
 
 namespace compressc::cuda {

@@ -1,7 +1,7 @@
 #include "device.h"
 #include "compressc/runtime/kernel.h"
-#include "../cpu/batch_rows.h"
-#include "../cpu/operands.h"
+#include "../ops/batch_rows.h"
+#include "../ops/operands.h"
 #include "absl/strings/str_format.h"
 #include <algorithm>
 #include <cstring>

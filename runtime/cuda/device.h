@@ -4,6 +4,7 @@
 
 #include "compressc/runtime/device.h"
 #include "growing_memory.h"
+#include "../ops/model_operands.h"
 #include "kernels.h"
 #include "matmul.h"
 #include "memory.h"
@@ -41,37 +42,32 @@ public:
                           absl::Span<const int32_t> columns, bool normalise) override;
   StatusOr<DeviceScores> awaitScores(int ticket) override;
 
-  void embedding(const WeightMatrix &table, float *out) override;
-  void selectRows(const float *x, int64_t width, float *out) override;
-  void rmsNorm(const float *x, int64_t rows, int64_t width, const float *weight, int64_t run, float epsilon,
-               float *out) override;
-  void layerNorm(const float *x, int64_t rows, int64_t width, const float *weight, const float *bias, float epsilon,
-                 float *out) override;
-  void add(const float *a, const float *b, int64_t count, float *out) override;
-  void mul(const float *a, const float *b, int64_t count, float *out) override;
-  void gatedActivation(Activation kind, const float *gate, const float *up, int64_t count, float *out) override;
-  void linear(const LinearOperands &operands, const GemmProduct *products, size_t count) override;
-  void rotaryEmbedding(const float *x, int64_t rows, int64_t width, const Rotation &rotation, float *out) override;
-  void attention(const AttentionOperands &operands) override;
+  KernelFunction findKernel(std::string_view name) const override;
 
-  StatusOr<int64_t> observe(const float *x, int64_t tokens, int64_t width, const StatisticsView &to) override;
-  StatusOr<int64_t> observeCosine(const float *x, const float *y, int64_t tokens, int64_t width,
-                                  float *influence) override;
-  StatusOr<int64_t> scaleStatistics(const StatisticsView &from, const float *scales, const StatisticsView &to) override;
-  Status mirrorGram(const StatisticsView &statistics) override;
-  StatusOr<int64_t> firstNonFinite(const float *values, int64_t count) override;
-  StatusOr<std::unique_ptr<GramErrors>> gramErrors(absl::Span<const WeightMatrix> weights, const float *gram) override;
-  StatusOr<ClipSums> clip(const WeightMatrix &weight, const float *gram, const PackedFormat &format, float *out) override;
-  StatusOr<QuantizeFault> quantize(const WeightMatrix &weight, const Tensor &out) override;
-  StatusOr<ConvertFault> convert(const WeightMatrix &weight, const Tensor &out) override;
-  Status scaleColumns(const WeightMatrix &weight, const float *scales, float *out) override;
-  Status scaleRows(const WeightMatrix &weight, const float *scales, bool inverse, float *out) override;
-  Status expandHeads(const float *x, int64_t width, int64_t headDim, int64_t repeat, float *out) override;
-  Status transpose(const Tensor &in, const Tensor &out) override;
+  // What kernels are made of, here and in emitted programs. Errors of starting work are noted: finishBatch returns them.
+
+  /// Of the batch's tokens.
+  void embedding(const WeightMatrix &table, float scale, float *out);
+  void linear(const LinearOperands &operands);
+  void attention(const AttentionOperands &operands);
+  void rotaryEmbedding(const float *x, int64_t rows, int64_t width, const Rotation &rotation, float *out);
+  void note(const Status &status);
+  Status check(cudaError_t error, std::string_view what) const;
+  /// Memory whose contents are undefined, back when the last owner goes.
+  StatusOr<std::shared_ptr<void>> scratch(int64_t bytes, std::string_view what);
+  /// The status, or that the GPU was lost, if that is what it comes of.
+  Status orLost(const Status &status) const;
+  /// Of products with Gram matrices, whose range is not fp16's.
+  DType errorType() const { return half == DType::BF16 ? DType::BF16 : DType::F32; }
+
+  cudaStream_t stream = nullptr;
+  DType half = DType::BF16; // what products and KV caches of 16 bits are of: BF16, or F16
+  std::unique_ptr<Matmul> matmul;
+  const Batch *batch = nullptr;
+  const int32_t *selected = nullptr; // the batch's selected rows, on the device
 
 private:
   friend class BoundProgram;
-  friend class CudaGramErrors;
   friend class NcclCollective;
   /// Results of scoreRows: RowScore [rows], then float [rows, columns].
   struct Scores {
@@ -93,38 +89,27 @@ private:
   RunKey keyOf(const Batch &batch, const void *program) const;
   void sendTableRows(const WeightMatrix &table);
 
-  /// Memory whose contents are undefined, back when the last owner goes.
-  StatusOr<std::shared_ptr<void>> scratch(int64_t bytes, std::string_view what);
   /// The buffer's memory, at least `bytes`; null, and noted, when there is too little.
   void *grow(DeviceBuffer &buffer, int64_t bytes);
   /// Counters that are 0 unless a kernel is at work, likewise.
   int32_t *zeros(DeviceBuffer &buffer, int64_t count);
   Status grown(DeviceBuffer &buffer, int64_t bytes, std::string_view what);
   Status outOfMemory(int64_t bytes, std::string_view what) const;
-  Status check(cudaError_t error, std::string_view what) const;
-  void note(const Status &status);
   /// Whether all work is done; an error that it ended with.
   StatusOr<bool> idle() const;
-  /// The status, or that the GPU was lost, if that is what it comes of.
-  Status orLost(const Status &status) const;
   /// A copy on the device; null, and noted, when there is no room.
   const float *sentFrequencies(absl::Span<const float> host);
   /// How the device has what schedules call bf16.
   DType held(DType type) const { return type == DType::BF16 ? half : type; }
-  /// Of products with Gram matrices, whose range is not fp16's.
-  DType errorType() const { return half == DType::BF16 ? DType::BF16 : DType::F32; }
   bool fillCache(const AttentionOperands &operands, Attention &attention);
   bool takesFp8(const std::vector<StreamedProduct> &products);
-  void product(const LinearOperands &operands, const GemmProduct &product, const void *x, DType type);
+  void product(int64_t rows, const LinearProduct &product, const void *x, DType type);
   void expandedProduct(const WeightMatrix &w, int64_t rows, const void *x, DType type, void *out, DType outType,
                        bool accumulate);
 
   int index = -1; // none yet
   cudaDeviceProp properties{};
-  DType half = DType::BF16; // what products and KV caches of 16 bits are of: BF16, or F16
-  cudaStream_t stream = nullptr;
   std::shared_ptr<Nvml> nvml; // null: it can't be asked
-  std::unique_ptr<Matmul> matmul;
   std::string remedy;
   DeviceMemory memory;
   std::map<void *, GrowingMemory> reserved;
@@ -135,9 +120,8 @@ private:
   Status failure;
 
   // The batch, on the device.
-  const Batch *batch = nullptr;
   Upload arrays{memory};
-  const int32_t *tokens = nullptr, *positions = nullptr, *selectedPositions = nullptr, *selected = nullptr;
+  const int32_t *tokens = nullptr, *positions = nullptr, *selectedPositions = nullptr;
   const int32_t *slots = nullptr, *keySlots = nullptr, *answers = nullptr;
   const QueryTile *tiles = nullptr, *selectedTiles = nullptr;
   int32_t tileCount = 0, selectedTileCount = 0;

@@ -1,7 +1,7 @@
 // tr(E·G·Eᵀ) on the GPU: E in bf16 (fp32 where there is none), some thousand rows at a time, times the half of G under its diagonal.
 #pragma once
 
-#include "../cpu/gram_errors.h"
+#include "../ops/gram_errors.h"
 #include "calibration.h"
 #include "device.h"
 #include <functional>

@@ -1,6 +1,7 @@
 // The model's kernels: which launches each takes.
+#include "../ops/model_kernels.h"
 #include "device.h"
-#include "../cpu/model_kernels.h"
+#include "../ops/model_kernels.h"
 #include "fp8.h"
 #include "matrix.h"
 #include <cstdio>
@@ -13,24 +14,27 @@ namespace {
 constexpr int64_t fewRows = 16;
 constexpr int64_t maxHeadDim = 512; // of AttendRowsKernel
 
-/// A product as the kernels take it that read weights as they are packed, if they write all columns.
-std::vector<StreamedProduct> packedProducts(absl::Span<const GemmProduct> products, DType half) {
+/// Products as the kernels take them that read weights as they are packed.
+std::vector<StreamedProduct> packedProducts(const LinearOperands &operands, DType half) {
   std::vector<StreamedProduct> packed;
-  for (const GemmProduct &product : products) {
-    if (product.columns != product.w->rows)
-      return {};
+  for (const LinearProduct &product : absl::MakeSpan(operands.products, size_t(operands.count)))
     packed.push_back({matrixOf(*product.w), product.gate ? matrixOf(*product.gate) : Matrix{}, product.activation,
-                      product.epilogue.bias, product.gateBias, product.epilogue.residual, product.out,
-                      product.outType == DType::F32 ? DType::F32 : half});
-  }
+                      product.bias, product.gateBias, product.residual, product.out.data,
+                      product.out.type == DType::F32 ? DType::F32 : half});
   return packed;
 }
 
 } // namespace
 
-void CudaDevice::embedding(const WeightMatrix &table, float *out) {
-  if (!hostTables.contains(table.data))
-    return GatherRows(stream, matrixOf(table), tokens, batch->rows(), out);
+void CudaDevice::embedding(const WeightMatrix &table, float scale, float *out) {
+  auto finish = [&] {
+    if (scale != 1)
+      Scale(stream, scale, batch->rows() * table.columns, out);
+  };
+  if (!hostTables.contains(table.data)) {
+    GatherRows(stream, matrixOf(table), tokens, batch->rows(), out);
+    return finish();
+  }
   // A recorded run reads them where the run before found them; they are sent before it.
   if (recording)
     recording->tables.push_back(table);
@@ -40,6 +44,7 @@ void CudaDevice::embedding(const WeightMatrix &table, float *out) {
   some.rows = batch->rows();
   some.data = tableRows.at<uint8_t>(0);
   GatherRows(stream, some, nullptr, some.rows, out);
+  finish();
 }
 
 /// To the beginning of tableRows.
@@ -49,27 +54,6 @@ void CudaDevice::sendTableRows(const WeightMatrix &table) {
   for (size_t i = 0; rows && i < batch->tokens.size(); ++i)
     std::memcpy(rows + i * rowBytes, static_cast<const uint8_t *>(table.data) + size_t(batch->tokens[i]) * rowBytes, rowBytes);
   note(check(tableRows.send(stream), "rows of the embedding table"));
-}
-
-void CudaDevice::selectRows(const float *x, int64_t width, float *out) {
-  SelectRows(stream, x, width, selected, int64_t(batch->selectedRows.size()), out);
-}
-
-void CudaDevice::rmsNorm(const float *x, int64_t rows, int64_t width, const float *weight, int64_t run, float epsilon,
-                         float *out) {
-  RmsNorm(stream, x, rows, width, weight, run, epsilon, out, DType::F32);
-}
-
-void CudaDevice::layerNorm(const float *x, int64_t rows, int64_t width, const float *weight, const float *bias,
-                           float epsilon, float *out) {
-  LayerNorm(stream, x, rows, width, weight, bias, epsilon, out);
-}
-
-void CudaDevice::add(const float *a, const float *b, int64_t count, float *out) { Add(stream, a, b, count, out); }
-void CudaDevice::mul(const float *a, const float *b, int64_t count, float *out) { Mul(stream, a, b, count, out); }
-
-void CudaDevice::gatedActivation(Activation kind, const float *gate, const float *up, int64_t count, float *out) {
-  GatedActivation(stream, kind, gate, up, DType::F32, nullptr, nullptr, 1, count, out, DType::F32);
 }
 
 /// Whether these products of more than mostBatchRows rows can be computed in e4m3. If not they are in bf16, and the first
@@ -107,39 +91,42 @@ void CudaDevice::expandedProduct(const WeightMatrix &w, int64_t count, const voi
   note(matmul->run(stream, count, w.rows, w.columns, x, matrix, type, out, outType, accumulate));
 }
 
-void CudaDevice::product(const LinearOperands &operands, const GemmProduct &product, const void *x, DType type) {
-  int64_t count = operands.rows, width = product.columns;
+void CudaDevice::product(int64_t count, const LinearProduct &product, const void *x, DType type) {
+  int64_t width = product.w->rows;
   if (product.gate) {
     // cuBLASLt would give infinity for what fp16 can't hold. The gate's place is the output, where that is of its type.
-    DType between = type == DType::F16 ? DType::F32 : type, outType = held(product.outType);
+    DType between = type == DType::F16 ? DType::F32 : type, outType = held(product.out.type);
     int64_t bytes = count * width * int64_t(DTypeSize(between));
-    void *gated = outType == between ? product.out : grow(gate, bytes), *rest = grow(up, bytes);
+    void *gated = outType == between ? product.out.data : grow(gate, bytes), *rest = grow(up, bytes);
     if (!gated || !rest)
       return;
     expandedProduct(*product.gate, count, x, type, gated, between, false);
     expandedProduct(*product.w, count, x, type, rest, between, false);
-    GatedActivation(stream, product.activation, gated, rest, between, product.gateBias, product.epilogue.bias, count, width,
-                    product.out, outType);
+    GatedActivation(stream, product.activation, gated, rest, between, product.gateBias, product.bias, count, width,
+                    product.out.data, outType);
     return;
   }
-  const float *bias = product.epilogue.bias, *residual = product.epilogue.residual;
+  float *out = product.out.floats();
+  const float *bias = product.bias, *residual = product.residual;
   if (bias)
-    AddBias(stream, bias, residual, count, width, product.out);
-  else if (residual && residual != product.out)
-    Convert(stream, residual, DType::F32, count * width, product.out, DType::F32);
-  expandedProduct(*product.w, count, x, type, product.out, DType::F32, bias || residual);
+    AddBias(stream, bias, residual, count, width, out);
+  else if (residual && residual != out)
+    Convert(stream, residual, DType::F32, count * width, out, DType::F32);
+  expandedProduct(*product.w, count, x, type, out, DType::F32, bias || residual);
 }
 
-void CudaDevice::linear(const LinearOperands &operands, const GemmProduct *products, size_t count) {
-  if (operands.inInt8)
+void CudaDevice::linear(const LinearOperands &operands) {
+  if (operands.compute == Compute::Int8)
     return note(Invalid("linear: compute = 'int8' is the CPU's; compile with --activations=f32 or fp8"));
   int64_t m = operands.rows, depth = operands.depth;
+  const int count = operands.count;
   DType xType = held(operands.x.type);
   // Few rows are not limited by arithmetic but by reading the weight: of them fp8 is bf16.
-  bool narrow = operands.inBf16 || operands.inFp8;
+  bool inFp8 = operands.compute == Compute::Fp8, narrow = inFp8 || operands.compute == Compute::BF16;
+  bool some = operands.answerCount > 0;
   std::vector<StreamedProduct> packed;
-  if (narrow && operands.answers.empty())
-    packed = packedProducts({products, count}, half);
+  if (narrow && !some)
+    packed = packedProducts(operands, half);
   bool streams = m <= mostBatchRows && !packed.empty();
   for (const StreamedProduct &product : packed)
     streams = streams && CanStream(product, half);
@@ -148,24 +135,24 @@ void CudaDevice::linear(const LinearOperands &operands, const GemmProduct *produ
     int most = mostPlainRows;
     for (const StreamedProduct &product : packed)
       most = std::min(most, StreamedRowsOf(product.w));
-    if (m > most && CanMultiplyBatch(m, packed.data(), int(count))) {
-      void *scratch = grow(rows, BatchScratchBytes(m, packed.data(), int(count)));
-      int counted = BatchCounters(m, packed.data(), int(count));
+    if (m > most && CanMultiplyBatch(m, packed.data(), count)) {
+      void *scratch = grow(rows, BatchScratchBytes(m, packed.data(), count));
+      int counted = BatchCounters(m, packed.data(), count);
       int32_t *counters = counted ? zeros(batchCounters, counted) : nullptr;
       if (scratch && (counters || !counted))
-        MultiplyBatch(stream, x, packed.data(), int(count), half, scratch, counters);
+        MultiplyBatch(stream, x, packed.data(), count, half, scratch, counters);
       return;
     }
     if (m <= most) {
       if (void *scratch = grow(rows, int64_t(StreamScratchBytes(m, depth))))
-        StreamProducts(stream, x, packed.data(), int(count), half, scratch);
+        StreamProducts(stream, x, packed.data(), count, half, scratch);
       return;
     }
   }
-  bool few = m <= fewRows || !operands.answers.empty();
+  bool few = m <= fewRows || some;
   DType type = narrow && !few ? half : DType::F32;
   const void *x = operands.x.data;
-  if (operands.inFp8 && m > mostBatchRows && operands.answers.empty() && half == DType::BF16 && takesFp8(packed)) {
+  if (inFp8 && m > mostBatchRows && !some && half == DType::BF16 && takesFp8(packed)) {
     void *memory = grow(rows, Fp8Rows::bytes(m, depth));
     if (!memory)
       return;
@@ -191,28 +178,27 @@ void CudaDevice::linear(const LinearOperands &operands, const GemmProduct *produ
       Convert(stream, operands.x.data, xType, m * depth, prepared, type);
     x = prepared;
   }
-  for (const GemmProduct *product = products; product != products + count; ++product) {
+  for (const LinearProduct *product = operands.products; product != operands.products + operands.count; ++product) {
     if (!few) {
-      this->product(operands, *product, x, type);
+      this->product(m, *product, x, type);
       continue;
     }
     const float *from = static_cast<const float *>(x);
+    int64_t columns = product->w->rows;
     auto multiply = [&](const WeightMatrix &w, const float *bias, const float *residual, float *out) {
-      bool some = !operands.answers.empty();
       MultiplyFewRows(stream, from, m,
-                      {matrixOf(w), some ? answers : nullptr,
-                       some ? int64_t(operands.answers.size()) : w.rows, bias, residual, out, product->ldo});
+                      {matrixOf(w), some ? answers : nullptr, some ? operands.answerCount : w.rows, bias, residual, out, columns});
     };
     if (product->gate) {
-      void *gated = grow(gate, m * product->columns * 4), *rest = grow(up, m * product->columns * 4);
+      void *gated = grow(gate, m * columns * 4), *rest = grow(up, m * columns * 4);
       if (!gated || !rest)
         return;
       multiply(*product->gate, product->gateBias, nullptr, static_cast<float *>(gated));
-      multiply(*product->w, product->epilogue.bias, nullptr, static_cast<float *>(rest));
-      GatedActivation(stream, product->activation, gated, rest, DType::F32, nullptr, nullptr, m, product->columns, product->out,
-                      held(product->outType));
+      multiply(*product->w, product->bias, nullptr, static_cast<float *>(rest));
+      GatedActivation(stream, product->activation, gated, rest, DType::F32, nullptr, nullptr, m, columns, product->out.data,
+                      held(product->out.type));
     } else {
-      multiply(*product->w, product->epilogue.bias, product->epilogue.residual, product->out);
+      multiply(*product->w, product->bias, product->residual, product->out.floats());
     }
   }
 }
@@ -305,6 +291,76 @@ void CudaDevice::attention(const AttentionOperands &operands) {
       return;
   }
   Attend(stream, attention);
+}
+
+//===-- The table's kernels ------------------------------------------------------------------------===//
+
+static CudaDevice &deviceOf(const KernelContext &context) { return static_cast<CudaDevice &>(*context.device); }
+
+Status AddKernel(KernelContext &context, const KernelCall &call) {
+  COMPRESSC_ASSIGN_OR_RETURN(ElementwiseOperands operands, ReadElementwise("add", call));
+  Add(deviceOf(context).stream, operands.a, operands.b, operands.rows * operands.width, operands.out);
+  return absl::OkStatus();
+}
+
+Status MulKernel(KernelContext &context, const KernelCall &call) {
+  COMPRESSC_ASSIGN_OR_RETURN(ElementwiseOperands operands, ReadElementwise("mul", call));
+  Mul(deviceOf(context).stream, operands.a, operands.b, operands.rows * operands.width, operands.out);
+  return absl::OkStatus();
+}
+
+Status GatedActivationKernel(KernelContext &context, const KernelCall &call) {
+  COMPRESSC_ASSIGN_OR_RETURN(Activation kind, ReadActivation(call));
+  COMPRESSC_ASSIGN_OR_RETURN(ElementwiseOperands operands, ReadElementwise("gated_activation", call));
+  GatedActivation(deviceOf(context).stream, kind, operands.a, operands.b, DType::F32, nullptr, nullptr, 1,
+                  operands.rows * operands.width, operands.out, DType::F32);
+  return absl::OkStatus();
+}
+
+Status RmsNormKernel(KernelContext &context, const KernelCall &call) {
+  COMPRESSC_ASSIGN_OR_RETURN(NormOperands norm, ReadRmsNorm(call));
+  RmsNorm(deviceOf(context).stream, norm.x, norm.rows, norm.width, norm.weight.data(), norm.run, norm.epsilon, norm.out,
+          DType::F32);
+  return absl::OkStatus();
+}
+
+Status LayerNormKernel(KernelContext &context, const KernelCall &call) {
+  COMPRESSC_ASSIGN_OR_RETURN(NormOperands norm, ReadLayerNorm(call));
+  LayerNorm(deviceOf(context).stream, norm.x, norm.rows, norm.width, norm.weight.data(), norm.bias.data(), norm.epsilon,
+            norm.out);
+  return absl::OkStatus();
+}
+
+Status EmbeddingKernel(KernelContext &context, const KernelCall &call) {
+  COMPRESSC_ASSIGN_OR_RETURN(EmbeddingOperands embedding, ReadEmbedding(call));
+  deviceOf(context).embedding(embedding.table, embedding.scale, embedding.out);
+  return absl::OkStatus();
+}
+
+Status SelectRowsKernel(KernelContext &context, const KernelCall &call) {
+  COMPRESSC_ASSIGN_OR_RETURN(SelectRowsOperands select, ReadSelectRows(context, call));
+  CudaDevice &device = deviceOf(context);
+  SelectRows(device.stream, select.x, select.width, device.selected, int64_t(device.batch->selectedRows.size()), select.out);
+  return absl::OkStatus();
+}
+
+Status LinearKernel(KernelContext &context, const KernelCall &call) {
+  COMPRESSC_ASSIGN_OR_RETURN(LinearCall linear, ReadLinear(context, call));
+  if (linear.operands.rows > 0)
+    deviceOf(context).linear(linear.operands);
+  return absl::OkStatus();
+}
+
+Status RotaryEmbeddingKernel(KernelContext &context, const KernelCall &call) {
+  COMPRESSC_ASSIGN_OR_RETURN(RotaryOperands rotary, ReadRotary(context, call));
+  deviceOf(context).rotaryEmbedding(rotary.x, rotary.rows, rotary.width, rotary.rotation, rotary.out);
+  return absl::OkStatus();
+}
+
+Status AttentionKernel(KernelContext &context, const KernelCall &call) {
+  COMPRESSC_ASSIGN_OR_RETURN(AttentionCall attention, ReadAttention(context, call));
+  deviceOf(context).attention(attention.operands);
+  return absl::OkStatus();
 }
 
 } // namespace compressc::cuda

@@ -3,7 +3,7 @@
 // the 16-bit type that the device computes in (`half`), BF16 or F16.
 #pragma once
 
-#include "../cpu/activation.h"
+#include "compressc/runtime/operand_types.h"
 #include "compressc/runtime/row_score.h"
 #include "compressc/runtime/tensor.h"
 #include <cuda_runtime_api.h>
@@ -92,6 +92,7 @@ void LayerNorm(cudaStream_t stream, const float *x, int64_t rows, int64_t width,
 /// From or to F32, or between equal types.
 void Convert(cudaStream_t stream, const void *x, DType from, int64_t count, void *out, DType to);
 void Add(cudaStream_t stream, const float *a, const float *b, int64_t count, float *out);
+void Scale(cudaStream_t stream, float factor, int64_t count, float *values);
 void Mul(cudaStream_t stream, const float *a, const float *b, int64_t count, float *out);
 /// gate and up are of `type`; their biases may be null. out = activation(gate + gateBias) * (up + upBias).
 void GatedActivation(cudaStream_t stream, Activation kind, const void *gate, const void *up, DType type,

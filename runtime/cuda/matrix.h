@@ -1,7 +1,7 @@
 // The kernels' view of a weight.
 #pragma once
 
-#include "../cpu/gemm.h"
+#include "../ops/weight_matrix.h"
 #include "kernels.h"
 
 namespace compressc::cuda {

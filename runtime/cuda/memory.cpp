@@ -1,5 +1,5 @@
 #include "memory.h"
-#include "../cpu/operands.h"
+#include "../ops/operands.h"
 #include "device.h"
 #include <algorithm>
 #include <cstring>
@@ -182,8 +182,7 @@ StatusOr<OwnedTensor> CudaDevice::upload(const Tensor &tensor, std::string_view 
   }
   OwnedTensor copy{nullptr, tensor, true};
   if (tensor.rank() == 1 && (tensor.dtype == DType::F16 || tensor.dtype == DType::BF16)) {
-    std::vector<float> values;
-    COMPRESSC_RETURN_IF_ERROR(VectorAsFloats(tensor, tensor.dim(0), what, values).status());
+    COMPRESSC_ASSIGN_OR_RETURN(Floats values, Floats::Read(tensor, tensor.dim(0), what));
     copy.tensor.dtype = DType::F32;
     COMPRESSC_ASSIGN_OR_RETURN(copy.memory, scratch(copy.tensor.bytes(), what));
     copy.tensor.data = copy.memory.get();

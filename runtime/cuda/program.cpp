@@ -1,7 +1,8 @@
 // Programs that compressc emitted as CUDA, bound to a session.
 #include "program_run.h"
-#include "../cpu/model_kernels.h"
-#include "../cpu/program_run.h"
+#include "../ops/model_kernels.h"
+#include "../ops/program_weight.h"
+#include "../ops/model_kernels.h"
 #include "device.h"
 #include "matrix.h"
 
@@ -16,19 +17,27 @@ public:
                absl::Span<const CacheView> caches, uint8_t *arena)
       : device(device), program(program), weights(weights), caches(caches), arena(arena) {
     for (const ProgramWeight &weight : weights) {
+      whole.push_back(weight.matrix);
       matrices.push_back(matrixOf(weight.matrix));
-      vectors.push_back(weight.vector);
+      vectors.push_back(weight.vector.data());
     }
   }
 
-  bool start(std::string_view entry) override {
+  bool start(std::string_view entry, KernelContext &context) override {
     for (size_t i = 0; i < program.entryCount; ++i)
       if (program.entries[i].name == entry) {
-        program::Run run{device.stream,    arena,
-                         device.batch->rows(), int64_t(device.batch->selectedRows.size()),
-                         device.positions, device.selectedPositions,
-                         device.selected,  matrices.data(),
-                         vectors.data(),   device.half,
+        this->context = &context;
+        program::Run run{device.stream,
+                         arena,
+                         device.batch->rows(),
+                         int64_t(device.batch->selectedRows.size()),
+                         device.positions,
+                         device.selectedPositions,
+                         whole.data(),
+                         matrices.data(),
+                         vectors.data(),
+                         caches.data(),
+                         device.half,
                          *this};
         program.entries[i].run(run);
         return true;
@@ -37,64 +46,58 @@ public:
   }
 
 private:
-  void embedding(int table, float *out) override {
-    const WeightMatrix &matrix = weights[size_t(table)].matrix;
-    const std::vector<int32_t> &tokens = device.batch->tokens;
-    if (int64_t row = FirstTokenOutside(tokens.data(), int64_t(tokens.size()), matrix.rows); row >= 0)
-      return device.note(Invalid("embedding: token ", tokens[size_t(row)], " in row ", row, " is not in the vocabulary of ", matrix.rows));
-    device.embedding(matrix, out);
+  Tensor tensorOf(const program::Operand &operand) const {
+    if (operand.kind == program::Operand::Kind::Weight)
+      return weights[size_t(operand.weight)].tensor;
+    Tensor tensor;
+    tensor.dtype = operand.type;
+    const Batch &batch = *device.batch;
+    if (operand.kind == program::Operand::Kind::TokenIds) {
+      tensor.shape = {batch.rows()};
+      tensor.data = const_cast<int32_t *>(batch.tokens.data());
+      return tensor;
+    }
+    tensor.shape = {operand.selected ? int64_t(batch.selectedRows.size()) : batch.rows(), operand.columns};
+    tensor.data = arena + operand.offset;
+    return tensor;
   }
 
-  void linear(const program::LinearCall &call) override {
-    LinearOperands operands;
-    operands.x = {const_cast<void *>(call.x), call.type};
-    operands.rows = call.rows;
-    operands.depth = call.depth;
-    operands.norm = call.norm;
-    operands.epsilon = call.epsilon;
-    operands.inBf16 = call.compute == program::Compute::BF16;
-    operands.inFp8 = call.compute == program::Compute::Fp8;
-    GemmProduct products[program::LinearCall::most];
-    for (int i = 0; i < call.count; ++i) {
-      const program::LinearCall::Product &from = call.products[i];
-      GemmProduct &to = products[i];
-      to.w = &weights[size_t(from.weight)].matrix;
-      to.columns = to.ldo = to.w->rows;
-      to.out = static_cast<float *>(from.out);
-      to.outType = from.outType;
-      to.epilogue = {from.bias, from.residual, to.columns};
-      if (from.gate >= 0) {
-        to.gate = &weights[size_t(from.gate)].matrix;
-        to.gateBias = from.gateBias;
-        to.activation = from.activation;
+  void call(const char *kernel, std::initializer_list<program::Operand> inputs, std::initializer_list<program::Operand> outputs,
+            std::initializer_list<program::Constant> constants) override {
+    std::vector<Tensor> in, out;
+    for (const program::Operand &operand : inputs)
+      in.push_back(tensorOf(operand));
+    for (const program::Operand &operand : outputs)
+      out.push_back(tensorOf(operand));
+    if (out.front().elements() == 0)
+      return;
+    Attributes attributes;
+    for (const program::Constant &constant : constants)
+      switch (constant.kind) {
+      case program::Constant::Kind::Integer:
+        attributes.set(constant.name, constant.integer);
+        break;
+      case program::Constant::Kind::Real:
+        attributes.set(constant.name, constant.real);
+        break;
+      case program::Constant::Kind::Text:
+        attributes.set(constant.name, std::string(constant.text));
+        break;
       }
-    }
-    if (call.answers) {
-      operands.answers = device.batch->answers;
-      for (int32_t answer : operands.answers)
-        if (answer < 0 || answer >= products[0].columns)
-          return device.note(Invalid("linear: the answer ", answer, " is not one of ", products[0].columns, " columns"));
-    }
-    device.linear(operands, products, size_t(call.count));
+    device.note(device.findKernel(kernel)(*context, {in, out, {}, attributes}));
   }
 
-  void attention(const program::AttentionCall &call) override {
-    AttentionOperands operands;
-    operands.query = call.query;
-    operands.key = call.key;
-    operands.value = call.value;
-    operands.out = {call.out, call.outType};
-    operands.cache = caches[size_t(call.cache)];
-    operands.queries = call.heads;
-    operands.groups = call.groups;
-    operands.dim = call.dim;
-    operands.window = call.window;
-    operands.scale = call.scale;
-    operands.selected = call.selected;
-    operands.rotation = {call.dim, call.frequencies, call.factor, call.selected, call.queryNorm, call.epsilon};
-    operands.keyNorm = call.keyNorm;
-    device.attention(operands);
+  void linear(LinearOperands &operands, bool answers) override {
+    if (answers) {
+      operands.answers = device.batch->answers.data();
+      operands.answerCount = int64_t(device.batch->answers.size());
+      if (Status status = CheckAnswers(operands); !status.ok())
+        return device.note(status);
+    }
+    device.linear(operands);
   }
+
+  void attention(const AttentionOperands &operands) override { device.attention(operands); }
 
   const float *frequencies(const float *host, int count) override { return device.sentFrequencies({host, size_t(count)}); }
   void *rowScratch(int64_t bytes) override { return device.grow(device.rows, bytes); }
@@ -104,6 +107,8 @@ private:
   absl::Span<const ProgramWeight> weights;
   absl::Span<const CacheView> caches;
   uint8_t *arena;
+  KernelContext *context = nullptr; // of the newest start
+  std::vector<WeightMatrix> whole;
   std::vector<Matrix> matrices;
   std::vector<const float *> vectors;
 };

@@ -27,6 +27,7 @@ template <int columns_, typename Element, bool selected_> struct Value {
     return static_cast<float *>(in(run));
   }
   static int64_t rows(const Run &run) { return selected ? run.selected : run.tokens; }
+  constexpr operator Operand() const { return {Operand::Kind::Value, -1, offset, columns, selected, type}; }
 };
 /// A row for each token, or for each row whose logits are asked for.
 template <int columns, typename Element = float> using Tokens = Value<columns, Element, false>;
@@ -41,10 +42,12 @@ template <int rows_, int columns_, typename Format_> struct Weight {
   static constexpr int rows = rows_, columns = columns_;
   using Format = Format_;
   int place;
+  constexpr operator Operand() const { return {Operand::Kind::Weight, place, 0, 0, false, DType::F32}; }
 };
 template <int size> struct Vector {
   int place;
   const float *in(const Run &run) const { return run.vectors[place]; }
+  constexpr operator Operand() const { return {Operand::Kind::Weight, place, 0, 0, false, DType::F32}; }
 };
 struct Cache {
   int place;
@@ -132,12 +135,24 @@ inline const float *floatsOf(const Run &, Nothing) { return nullptr; }
 template <int n> const float *floatsOf(const Run &run, Vector<n> vector) { return vector.in(run); }
 template <int n, typename E, bool s> const float *floatsOf(const Run &run, Value<n, E, s> value) { return value.floats(run); }
 
-template <typename Out, typename W, typename Added> LinearCall::Product productOf(const Run &run, const Product<Out, W, Added> &p) {
-  return {p.w.place, -1, floatsOf(run, p.added.bias), nullptr, floatsOf(run, p.added.residual), Activation::Silu, p.out.in(run), Out::type};
+template <typename Out, typename W, typename Added> LinearProduct productOf(const Run &run, const Product<Out, W, Added> &p) {
+  LinearProduct product;
+  product.w = &run.weights[p.w.place];
+  product.bias = floatsOf(run, p.added.bias);
+  product.residual = floatsOf(run, p.added.residual);
+  product.out = {p.out.in(run), Out::type};
+  return product;
 }
 template <typename Functor, typename Out, typename Gate, typename W, typename GateBias, typename WBias>
-LinearCall::Product productOf(const Run &run, const GatedProduct<Functor, Out, Gate, W, GateBias, WBias> &p) {
-  return {p.w.place, p.gate.place, floatsOf(run, p.bias), floatsOf(run, p.gateBias), nullptr, Functor::kind, p.out.in(run), Out::type};
+LinearProduct productOf(const Run &run, const GatedProduct<Functor, Out, Gate, W, GateBias, WBias> &p) {
+  LinearProduct product;
+  product.w = &run.weights[p.w.place];
+  product.bias = floatsOf(run, p.bias);
+  product.gate = &run.weights[p.gate.place];
+  product.gateBias = floatsOf(run, p.gateBias);
+  product.activation = Functor::kind;
+  product.out = {p.out.in(run), Out::type};
+  return product;
 }
 
 template <typename X> struct Source {
@@ -225,13 +240,23 @@ template <typename Half, typename First, typename... Rest> struct Forms {
                                     std::is_same_v<typename Of::Epilogue, typename Form<Half, Rest>::Epilogue>)&&...);
 };
 
-template <int depth, typename Half, typename... Products> void stream(Run &run, const StreamedRows &x, const LinearCall &call) {
+template <typename Out, typename W, typename Added> const Matrix *gateOf(const Run &, const Product<Out, W, Added> &) {
+  return nullptr;
+}
+template <typename Functor, typename Out, typename Gate, typename W, typename GateBias, typename WBias>
+const Matrix *gateOf(const Run &run, const GatedProduct<Functor, Out, Gate, W, GateBias, WBias> &p) {
+  return &run.matrices[p.gate.place];
+}
+
+template <int depth, typename Half, typename... Products>
+void stream(Run &run, const StreamedRows &x, const LinearOperands &call, const Products &...parts) {
   using Of = typename Forms<Half, Products...>::Of;
   streamed::Products products{};
+  const Matrix *const matrices[] = {&run.matrices[parts.w.place]...}, *const gates[] = {gateOf(run, parts)...};
   for (int i = 0; i < call.count; ++i) {
-    const LinearCall::Product &from = call.products[i];
-    streamed::Add(products, {run.matrices[from.weight], from.gate < 0 ? Matrix{} : run.matrices[from.gate], from.activation, from.bias,
-                             from.gateBias, from.residual, from.out, from.outType});
+    const LinearProduct &from = call.products[i];
+    streamed::Add(products, {*matrices[i], gates[i] ? *gates[i] : Matrix{}, from.activation, from.bias, from.gateBias,
+                             from.residual, from.out.data, from.out.type});
   }
   if (void *scratch = run.device.rowScratch(int64_t(StreamScratchBytes(x.rows, depth))))
     streamed::Launch<typename Of::Format, typename Of::Epilogue, depth, Of::gated>(run.stream, x, products, scratch);
@@ -239,27 +264,10 @@ template <int depth, typename Half, typename... Products> void stream(Run &run, 
 
 } // namespace detail
 
-template <int rows, int columns, typename Format, typename Out> void embedding(Run &run, Weight<rows, columns, Format> table, Out out) {
-  static_assert(columns == Out::columns);
-  if (run.tokens > 0)
-    run.device.embedding(table.place, out.floats(run));
-}
-
-template <typename X, typename Out> void selectRows(Run &run, X x, Out out) {
-  static_assert(X::columns == Out::columns && Out::selected);
-  SelectRows(run.stream, x.floats(run), X::columns, run.selectedRows, run.selected, out.floats(run));
-}
-
-template <typename A, typename B, typename Out> void add(Run &run, A a, B b, Out out) {
-  Add(run.stream, a.floats(run), b.floats(run), Out::rows(run) * Out::columns, out.floats(run));
-}
-template <typename A, typename B, typename Out> void mul(Run &run, A a, B b, Out out) {
-  Mul(run.stream, a.floats(run), b.floats(run), Out::rows(run) * Out::columns, out.floats(run));
-}
-
-template <Activation kind, typename A, typename B, typename Out> void gatedActivation(Run &run, A gate, B up, Out out) {
-  GatedActivation(run.stream, kind, gate.floats(run), up.floats(run), DType::F32, nullptr, nullptr, 1,
-                  Out::rows(run) * Out::columns, out.floats(run), DType::F32);
+/// Runs a kernel of the device's table.
+inline void call(Run &run, const char *kernel, std::initializer_list<Operand> inputs, std::initializer_list<Operand> outputs,
+                 std::initializer_list<Constant> constants = {}) {
+  run.device.call(kernel, inputs, outputs, constants);
 }
 
 /// Each run of as many columns as the weight has by itself.
@@ -267,21 +275,22 @@ template <typename X, int size, typename Out> void rmsNorm(Run &run, X x, Vector
   static_assert(X::columns % size == 0);
   rows::RmsNorm<size>(run.stream, x.floats(run), X::rows(run) * (X::columns / size), weight.in(run), size, epsilon, out.floats(run));
 }
-template <typename X, typename Out>
-void layerNorm(Run &run, X x, Vector<X::columns> weight, const float *bias, float epsilon, Out out) {
-  LayerNorm(run.stream, x.floats(run), X::rows(run), X::columns, weight.in(run), bias, epsilon, out.floats(run));
-}
 
 /// Few rows by weights that the kernel reads are a kernel of this program; the rest is the device's.
 template <Compute compute, bool answers = false, typename X, typename... Products> void linear(Run &run, X x, Products... products) {
   using Source = detail::Source<X>;
   using Rows = typename Source::Rows;
-  static_assert(sizeof...(products) <= LinearCall::most);
+  static_assert(sizeof...(products) <= mostProducts);
   int64_t rows = Rows::rows(run);
   if (rows == 0)
     return;
-  LinearCall call{Source::rows(x).in(run), Rows::type, rows, Rows::columns, Source::norm(run, x), Source::epsilon(x), compute,
-                  answers, {detail::productOf(run, products)...}, int(sizeof...(products))};
+  const LinearProduct list[] = {detail::productOf(run, products)...};
+  LinearOperands call;
+  call.x = {Source::rows(x).in(run), Rows::type};
+  call.rows = rows, call.depth = Rows::columns;
+  call.norm = Source::norm(run, x), call.epsilon = Source::epsilon(x);
+  call.compute = compute;
+  call.products = list, call.count = int(sizeof...(products));
   if constexpr (compute != Compute::F32 && !answers) { // few rows in fp8 are bf16's
     bool streams = false;
     WithHalf(run.half, [&](auto half) {
@@ -289,14 +298,14 @@ template <Compute compute, bool answers = false, typename X, typename... Product
       if constexpr (detail::Forms<Half, Products...>::streams && IsCompiled<Half>())
         if (rows <= detail::Forms<Half, Products...>::Of::Format::mostRows) {
           DType type = Rows::type == DType::F32 ? DType::F32 : run.half;
-          detail::stream<Rows::columns, Half, Products...>(run, {call.x, type, int(rows), call.norm, call.epsilon}, call);
+          detail::stream<Rows::columns, Half>(run, {call.x.data, type, int(rows), call.norm, call.epsilon}, call, products...);
           streams = true;
         }
     });
     if (streams)
       return;
   }
-  run.device.linear(call);
+  run.device.linear(call, answers);
 }
 
 /// Half-split pairs, heads of `dim` columns; with a norm each head is normalised first (rms_norm).
@@ -314,12 +323,17 @@ void rotaryEmbedding(Run &run, X x, Out out, const float (&frequencies)[dim / 2]
 template <int heads, int groups, int window = 0, typename Q, typename K, typename V, typename Out, typename R = Nothing>
 void attention(Run &run, Q query, K key, V value, Cache cache, Out out, float scale, R rotation = {}) {
   static_assert(Q::columns % heads == 0 && heads % groups == 0);
-  AttentionCall call{query.floats(run), key.floats(run), value.floats(run), out.in(run), Out::type, cache.place, heads, groups,
-                     Q::columns / heads, window, scale, Q::selected};
+  AttentionOperands call;
+  call.query = query.floats(run), call.key = key.floats(run), call.value = value.floats(run);
+  call.out = {out.in(run), Out::type};
+  call.cache = run.caches[cache.place];
+  call.queries = heads, call.groups = groups, call.dim = Q::columns / heads;
+  call.window = window, call.scale = scale, call.selected = Q::selected;
   if constexpr (detail::isThere<R>) {
     static_assert(Q::columns / heads == R::dim);
-    call.frequencies = rotation.frequencies, call.factor = rotation.factor, call.epsilon = rotation.epsilon;
-    call.queryNorm = detail::floatsOf(run, rotation.query), call.keyNorm = detail::floatsOf(run, rotation.key);
+    call.rotation = {call.dim,      rotation.frequencies, rotation.factor, call.selected, detail::floatsOf(run, rotation.query),
+                     rotation.epsilon};
+    call.keyNorm = detail::floatsOf(run, rotation.key);
   }
   run.device.attention(call);
 }

@@ -2,54 +2,49 @@
 // emits is compiled by nvcc with these headers and the CUDA toolkit alone.
 #pragma once
 
+#include "../ops/model_operands.h"
 #include "kernels.h"
 #include <cstddef>
+#include <initializer_list>
 
 namespace compressc::cuda::program {
 
-enum class Compute : uint8_t { F32, BF16, Fp8 };
+using compressc::Compute;
 
-/// out = x W^T for each product; see the runtime's `linear`.
-struct LinearCall {
-  static constexpr int most = 32;
-  struct Product {
-    int weight, gate; // places in the schedule's list; gate: -1 without one
-    const float *bias, *gateBias, *residual; // null: none
-    Activation activation;
-    void *out;
-    DType outType;
-  };
-  const void *x;
-  DType type;
-  int64_t rows, depth;
-  const float *norm; // null: none
-  float epsilon;
-  Compute compute;
-  bool answers; // only the columns that the batch names as answers, if it names any
-  Product products[most];
-  int count;
-};
-
-struct AttentionCall {
-  const float *query, *key, *value;
-  void *out;
-  DType outType;
-  int cache;
-  int64_t heads, groups, dim, window;
-  float scale;
+/// An operand of `call`.
+struct Operand {
+  enum class Kind : uint8_t { Weight, Value, TokenIds };
+  Kind kind;
+  int weight;     // its place in the schedule's list
+  int64_t offset; // of a value: its first byte in the arena
+  int columns;
   bool selected;
-  const float *frequencies = nullptr; // on the host: query and key are rotated first
-  float factor = 1;
-  const float *queryNorm = nullptr, *keyNorm = nullptr; // both or neither
-  float epsilon = 0;
+  DType type;
+};
+/// The batch's tokens.
+constexpr Operand tokenIds{Operand::Kind::TokenIds, 0, 0, 0, false, DType::I32};
+
+/// An attribute of `call`.
+struct Constant {
+  enum class Kind : uint8_t { Integer, Real, Text };
+  const char *name;
+  Kind kind;
+  int64_t integer;
+  double real;
+  const char *text;
+  constexpr Constant(const char *name, int integer) : name(name), kind(Kind::Integer), integer(integer), real(0), text(nullptr) {}
+  constexpr Constant(const char *name, double real) : name(name), kind(Kind::Real), integer(0), real(real), text(nullptr) {}
+  constexpr Constant(const char *name, const char *text) : name(name), kind(Kind::Text), integer(0), real(0), text(text) {}
 };
 
-/// What depends on more than a kernel: tables on the host, scratch memory, cuBLASLt.
+/// What depends on more than a kernel: the table, memory, cuBLASLt.
 class Services {
 public:
-  virtual void embedding(int table, float *out) = 0;
-  virtual void linear(const LinearCall &call) = 0;
-  virtual void attention(const AttentionCall &call) = 0;
+  virtual void call(const char *kernel, std::initializer_list<Operand> inputs, std::initializer_list<Operand> outputs,
+                    std::initializer_list<Constant> constants) = 0;
+  /// `answers`: only the columns that the batch names as answers, if it names any.
+  virtual void linear(LinearOperands &operands, bool answers) = 0;
+  virtual void attention(const AttentionOperands &operands) = 0;
   /// On the device; `host` stays where it is.
   virtual const float *frequencies(const float *host, int count) = 0;
   /// Room for x of a product of few rows, in 16 bits.
@@ -64,9 +59,11 @@ struct Run {
   cudaStream_t stream;
   uint8_t *arena;
   int64_t tokens, selected; // rows of the batch
-  const int32_t *positions, *selectedPositions, *selectedRows;
-  const Matrix *matrices;       // as the schedule's weights, where they have two dimensions
-  const float *const *vectors;  // where they have one
+  const int32_t *positions, *selectedPositions;
+  const WeightMatrix *weights; // as the schedule's weights, where they have two dimensions
+  const Matrix *matrices;      // the same
+  const float *const *vectors; // where they have one
+  const CacheView *caches;     // as the schedule's
   DType half;                   // what the device has as bf16
   Services &device;
 };

@@ -163,6 +163,10 @@ void Add(cudaStream_t stream, const float *a, const float *b, int64_t count, flo
   ForEach(stream, count, [=] __device__(int64_t i) { out[i] = a[i] + b[i]; });
 }
 
+void Scale(cudaStream_t stream, float factor, int64_t count, float *values) {
+  ForEach(stream, count, [=] __device__(int64_t i) { values[i] *= factor; });
+}
+
 void Mul(cudaStream_t stream, const float *a, const float *b, int64_t count, float *out) {
   ForEach(stream, count, [=] __device__(int64_t i) { out[i] = a[i] * b[i]; });
 }

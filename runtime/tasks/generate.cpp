@@ -1,5 +1,5 @@
 #include "runtime/tasks/generate.h"
-#include "runtime/core/slot_allocator.h"
+#include "runtime/session/slot_allocator.h"
 #include "runtime/tasks/interrupt.h"
 #include "runtime/tasks/text_stream.h"
 #include <algorithm>

@@ -1,6 +1,6 @@
 #include "runtime/tasks/text_stream.h"
 #include "compressc/runtime/text.h"
-#include "runtime/core/unicode.h"
+#include "runtime/text/unicode.h"
 #include <algorithm>
 
 namespace compressc {

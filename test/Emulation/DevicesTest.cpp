@@ -127,8 +127,14 @@ TEST_F(Devices, EachThreadEntersItsOwn) {
     Batch none;
     device.beginBatch(none, nullptr);
     std::vector<float> values(8, 1);
-    device.add(static_cast<float *>(memory->get()), static_cast<float *>(memory->get()), 8, static_cast<float *>(memory->get()));
-    return device.finishBatch().ok();
+    Tensor tensor;
+    tensor.shape = {1, 8};
+    tensor.data = memory->get();
+    Tensor inputs[] = {tensor, tensor};
+    ThreadPool pool(1);
+    Scratch scratch(1);
+    KernelContext context{pool, scratch, nullptr, &device};
+    return device.findKernel("add")(context, {inputs, {&tensor, 1}, {}, {}}).ok() && device.finishBatch().ok();
   };
   EXPECT_TRUE(usable(**first));
   EXPECT_FALSE(usable(*second)); // this thread works with the first

@@ -2,7 +2,7 @@
 // whatever operands and attributes it gives them.
 #include "compressc/runtime/session.h"
 #include "fuzz.h"
-#include "runtime/core/schedule_check.h"
+#include "runtime/session/schedule_check.h"
 #include <vector>
 
 using namespace compressc;

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes runtime/core/unicode_tables.inc: the Unicode properties that token ids depend on.
+"""Writes runtime/text/unicode_tables.inc: the Unicode properties that token ids depend on.
 
     make_unicode_tables.py OUTPUT
 

@@ -1,5 +1,5 @@
 #include "../quantizer_loops.h"
-#include "../quantizer.h"
+#include "../../ops/quantizer.h"
 
 // Vectors wider than the machine's are only used inside this file.
 #pragma GCC diagnostic ignored "-Wpsabi"

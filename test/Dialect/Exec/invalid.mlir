@@ -231,3 +231,69 @@ exec.program @p max_tokens 8 max_selected 1 arena 64 {
     exec.invoke @f [@c]
   }
 }
+
+// -----
+exec.program @p max_tokens 8 max_selected 1 arena 64 {
+  exec.entry @e inputs [] outputs [] {
+    // expected-error@+1 {{there is no kernel 'lineer'}}
+    exec.call "lineer" [] -> [] {}
+  }
+}
+
+// -----
+exec.program @p max_tokens 8 max_selected 1 arena 64 {
+  exec.weight @w "w" : tensor<8xf16>
+  exec.buffer @b temporary tokens offset 0 : tensor<?x8xf32>
+  exec.entry @e inputs [] outputs [] {
+    // expected-error@+1 {{rms_norm: needs the attribute 'epsilon'}}
+    exec.call "rms_norm" [@b, @w] -> [@b] {}
+  }
+}
+
+// -----
+exec.program @p max_tokens 8 max_selected 1 arena 64 {
+  exec.buffer @b temporary tokens offset 0 : tensor<?x8xf32>
+  exec.entry @e inputs [] outputs [] {
+    // expected-error@+1 {{add: has no attribute 'epsilon'}}
+    exec.call "add" [@b, @b] -> [@b] {epsilon = 1.0e-05 : f64}
+  }
+}
+
+// -----
+exec.program @p max_tokens 8 max_selected 1 arena 64 {
+  exec.buffer @b temporary tokens offset 0 : tensor<?x8xf32>
+  exec.entry @e inputs [] outputs [] {
+    // expected-error@+1 {{add: got 1 inputs; it takes 2}}
+    exec.call "add" [@b] -> [@b] {}
+  }
+}
+
+// -----
+exec.program @p max_tokens 8 max_selected 1 arena 64 {
+  exec.weight @w "w" : tensor<8x8xf16>
+  exec.buffer @b temporary tokens offset 0 : tensor<?x8xf32>
+  exec.entry @e inputs [] outputs [] {
+    // expected-error@+1 {{linear: got 2 inputs; it takes 3 to 4}}
+    exec.call "linear" [@b, @w] -> [@b, @b] {weights = 2 : i64}
+  }
+}
+
+// -----
+exec.program @p max_tokens 8 max_selected 1 arena 64 {
+  exec.cache @c heads 1 dim 8
+  exec.buffer @b temporary tokens offset 0 : tensor<?x8xf32>
+  exec.entry @e inputs [] outputs [] {
+    // expected-error@+1 {{@c can't be b of add}}
+    exec.call "add" [@b, @c] -> [@b] {}
+  }
+}
+
+// -----
+exec.program @p max_tokens 8 max_selected 1 arena 64 {
+  exec.weight @w "w" : !compress.packed<8x64, bits = 4, group = 32, asymmetric, f16>
+  exec.buffer @b temporary tokens offset 0 : tensor<?x8xf32>
+  exec.entry @e inputs [] outputs [] {
+    // expected-error@+1 {{@w can't be b of add, as it is '!compress.packed<8x64, bits = 4, group = 32, asymmetric, f16>'}}
+    exec.call "add" [@b, @w] -> [@b] {}
+  }
+}

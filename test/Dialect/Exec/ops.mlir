@@ -25,17 +25,19 @@ exec.program @forward max_tokens 512 max_selected 16 arena 8192 {
     exec.parameter @norm.weight : tensor<64xf16>
     // CHECK-NEXT: exec.parameter @cache heads 3 dim 64
     exec.parameter @cache heads 3 dim 64
-    // CHECK-NEXT: exec.call "rms_norm" [@b0, @norm.weight] -> [@b0] {}
-    exec.call "rms_norm" [@b0, @norm.weight] -> [@b0] {}
+    // CHECK-NEXT: exec.call "rms_norm" [@b0, @norm.weight] -> [@b0] {epsilon = 1.000000e-06 : f64}
+    exec.call "rms_norm" [@b0, @norm.weight] -> [@b0] {epsilon = 1.0e-06 : f64}
   }
   // CHECK: exec.entry @score inputs [@in0] outputs [@b1, @w0] {
   exec.entry @score inputs [@in0] outputs [@b1, @w0] {
-    // CHECK-NEXT: exec.call "embedding" [@tokens, @w1, @c0] -> [@b0] {}
-    exec.call "embedding" [@tokens, @w1, @c0] -> [@b0] {}
+    // CHECK-NEXT: exec.call "embedding" [@tokens, @w1] -> [@b0] {}
+    exec.call "embedding" [@tokens, @w1] -> [@b0] {}
     // CHECK-NEXT: exec.invoke @layer [@w0, @c0] layer 3
     exec.invoke @layer [@w0, @c0] layer 3
-    // CHECK-NEXT: exec.call "rms_norm" [@b0, @w0] -> [@b1, @s0] {epsilon = 1.000000e-05 : f64} layer 4
-    exec.call "rms_norm" [@b0, @w0] -> [@b1, @s0] {epsilon = 1.0e-05 : f64} layer 4
+    // CHECK-NEXT: exec.call "rms_norm" [@b0, @w0] -> [@b1] {epsilon = 1.000000e-05 : f64} layer 4
+    exec.call "rms_norm" [@b0, @w0] -> [@b1] {epsilon = 1.0e-05 : f64} layer 4
+    // CHECK-NEXT: exec.call "observe" [@b0] -> [@s0] {}
+    exec.call "observe" [@b0] -> [@s0] {}
   }
 }
 

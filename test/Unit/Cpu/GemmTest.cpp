@@ -28,7 +28,7 @@ std::vector<float> multiply(Machine &machine, const Product &p, bool epilogue, i
   rows = rows < 0 ? p.M : rows;
   int64_t ldo = p.N + 3; // what lies between the rows must stay as it is
   std::vector<float> out(size_t(rows * ldo), untouched);
-  auto w = WeightMatrix::Create(p.weight.tensor, "w");
+  auto w = ReadWeight(p.weight.tensor, "w");
   EXPECT_TRUE(w.ok()) << w.status();
   GemmEpilogue add;
   if (epilogue)
@@ -125,7 +125,7 @@ TEST(Gemm, ResidualMayBeTheOutput) {
   Product p = makeProduct(20, 40, 600, {"f32", DType::F32, {}});
   p.bias.assign(p.bias.size(), 0.0f);
   std::vector<float> apart = multiply(machine, p, true), inPlace = p.residual;
-  auto w = WeightMatrix::Create(p.weight.tensor, "w");
+  auto w = ReadWeight(p.weight.tensor, "w");
   ASSERT_TRUE(w.ok());
   Gemm(machine.context, p.M, p.N, p.K, p.x.data(), p.K, *w, inPlace.data(), p.N,
        {p.bias.data(), inPlace.data(), p.N});
@@ -140,7 +140,7 @@ TEST(Gemm, DequantizedRowsAreExact) {
         Weight weight = kind.make(6, K, 9);
         for (int64_t row = 0; row < 6; ++row) {
           std::vector<float> out(size_t(K) + 1, untouched);
-          DequantizeRow(weight.tensor, row, out.data());
+          DequantizeRow(ReadWeight(weight.tensor, "w").value(), row, out.data());
           for (int64_t k = 0; k < K; ++k) {
             double value = weight.values[size_t(row * K + k)];
             // Every product of a code fits fp32: sums and differences are all that rounds.
@@ -186,7 +186,7 @@ TEST(Syrk, MatchesTheReference) {
 
 TEST(WeightMatrix, RefusesWhatItCannotRead) {
   auto refused = [](const Tensor &tensor, std::string_view part) {
-    expectRefused(WeightMatrix::Create(tensor, "the weight").status(), part);
+    expectRefused(ReadWeight(tensor, "the weight").status(), part);
   };
   Weight plain = plainWeight(DType::F16, 4, 64, 1);
   Tensor t = plain.tensor;

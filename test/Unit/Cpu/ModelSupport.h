@@ -3,7 +3,9 @@
 #pragma once
 
 #include "../../../runtime/cpu/gemm.h"
+#include "../../../runtime/cpu/kernels.h"
 #include "../../../runtime/cpu/instruction_set.h"
+#include "compressc/runtime/device.h"
 #include "compressc/runtime/kernel.h"
 #include <cmath>
 #include <cstring>
@@ -255,7 +257,7 @@ struct Machine {
   Status run(std::string_view kernel, std::vector<Tensor> inputs, std::vector<Tensor> outputs,
              const Attributes &attributes = {}, const Batch *batch = nullptr,
              std::vector<CacheView> caches = {}) {
-    KernelFunction function = FindKernel(kernel);
+    KernelFunction function = FindKernel(kernel, context.device);
     if (!function)
       return Invalid("no kernel ", kernel);
     context.batch = batch;

@@ -1,4 +1,4 @@
-#include "../../../runtime/core/log_sum_exp.h"
+#include "../../../runtime/session/log_sum_exp.h"
 #include <cmath>
 #include <gtest/gtest.h>
 #include <random>

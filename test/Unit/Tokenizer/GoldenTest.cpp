@@ -1,7 +1,7 @@
 // The same ids, texts, cuts and NFC forms as the tokenizers package gives.
-#include "../../../runtime/core/json_fields.h"
-#include "../../../runtime/core/pretokenizer.h"
-#include "../../../runtime/core/unicode.h"
+#include "../../../runtime/base/json_fields.h"
+#include "../../../runtime/text/pretokenizer.h"
+#include "../../../runtime/text/unicode.h"
 #include "inputs.h"
 
 namespace compressc::test {

@@ -1,6 +1,6 @@
 // What does not come out of the golden data: bad UTF-8, look-ups, limits, threads.
-#include "../../../runtime/core/split_regex.h"
-#include "../../../runtime/core/unicode.h"
+#include "../../../runtime/text/split_regex.h"
+#include "../../../runtime/text/unicode.h"
 #include "inputs.h"
 #include <thread>
 

@@ -1,10 +1,10 @@
-// An accelerator that runs kernels in place of the CPU. Weights, the arena, inputs and the KV cache lie
-// in its memory; the interpreter and compiled programs stay what they are: they check and order the work,
-// and hand each kernel's operands, which point into that memory, to the device.
+// An accelerator that runs kernels in place of the CPU: memory, a stream, the batch, and kernels by name. Weights, the
+// arena, inputs and the KV cache lie in its memory; the interpreter stays what it is.
 #pragma once
 
 #include "compressc/runtime/batch.h"
 #include "compressc/runtime/device_usage.h"
+#include "compressc/runtime/kernel.h"
 #include "compressc/runtime/row_score.h"
 #include "compressc/runtime/tensor.h"
 #include "compressc/runtime/status.h"
@@ -17,16 +17,7 @@
 
 namespace compressc {
 
-enum class Activation : uint8_t;
-struct AttentionOperands;
-struct CacheView;
-struct ClipSums;
-struct GemmProduct;
-class GramErrors;
-struct LinearOperands;
 struct ProgramWeight;
-struct Rotation;
-struct WeightMatrix;
 
 /// Results of Device::scoreRows, in host memory.
 struct DeviceScores {
@@ -39,7 +30,7 @@ class DeviceProgram {
 public:
   virtual ~DeviceProgram() = default;
   /// Starts the kernels of an entry point, on the batch of beginBatch. False when it has none of this name.
-  virtual bool start(std::string_view entry) = 0;
+  virtual bool start(std::string_view entry, KernelContext &context) = 0;
 };
 
 class Device {
@@ -66,7 +57,7 @@ public:
   virtual StatusOr<std::shared_ptr<void>> reserve(int64_t bytes, std::string_view what) = 0;
   virtual Status commit(void *reserved, int64_t bytes, std::string_view what) = 0;
   /// A copy of a tensor of the host, laid out in the same way. Plain vectors (rank 1) become fp32. `rowsOnly`: nothing
-  /// but embedding() reads it; then it may stay in the host's memory, which must outlive the device.
+  /// but `embedding` reads it; then it may stay in the host's memory, which must outlive the device.
   virtual StatusOr<OwnedTensor> upload(const Tensor &tensor, std::string_view what, ThreadPool &pool,
                                        bool rowsOnly = false) = 0;
   /// A copy of a tensor of the device there.
@@ -98,53 +89,14 @@ public:
   /// Waits for the results of a ticket; they stay until the ticket after the next is given.
   virtual StatusOr<DeviceScores> awaitScores(int ticket) = 0;
 
-  // The model's kernels; operands are checked, and described in runtime/cpu/model_kernels.h.
-  virtual void embedding(const WeightMatrix &table, float *out) = 0; // of the batch's tokens
-  virtual void selectRows(const float *x, int64_t width, float *out) = 0;
-  virtual void rmsNorm(const float *x, int64_t rows, int64_t width, const float *weight, int64_t run,
-                       float epsilon, float *out) = 0;
-  virtual void layerNorm(const float *x, int64_t rows, int64_t width, const float *weight, const float *bias,
-                         float epsilon, float *out) = 0;
-  virtual void add(const float *a, const float *b, int64_t count, float *out) = 0;
-  virtual void mul(const float *a, const float *b, int64_t count, float *out) = 0;
-  virtual void gatedActivation(Activation kind, const float *gate, const float *up, int64_t count,
-                               float *out) = 0;
-  virtual void linear(const LinearOperands &operands, const GemmProduct *products, size_t count) = 0;
-  virtual void rotaryEmbedding(const float *x, int64_t rows, int64_t width, const Rotation &rotation,
-                               float *out) = 0;
-  virtual void attention(const AttentionOperands &operands) = 0;
-
-  // Calibration and weight expressions: the arithmetic of the kernels of these names, on operands whose types and
-  // shapes are checked. Numbers are checked here: an index is that of the first bad element, in the order of the
-  // operand that the kernel's message names, or -1.
-  virtual StatusOr<int64_t> observe(const float *x, int64_t tokens, int64_t width, const StatisticsView &to) = 0;
-  virtual StatusOr<int64_t> observeCosine(const float *x, const float *y, int64_t tokens, int64_t width,
-                                          float *influence) = 0;
-  virtual StatusOr<int64_t> scaleStatistics(const StatisticsView &from, const float *scales,
-                                            const StatisticsView &to) = 0;
-  /// After sums over devices, which may round the two halves differently: the upper one becomes the lower one's.
-  virtual Status mirrorGram(const StatisticsView &statistics) = 0;
-  /// Index of the first NaN or infinity.
-  virtual StatusOr<int64_t> firstNonFinite(const float *values, int64_t count) = 0;
-  virtual StatusOr<std::unique_ptr<GramErrors>> gramErrors(absl::Span<const WeightMatrix> weights, const float *gram) = 0;
-  virtual StatusOr<ClipSums> clip(const WeightMatrix &weight, const float *gram, const PackedFormat &format, float *out) = 0;
-  struct QuantizeFault {
-    int64_t value = -1;  // NaN or infinite
-    int64_t scale = -1;  // of a row, too large for its type
-  };
-  virtual StatusOr<QuantizeFault> quantize(const WeightMatrix &weight, const Tensor &out) = 0;
-  struct ConvertFault {
-    int64_t index = -1; // of what is NaN or infinite, or becomes so
-    float value = 0;    // there, before
-  };
-  /// `dequantize` too; `out` has the matrix's elements, as a matrix or not.
-  virtual StatusOr<ConvertFault> convert(const WeightMatrix &weight, const Tensor &out) = 0;
-  virtual Status scaleColumns(const WeightMatrix &weight, const float *scales, float *out) = 0;
-  /// `inverse`: divides.
-  virtual Status scaleRows(const WeightMatrix &weight, const float *scales, bool inverse, float *out) = 0;
-  virtual Status expandHeads(const float *x, int64_t width, int64_t headDim, int64_t repeat, float *out) = 0;
-  virtual Status transpose(const Tensor &in, const Tensor &out) = 0;
+  /// The device's kernel of this name, or null. It takes operands that lie on the device, and the context names it.
+  virtual KernelFunction findKernel(std::string_view name) const = 0;
 };
+
+/// The kernel of this name where `device` computes; null: the CPU.
+inline KernelFunction FindKernel(std::string_view name, const Device *device) {
+  return device ? device->findKernel(name) : FindKernel(name);
+}
 
 struct DeviceOptions {
   /// What the GPU computes and stores as what schedules call bf16: BF16 or F16. Default: BF16 where the GPU has it.

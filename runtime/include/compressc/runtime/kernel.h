@@ -1,5 +1,5 @@
-// The kernel table: what an exec.call can name. One table serves deployed models, calibration and
-// materialisation. See runtime/cpu/README.md for each kernel's operands.
+// Kernels: what an exec.call can name. The same ones serve deployed models, calibration and materialisation.
+// kernel_row.h describes each.
 #pragma once
 
 #include "absl/types/span.h"
@@ -36,16 +36,6 @@ private:
   std::map<std::string, Value> values;
 };
 
-/// Keys and values of one attention: [slots, heads * dim] each.
-struct CacheView {
-  float *keys = nullptr;
-  float *values = nullptr;
-  int64_t slots = 0;
-  int64_t heads = 0;
-  int64_t dim = 0;
-  DType dtype = DType::F32; // a device's may be BF16
-};
-
 /// Scratch memory that kernels reuse from call to call, one arena for each worker and one shared.
 class Scratch {
 public:
@@ -73,7 +63,7 @@ struct KernelContext {
   ThreadPool &pool;
   Scratch &scratch;
   const Batch *batch = nullptr; // null when the entry point has no batch (weight expressions)
-  Device *device = nullptr;     // what runs the model's kernels, on its memory; null: the CPU
+  Device *device = nullptr;     // where the operands lie; null: the CPU's memory
 };
 
 struct KernelCall {
@@ -85,12 +75,8 @@ struct KernelCall {
 
 using KernelFunction = Status (*)(KernelContext &, const KernelCall &);
 
-/// The kernel of this name, or null: deployed programs lack svd, which only compression needs.
+/// The CPU's kernel of this name, or null: deployed programs lack svd, which only compression needs.
 KernelFunction FindKernel(std::string_view name);
-/// Whether devices have the kernel of this name.
-bool RunsOnDevices(std::string_view name);
-/// All names, sorted.
-std::vector<std::string_view> KernelNames();
 
 /// The instruction set in use: "amx", "avx512bf16", "avx512vnni", "avx512", "avx2" or "portable". Chosen from the CPU at start; the
 /// environment variable COMPRESSC_ISA asks for a lower one (tests do).

@@ -1,14 +1,17 @@
 // What emitted programs are made of. `compressc --emit=cpp` prints a model's schedule as calls of these
-// functions, with every size, offset and constant in place. They run the kernels of the interpreter on
-// operands that were checked when the program was emitted, so the results have the same bits.
+// functions, with every size, offset and constant in place. They run the kernels of the interpreter, so the
+// results have the same bits: `call` any of them by name, the others on operands that were checked when the
+// program was emitted.
 //
 // Needs the standard library only. A program is linked with the runtime's object; its weights are bound by
 // name when a session starts.
 #pragma once
 
+#include "compressc/runtime/operand_types.h"
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
+#include <optional>
 
 namespace compressc::program {
 
@@ -40,27 +43,47 @@ using Weight = int;
 using Cache = int;
 constexpr Weight none = -1;
 
-enum class Activation : uint8_t { None, Silu, Gelu, GeluTanh, Relu };
-/// What linears are computed in; see the runtime's `linear` kernel.
-enum class Compute : uint8_t { F32, BF16, Int8, Fp8 };
+using compressc::Activation;
+using compressc::Compute;
 
-/// out[r] = table[token of row r].
-void embedding(Run &run, Weight table, Value out);
-/// The rows whose logits are asked for.
-void selectRows(Run &run, Value x, Value out);
-void add(Run &run, Value a, Value b, Value out);
-void mul(Run &run, Value a, Value b, Value out);
-void gatedActivation(Run &run, Activation kind, Value gate, Value up, Value out);
+/// An operand of `call`.
+struct Operand {
+  enum class Kind : uint8_t { Weight, Value, TokenIds };
+  Kind kind;
+  Weight weight = none;
+  Value value = {};
+  constexpr Operand(Weight weight) : kind(Kind::Weight), weight(weight) {}
+  constexpr Operand(Value value) : kind(Kind::Value), value(value) {}
+  constexpr explicit Operand(Kind kind) : kind(kind) {}
+};
+/// The batch's tokens.
+constexpr Operand tokenIds(Operand::Kind::TokenIds);
+
+/// An attribute of `call`.
+struct Constant {
+  enum class Kind : uint8_t { Integer, Real, Text };
+  const char *name;
+  Kind kind;
+  int64_t integer = 0;
+  double real = 0;
+  const char *text = nullptr;
+  constexpr Constant(const char *name, int integer) : name(name), kind(Kind::Integer), integer(integer) {}
+  constexpr Constant(const char *name, double real) : name(name), kind(Kind::Real), real(real) {}
+  constexpr Constant(const char *name, const char *text) : name(name), kind(Kind::Text), text(text) {}
+};
+
+/// Runs a kernel of the runtime's table; see runtime/cpu/README.md.
+void call(Run &run, const char *kernel, std::initializer_list<Operand> inputs, std::initializer_list<Value> outputs,
+          std::initializer_list<Constant> constants = {});
 /// Normalises each run of as many columns as the weight has.
 void rmsNorm(Run &run, Value x, Weight weight, double epsilon, Value out);
-void layerNorm(Run &run, Value x, Weight weight, Weight bias, double epsilon, Value out);
 
 struct LinearOptions {
   Weight norm = none; // x is normalised with it first (rms_norm)
   double epsilon = 0;
   std::initializer_list<Weight> biases = {}; // none where a weight has no bias; empty: no biases
   const Value *add = nullptr;                // added to the result
-  Activation gate = Activation::None;        // else two weights, one result: gate(x W0^T) * (x W1^T)
+  std::optional<Activation> gate = {};       // two weights, one result: gate(x W0^T) * (x W1^T)
   Compute compute = Compute::F32;
   bool answers = false; // only the columns that the batch names as answers, if it names any
 };

@@ -123,4 +123,14 @@ struct StatisticsView {
 };
 StatisticsView AsStatistics(const Tensor &tensor);
 
+/// Keys and values of one attention: [slots, heads * dim] each.
+struct CacheView {
+  float *keys = nullptr;
+  float *values = nullptr;
+  int64_t slots = 0;
+  int64_t heads = 0;
+  int64_t dim = 0;
+  DType dtype = DType::F32; // a device's may be BF16
+};
+
 } // namespace compressc
