@@ -30,7 +30,10 @@ std::string ProgramHelp(absl::string_view program, absl::Span<const Command> com
     absl::StrAppend(&help, "  ", command.name,
                     std::string(std::max<int>(2, 14 - int(command.name.size())), ' '),
                     command.summary, "\n");
-  absl::StrAppend(&help, "  help        This text, or: ", program, " help COMMAND\n\n",
+  absl::StrAppend(&help, "  help        This text, or: ", program, " help COMMAND\n\nexamples:\n");
+  for (const Command &command : commands)
+    absl::StrAppend(&help, "  ", program, " ", command.examples.substr(0, command.examples.find('\n')), "\n");
+  absl::StrAppend(&help, "\n",
                   "The environment variable COMPRESSC_ISA (amx, avx512bf16, avx512vnni, avx512, avx2, portable) asks for a "
                   "lower instruction set.\n",
                   "Exit code: 0 done, 1 failed, 2 wrong use, 130 interrupted.\n");

@@ -83,7 +83,7 @@ struct Compared {
 std::string accuracyLines(const Comparison &c, const std::string &suffix) {
   return absl::StrCat(
       accuracyLine("accuracy" + suffix + ", base", c.base),
-      accuracyLine("accuracy" + suffix + ", compressed", c.compressed),
+      accuracyLine("accuracy" + suffix + (suffix.empty() ? ", compressed" : ", new"), c.compressed),
       absl::StrFormat("%-22s %s of %s questions get the same answer (%s)\n", "agreement" + suffix,
                       FormatCount(c.agree), FormatCount(c.questions), percent(double(c.agree) / double(c.questions))),
       absl::StrFormat("%-22s p = %.4g (right only before: %d, only after: %d)\n", "McNemar, exact", c.mcNemar,

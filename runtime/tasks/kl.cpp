@@ -113,7 +113,7 @@ public:
     if (rest > 0)
       divergence += rest * (std::log(rest) - std::log(std::max(mass.rest, std::numeric_limits<double>::min())));
     divergences[at] = std::max(divergence, 0.0); // what is kept is rounded
-    agree[at] = GreatestTokens(logits, 1)[0] == tokens[0];
+    agree[at] = std::max_element(logits.begin(), logits.end()) - logits.begin() == tokens[0];
   }
 
   void grade(size_t, absl::Span<const double>) override {}

@@ -66,11 +66,6 @@ std::string csvLine(const std::string &names, const Rates &rates) {
 /// Names of other measures than the plain one are longer.
 int columnWidth(bool plain) { return plain ? 9 : 14; }
 
-/// "acc. %" of "_norm" -> "acc._norm %".
-std::string columnName(std::string column, const std::string &measure) {
-  return column.insert(std::min(column.find(' '), column.size()), measure);
-}
-
 std::string tableLine(const std::string &name, const Rates &rates) {
   std::string line = absl::StrFormat("%-20s %9s", name, FormatCount(rates[0].tally.questions));
   for (const Rate &rate : rates) {
@@ -157,8 +152,9 @@ std::string QuestionsTable(const QuestionRun &run) {
   std::string out = absl::StrFormat("%s: %s\n\n", run.title, run.model.name);
   absl::StrAppendFormat(&out, "%-20s %9s", "group", "questions");
   for (const std::string &measure : run.measures)
-    for (const char *column : {"correct", "acc. %", "stderr %"})
-      absl::StrAppendFormat(&out, " %*s", columnWidth(measure.empty()), columnName(column, measure));
+    for (const std::string &column :
+         {"correct" + measure, (measure.empty() ? "acc." : "acc" + measure) + " %", "stderr" + measure + " %"})
+      absl::StrAppendFormat(&out, " %*s", columnWidth(measure.empty()), column);
   out += "\n";
   for (const auto &[name, rates] : tallies.groups)
     out += tableLine(name, rates);
