@@ -356,6 +356,8 @@ Status Model::score(const std::vector<Request> &requests, const Targets &targets
 
 Status Model::logits(const std::vector<Request> &requests,
                      const std::function<Status(const PlannedBatch &, const float *)> &onBatch) {
+  if (Device *first = runners.front()->device.get())
+    COMPRESSC_RETURN_IF_ERROR(first->enter());
   COMPRESSC_ASSIGN_OR_RETURN(Plan plan, PlanBatches(requests, limits()));
   for (const PlannedBatch &planned : plan.batches) {
     COMPRESSC_ASSIGN_OR_RETURN(Tensor logits, forward(planned.batch));
