@@ -354,15 +354,31 @@ Status Model::score(const std::vector<Request> &requests, const Targets &targets
   });
 }
 
-Status Model::lastLogits(const std::vector<int32_t> &tokens, float *out) {
-  Request request{tokens, {int32_t(tokens.size()) - 1}};
-  COMPRESSC_ASSIGN_OR_RETURN(Plan plan, PlanBatches({request}, limits()));
+Status Model::logits(const std::vector<Request> &requests,
+                     const std::function<Status(const PlannedBatch &, const float *)> &onBatch) {
+  if (Device *first = runners.front()->device.get())
+    COMPRESSC_RETURN_IF_ERROR(first->enter());
+  COMPRESSC_ASSIGN_OR_RETURN(Plan plan, PlanBatches(requests, limits()));
   for (const PlannedBatch &planned : plan.batches) {
     COMPRESSC_ASSIGN_OR_RETURN(Tensor logits, forward(planned.batch));
-    for (const RowUse &use : planned.uses)
-      std::copy_n(logits.as<float>() + use.selectedIndex * modelInfo.vocabularySize, modelInfo.vocabularySize, out);
+    std::vector<char> bad(planned.uses.size(), 0);
+    pool->parallelFor(int64_t(bad.size()), [&](int64_t i, int) {
+      int64_t row = planned.uses[size_t(i)].selectedIndex, width = modelInfo.vocabularySize;
+      bad[size_t(i)] = !std::isfinite(ScoreRow(logits.as<float>() + row * width, width).logSumExp());
+    });
+    if (auto found = std::find(bad.begin(), bad.end(), 1); found != bad.end())
+      return notFinite(*runners.front(), plan, planned.uses[size_t(found - bad.begin())]);
+    COMPRESSC_RETURN_IF_ERROR(onBatch(planned, logits.as<float>()));
   }
   return absl::OkStatus();
+}
+
+Status Model::lastLogits(const std::vector<int32_t> &tokens, float *out) {
+  return logits({{tokens, {int32_t(tokens.size()) - 1}}}, [&](const PlannedBatch &planned, const float *rows) {
+    for (const RowUse &use : planned.uses)
+      std::copy_n(rows + use.selectedIndex * modelInfo.vocabularySize, modelInfo.vocabularySize, out);
+    return absl::OkStatus();
+  });
 }
 
 } // namespace compressc

@@ -1,4 +1,3 @@
-#include "absl/flags/flag.h"
 #include "absl/strings/str_format.h"
 #include "compressc/runtime/progress.h"
 #include "runtime/tasks/bench.h"
@@ -8,11 +7,6 @@
 #include "runtime/tasks/output.h"
 #include "runtime/tasks/text.h"
 #include <cstdio>
-
-ABSL_FLAG(int64_t, bench_prompt, 512, "tokens of the prompt");
-ABSL_FLAG(int64_t, bench_batch, 1, "sequences");
-ABSL_FLAG(int64_t, decode, 128, "tokens to generate");
-ABSL_FLAG(int64_t, repeats, 5, "measured runs");
 
 namespace compressc {
 namespace {
@@ -99,28 +93,25 @@ std::string table(const Report &report) {
                       FormatBytes(int64_t(report.bytesPerToken())), report.bytesPerSecond() / 1e9));
 }
 
-Status runBench() {
-  BenchOptions options;
-  options.prompt = absl::GetFlag(FLAGS_bench_prompt);
-  options.decode = absl::GetFlag(FLAGS_decode);
-  options.batch = absl::GetFlag(FLAGS_bench_batch);
-  options.repeats = absl::GetFlag(FLAGS_repeats);
-  COMPRESSC_RETURN_IF_ERROR(CheckRange("prompt", double(options.prompt), 1, 1 << 24));
-  COMPRESSC_RETURN_IF_ERROR(CheckRange("decode", double(options.decode), 1, 1 << 24));
-  COMPRESSC_RETURN_IF_ERROR(CheckRange("batch", double(options.batch), 1, 1 << 16));
-  COMPRESSC_RETURN_IF_ERROR(CheckRange("repeats", double(options.repeats), 1, 10000));
-  COMPRESSC_ASSIGN_OR_RETURN(std::unique_ptr<Deployment> deployment, OpenDeployment());
+struct BenchCommandOptions {
+  BenchOptions bench;
+  std::string json;
+  bool quiet = false;
+  DeploymentOptions deployment;
+};
+
+Status runBench(const BenchCommandOptions &options) {
+  COMPRESSC_ASSIGN_OR_RETURN(std::unique_ptr<Deployment> deployment, OpenDeployment(options.deployment));
   Model &model = *deployment->model;
-  Progress progress("bench", options.repeats + 1, "runs", absl::GetFlag(FLAGS_quiet));
+  Progress progress("bench", options.bench.repeats + 1, "runs", options.quiet);
   COMPRESSC_ASSIGN_OR_RETURN(std::vector<BenchRun> runs,
                              MeasureSpeed(GenerationModelOf(model), model.info().vocabularySize,
-                                          options, [&] { progress.advance(); }));
+                                          options.bench, [&] { progress.advance(); }));
   progress.finish();
-  Report report = makeReport(model, deployment->pool.threads(), options, runs);
-  std::string path = absl::GetFlag(FLAGS_json);
-  if (!path.empty())
-    COMPRESSC_RETURN_IF_ERROR(WriteOutput(path, describe(report)));
-  if (path != "-")
+  Report report = makeReport(model, deployment->pool.threads(), options.bench, runs);
+  if (!options.json.empty())
+    COMPRESSC_RETURN_IF_ERROR(WriteOutput(options.json, describe(report)));
+  if (options.json != "-")
     std::fputs(table(report).c_str(), stdout);
   return absl::OkStatus();
 }
@@ -128,24 +119,25 @@ Status runBench() {
 } // namespace
 
 Command BenchCommand() {
-  return {"bench",
-          "Measure the speed of prompts and generation",
-          "Computes random prompts, then generates token after token, as often as asked, after one "
-          "run to warm up. Speeds are of all sequences together. The weights' bytes are those that "
-          "a step of generation reads, shared among its sequences.",
-          {{"prompt", "N", "Tokens of each prompt.", {}, "bench_prompt"},
-           {"decode", "N", "Tokens to generate for each."},
-           {"batch", "N", "Sequences computed together.", {}, "bench_batch"},
-           {"repeats", "N", "Measured runs."},
-           {"json", "FILE", "Write the figures as JSON; - or nothing is standard output.", "-"},
-           ModelFlag(),
-           ThreadsFlag(),
-           DeviceFlag(), GpuMemoryFlag(), HalfFlag(), InterpretFlag(),
-           QuietFlag()},
-          "bench\n"
-          "bench --prompt 32 --decode 256 --batch 8 --threads 2 --json speed.json\n"
-          "bench --interpret --repeats 3 --json",
-          runBench};
+  Command command = {"bench", "Measure the speed of prompts and generation",
+                     "Computes random prompts, then generates token after token, as often as asked, after one "
+                     "run to warm up. Speeds are of all sequences together. The weights' bytes are those that "
+                     "a step of generation reads, shared among its sequences.",
+                     "bench\n"
+                     "bench --prompt 32 --decode 256 --batch 8 --threads 2 --json speed.json\n"
+                     "bench --interpret --repeats 3 --json"};
+  auto state = std::make_shared<BenchCommandOptions>();
+  Options &options = command.options;
+  options.add("prompt", "N", state->bench.prompt, "Tokens of each prompt.").within(1, 1 << 24);
+  options.add("decode", "N", state->bench.decode, "Tokens to generate for each.").within(1, 1 << 24);
+  options.add("batch", "N", state->bench.batch, "Sequences computed together.").within(1, 1 << 16);
+  options.add("repeats", "N", state->bench.repeats, "Measured runs.").within(1, 10000);
+  options.add("json", "FILE", state->json, "Write the figures as JSON; - or nothing is standard output.").alone("-");
+  state->deployment.define(options, false);
+  options.add("quiet", "", state->quiet, "No progress line.");
+  command.main = [state] { return runBench(*state); };
+  command.state = state;
+  return command;
 }
 
 } // namespace compressc

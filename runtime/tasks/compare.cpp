@@ -5,21 +5,26 @@
 namespace compressc {
 namespace {
 
-/// One in four, within two standard errors (or below it).
-bool isAtChance(const GroupTally &tally) {
+/// Within two standard errors of it, or below it.
+bool isAtChance(const GroupTally &tally, double chance) {
   double error = tally.standardError();
   if (!std::isfinite(error))
     return true;
-  return tally.total().accuracy() - 2 * error <= 0.25;
+  return tally.total().accuracy() - 2 * error <= chance;
 }
 
 } // namespace
 
-StatusOr<Comparison> CompareResults(const MmluResultFile &base, const MmluResultFile &compressed) {
+StatusOr<Comparison> CompareResults(const QuestionsFile &base, const QuestionsFile &compressed) {
   Comparison result;
+  if (base.task != compressed.task)
+    return Invalid(base.file, " is of the task ", base.task, " and ", compressed.file, " of ", compressed.task,
+                   ": compare results of one task");
   if (base.split != compressed.split)
     return Invalid(base.file, " asks the ", base.split, " split and ", compressed.file, " the ",
                    compressed.split, " split: their rows are different questions");
+  if (base.digest != compressed.digest)
+    return Invalid(base.file, " and ", compressed.file, " ask questions of different data files");
   if (base.shots != compressed.shots)
     result.warnings.push_back(absl::StrCat("the prompts differ: ", base.shots, "-shot against ",
                                            compressed.shots, "-shot"));
@@ -38,11 +43,12 @@ StatusOr<Comparison> CompareResults(const MmluResultFile &base, const MmluResult
       continue;
     }
     const ResultQuestion &right = found->second;
-    if (left.subject != right.subject || left.gold != right.gold)
+    if (left.subject != right.subject || left.gold != right.gold || left.choices != right.choices)
       return Invalid("row ", row, " is another question in ", compressed.file, " than in ",
                      base.file, ": the data files differ");
     bool baseRight = left.prediction == left.gold, newRight = right.prediction == right.gold;
     ++result.questions;
+    result.chance += 1 / double(left.choices);
     result.base.add(left.subject, baseRight);
     result.compressed.add(left.subject, newRight);
     result.agree += left.prediction == right.prediction;
@@ -58,9 +64,10 @@ StatusOr<Comparison> CompareResults(const MmluResultFile &base, const MmluResult
                                            " are only in the first file, ", result.onlyInNew,
                                            " only in the second)"));
 
+  result.chance /= double(result.questions);
   result.mcNemar = McNemarExact(result.onlyBaseRight, result.onlyNewRight);
-  result.baseAtChance = isAtChance(result.base);
-  result.newAtChance = isAtChance(result.compressed);
+  result.baseAtChance = isAtChance(result.base, result.chance);
+  result.newAtChance = isAtChance(result.compressed, result.chance);
   result.ratio = double(base.originalWeightBytes) / double(compressed.weightBytes);
   double before = result.base.total().accuracy(), after = result.compressed.total().accuracy();
   if (before > 0) {

@@ -17,7 +17,7 @@ constexpr size_t fileLimit = size_t(1) << 30;
 struct Options {
   std::vector<std::string> files;
   std::vector<std::string> perplexity;
-  std::string json;
+  std::string kl, json;
 };
 
 StatusOr<Options> readArguments(absl::Span<const std::string> arguments) {
@@ -29,10 +29,10 @@ StatusOr<Options> readArguments(absl::Span<const std::string> arguments) {
         return Invalid("--perplexity needs two files: BASE.json NEW.json");
       options.perplexity = {arguments[i + 1], arguments[i + 2]};
       i += 2;
-    } else if (argument == "--json") {
+    } else if (argument == "--json" || argument == "--kl") {
       if (arguments.size() - i < 2)
-        return Invalid("--json needs a file");
-      options.json = arguments[++i];
+        return Invalid(argument, " needs a file");
+      (argument == "--json" ? options.json : options.kl) = arguments[++i];
     } else if (absl::StartsWith(argument, "--json=")) {
       options.json = argument.substr(7);
     } else if (absl::StartsWith(argument, "-")) {
@@ -42,7 +42,7 @@ StatusOr<Options> readArguments(absl::Span<const std::string> arguments) {
     }
   }
   if (options.files.size() != 2)
-    return Invalid("compare needs two files that `run mmlu --json` wrote: BASE.json NEW.json");
+    return Invalid("compare needs two files that `run mmlu --json` or `run choice --json` wrote: BASE.json NEW.json");
   return options;
 }
 
@@ -71,24 +71,44 @@ StatusOr<PerplexityPair> readPerplexity(const std::vector<std::string> &files) {
   return pair;
 }
 
-std::string tableOf(const Comparison &c, const MmluResultFile &base,
-                    const MmluResultFile &compressed, const std::optional<PerplexityPair> &pair) {
+/// Everything that is reported.
+struct Compared {
+  QuestionsFile base, compressed;
+  Comparison plain;
+  std::optional<Comparison> normalised; // of tasks with length-normalised predictions
+  std::optional<PerplexityPair> perplexity;
+  std::optional<KlResultFile> kl;
+};
+
+std::string accuracyLines(const Comparison &c, const std::string &suffix) {
+  return absl::StrCat(
+      accuracyLine("accuracy" + suffix + ", base", c.base),
+      accuracyLine("accuracy" + suffix + (suffix.empty() ? ", compressed" : ", new"), c.compressed),
+      absl::StrFormat("%-22s %s of %s questions get the same answer (%s)\n", "agreement" + suffix,
+                      FormatCount(c.agree), FormatCount(c.questions), percent(double(c.agree) / double(c.questions))),
+      absl::StrFormat("%-22s p = %.4g (right only before: %d, only after: %d)\n", "McNemar, exact", c.mcNemar,
+                      c.onlyBaseRight, c.onlyNewRight));
+}
+
+std::string tableOf(const Compared &all) {
+  const Comparison &c = all.plain;
+  const QuestionsFile &base = all.base, &compressed = all.compressed;
   std::string out;
   absl::StrAppendFormat(&out, "%-22s %s\n", "original, 16 bits",
                         FormatBytes(base.originalWeightBytes));
   absl::StrAppendFormat(&out, "%-22s %s\n", "base file", FormatBytes(base.weightBytes));
   absl::StrAppendFormat(&out, "%-22s %s, ratio %.4f\n", "compressed",
                         FormatBytes(compressed.weightBytes), c.ratio);
-  out += accuracyLine("accuracy, base", c.base);
-  out += accuracyLine("accuracy, compressed", c.compressed);
-  absl::StrAppendFormat(&out, "%-22s %s of %s questions get the same answer (%s)\n", "agreement",
-                        FormatCount(c.agree), FormatCount(c.questions),
-                        percent(double(c.agree) / double(c.questions)));
-  absl::StrAppendFormat(&out, "%-22s p = %.4g (right only before: %d, only after: %d)\n",
-                        "McNemar, exact", c.mcNemar, c.onlyBaseRight, c.onlyNewRight);
-  if (pair)
+  out += accuracyLines(c, "");
+  if (all.normalised)
+    out += accuracyLines(*all.normalised, "_norm");
+  if (const std::optional<PerplexityPair> &pair = all.perplexity)
     absl::StrAppendFormat(&out, "%-22s %.4f -> %.4f (%+.2f %%)\n", "perplexity",
                           pair->base.perplexity, pair->compressed.perplexity, 100 * pair->change());
+  if (all.kl)
+    absl::StrAppendFormat(&out,
+                          "%-22s mean %.6f, 99th percentile %.6f, worst %.6f; %s of likeliest tokens agree\n",
+                          "KL from the base", all.kl->mean, all.kl->p99, all.kl->worst, percent(all.kl->agreement));
   absl::StrAppendFormat(&out, "%-22s %s\n", "score",
                         c.score
                             ? absl::StrFormat("%.4f", *c.score)
@@ -96,11 +116,12 @@ std::string tableOf(const Comparison &c, const MmluResultFile &base,
   if (c.baseAtChance || c.newAtChance)
     absl::StrAppendFormat(
         &out,
-        "note: the %s at chance (25 %% within 2 standard errors), so the accuracy%s little;\n"
+        "note: the %s at chance (%.4g %% within 2 standard errors), so the accuracy%s little;\n"
         "      judge by perplexity and agreement\n",
         c.baseAtChance && c.newAtChance ? "accuracies of both models are"
         : c.baseAtChance                ? "base model's accuracy is"
                                         : "compressed model's accuracy is",
+        100 * c.chance,
         c.baseAtChance ? " and the score mean" : " means");
   return out;
 }
@@ -111,8 +132,9 @@ nlohmann::ordered_json describe(const GroupTally &tally) {
           {"accuracy_stderr", NumberOrNull(tally.standardError())}};
 }
 
-std::string jsonOf(const Comparison &c, const MmluResultFile &base,
-                   const MmluResultFile &compressed, const std::optional<PerplexityPair> &pair) {
+std::string jsonOf(const Compared &all) {
+  const Comparison &c = all.plain;
+  const QuestionsFile &base = all.base, &compressed = all.compressed;
   nlohmann::ordered_json json;
   json["base"] = describe(c.base);
   json["base"]["weight_bytes"] = base.weightBytes;
@@ -131,55 +153,89 @@ std::string jsonOf(const Comparison &c, const MmluResultFile &base,
   json["only_compressed_right"] = c.onlyNewRight;
   json["mcnemar_p"] = c.mcNemar;
   json["score"] = NumberOrNull(c.score.value_or(NAN));
-  if (pair)
+  if (all.normalised)
+    json["normalised"] = {{"base", describe(all.normalised->base)},
+                          {"compressed", describe(all.normalised->compressed)},
+                          {"agreement", double(all.normalised->agree) / double(c.questions)},
+                          {"only_base_right", all.normalised->onlyBaseRight},
+                          {"only_compressed_right", all.normalised->onlyNewRight},
+                          {"mcnemar_p", all.normalised->mcNemar}};
+  if (const std::optional<PerplexityPair> &pair = all.perplexity)
     json["perplexity"] = {{"base", pair->base.perplexity},
                           {"compressed", pair->compressed.perplexity},
                           {"relative_change", pair->change()}};
+  if (all.kl)
+    json["kl"] = {{"mean", all.kl->mean},
+                  {"p99", all.kl->p99},
+                  {"worst", all.kl->worst},
+                  {"top1_agreement", all.kl->agreement},
+                  {"base_perplexity", all.kl->basePerplexity},
+                  {"perplexity", all.kl->perplexity}};
   json["warnings"] = c.warnings;
   return JsonText(json);
 }
 
+StatusOr<QuestionsFile> readQuestions(const std::string &path) {
+  COMPRESSC_ASSIGN_OR_RETURN(std::string text, ReadTextFile(path, fileLimit));
+  return ParseQuestionsResult(text, path);
+}
+
+QuestionsFile normalised(QuestionsFile file) {
+  for (auto &[row, question] : file.questions)
+    question.prediction = question.normalised;
+  return file;
+}
+
 Status compare(const Options &options) {
-  COMPRESSC_ASSIGN_OR_RETURN(std::string before, ReadTextFile(options.files[0], fileLimit));
-  COMPRESSC_ASSIGN_OR_RETURN(MmluResultFile base, ParseMmluResult(before, options.files[0]));
-  COMPRESSC_ASSIGN_OR_RETURN(std::string after, ReadTextFile(options.files[1], fileLimit));
-  COMPRESSC_ASSIGN_OR_RETURN(MmluResultFile compressed, ParseMmluResult(after, options.files[1]));
-  COMPRESSC_ASSIGN_OR_RETURN(Comparison result, CompareResults(base, compressed));
-  std::optional<PerplexityPair> pair;
-  if (!options.perplexity.empty()) {
-    COMPRESSC_ASSIGN_OR_RETURN(pair, readPerplexity(options.perplexity));
-    if (pair->base.windows != pair->compressed.windows ||
-        pair->base.context != pair->compressed.context)
-      result.warnings.push_back("the perplexities are of different windows or contexts");
+  Compared all;
+  COMPRESSC_ASSIGN_OR_RETURN(all.base, readQuestions(options.files[0]));
+  COMPRESSC_ASSIGN_OR_RETURN(all.compressed, readQuestions(options.files[1]));
+  COMPRESSC_ASSIGN_OR_RETURN(all.plain, CompareResults(all.base, all.compressed));
+  if (all.base.task == "choice") {
+    COMPRESSC_ASSIGN_OR_RETURN(all.normalised, CompareResults(normalised(all.base), normalised(all.compressed)));
   }
-  for (const std::string &warning : result.warnings)
+  std::vector<std::string> &warnings = all.plain.warnings;
+  if (!options.perplexity.empty()) {
+    COMPRESSC_ASSIGN_OR_RETURN(all.perplexity, readPerplexity(options.perplexity));
+    const PerplexityResultFile &base = all.perplexity->base, &compressed = all.perplexity->compressed;
+    if (base.windows != compressed.windows || base.context != compressed.context ||
+        base.beginning != compressed.beginning)
+      warnings.push_back("the perplexities are of different windows or contexts");
+  }
+  if (!options.kl.empty()) {
+    COMPRESSC_ASSIGN_OR_RETURN(std::string text, ReadTextFile(options.kl, fileLimit));
+    COMPRESSC_ASSIGN_OR_RETURN(all.kl, ParseKlResult(text, options.kl));
+  }
+  for (const std::string &warning : warnings)
     std::fprintf(stderr, "warning: %s\n", warning.c_str());
   if (!options.json.empty())
-    COMPRESSC_RETURN_IF_ERROR(WriteOutput(options.json, jsonOf(result, base, compressed, pair)));
+    COMPRESSC_RETURN_IF_ERROR(WriteOutput(options.json, jsonOf(all)));
   if (options.json == "-")
     return absl::OkStatus();
-  return WriteOutput("-", tableOf(result, base, compressed, pair));
+  return WriteOutput("-", tableOf(all));
 }
 
 } // namespace
 
 std::string CompareHelp() {
   return "usage: compressc compare BASE.json NEW.json [--perplexity BASE.json NEW.json] "
-         "[--json OUT]\n\n"
-         "  Compares two results of `run mmlu --json` question by question: sizes, accuracies "
-         "with\n"
-         "  standard errors, agreement, the exact McNemar test, and the score\n"
+         "[--kl KL.json] [--json OUT]\n\n"
+         "  Compares two results of `run mmlu --json` or of `run choice --json` question by question:\n"
+         "  sizes, accuracies with standard errors, agreement, the exact McNemar test, and the score\n"
          "  (original size / compressed size) / (1 + (original - compressed accuracy) / original\n"
          "  accuracy), where the original size is that of all parameters at 16 bits.\n\n"
          "options:\n"
          "  --perplexity BASE.json NEW.json\n"
          "      Two results of `run perplexity --json`, compared too.\n"
+         "  --kl KL.json\n"
+         "      The compressed model's result of `run kl --base`, reported too.\n"
          "  --json OUT\n"
          "      Write the comparison as JSON; - is standard output, in place of the table.\n\n"
          "examples:\n"
          "  compressc compare base.json w4.json\n"
          "  compressc compare base.json w4.json --perplexity base-ppl.json w4-ppl.json --json "
-         "c.json\n";
+         "c.json\n"
+         "  compressc compare base-choice.json w4-choice.json --kl w4-kl.json\n";
 }
 
 int CompareMain(absl::Span<const std::string> arguments) {

@@ -1,4 +1,3 @@
-#include "absl/flags/flag.h"
 #include "absl/strings/str_format.h"
 #include "compressc/runtime/progress.h"
 #include "runtime/tasks/commands.h"
@@ -11,48 +10,28 @@
 #include <cstdio>
 #include <unistd.h>
 
-ABSL_FLAG(std::string, prompt, "", "text to go on from");
-ABSL_FLAG(std::string, prompt_file, "", "file with the text to go on from");
-ABSL_FLAG(std::string, prompts, "", "file with many prompts");
-ABSL_FLAG(int64_t, batch, 8, "prompts computed together");
-ABSL_FLAG(int64_t, max_tokens, 128, "tokens to generate");
-ABSL_FLAG(double, temperature, 0, "sharpness of the distribution");
-ABSL_FLAG(int64_t, top_k, 0, "tokens to choose from");
-ABSL_FLAG(double, top_p, 1, "probability to choose from");
-ABSL_FLAG(compressc::TextList, stop, {}, "texts to stop at");
-
 namespace compressc {
 namespace {
 
+struct GenerateOptions {
+  std::string prompt, promptFile, prompts, json;
+  GenerationOptions generation;
+  TextList stops;
+  bool quiet = false;
+  DeploymentOptions deployment;
+};
+
 /// --prompt, --prompt-file or --prompts.
-StatusOr<std::vector<std::string>> readPrompts() {
-  std::string text = absl::GetFlag(FLAGS_prompt), file = absl::GetFlag(FLAGS_prompt_file),
-              many = absl::GetFlag(FLAGS_prompts);
-  if (int(!text.empty()) + int(!file.empty()) + int(!many.empty()) != 1)
+StatusOr<std::vector<std::string>> readPrompts(const GenerateOptions &options) {
+  std::string text = options.prompt;
+  if (int(!text.empty()) + int(!options.promptFile.empty()) + int(!options.prompts.empty()) != 1)
     return Invalid("pass one of --prompt TEXT, --prompt-file FILE and --prompts FILE");
-  if (!many.empty())
-    return ReadPrompts(many);
-  if (!file.empty()) {
-    COMPRESSC_ASSIGN_OR_RETURN(text, ReadTextFile(file, size_t(1) << 28));
+  if (!options.prompts.empty())
+    return ReadPrompts(options.prompts);
+  if (!options.promptFile.empty()) {
+    COMPRESSC_ASSIGN_OR_RETURN(text, ReadTextFile(options.promptFile, size_t(1) << 28));
   }
   return std::vector<std::string>{text};
-}
-
-StatusOr<GenerationOptions> readOptions() {
-  GenerationOptions options;
-  options.maxTokens = absl::GetFlag(FLAGS_max_tokens);
-  options.batch = absl::GetFlag(FLAGS_batch);
-  options.stops = absl::GetFlag(FLAGS_stop).items;
-  Sampling &sampling = options.sampling;
-  sampling.temperature = absl::GetFlag(FLAGS_temperature);
-  sampling.topK = absl::GetFlag(FLAGS_top_k);
-  sampling.topP = absl::GetFlag(FLAGS_top_p);
-  sampling.seed = absl::GetFlag(FLAGS_seed);
-  COMPRESSC_RETURN_IF_ERROR(CheckRange("max-tokens", double(options.maxTokens), 0, 1 << 24));
-  COMPRESSC_RETURN_IF_ERROR(CheckRange("batch", double(options.batch), 1, 1 << 16));
-  COMPRESSC_RETURN_IF_ERROR(CheckRange("temperature", sampling.temperature, 0, 1e6));
-  COMPRESSC_RETURN_IF_ERROR(CheckRange("top-k", double(sampling.topK), 0, 1 << 24));
-  return options;
 }
 
 double rate(double count, double seconds) { return seconds > 0 ? count / seconds : 0; }
@@ -86,9 +65,8 @@ std::string describeOne(const Generation &result, size_t promptTokens, const Mod
 }
 
 Status continueOne(Model &model, const std::vector<std::vector<int32_t>> &ids,
-                   const GenerationOptions &options, bool quiet) {
-  std::string jsonPath = absl::GetFlag(FLAGS_json);
-  bool show = jsonPath != "-", live = show && isatty(STDOUT_FILENO);
+                   const GenerateOptions &options) {
+  bool show = options.json != "-", live = show && isatty(STDOUT_FILENO);
   GenerationCallbacks callbacks;
   callbacks.onText = [&](size_t, std::string_view text) {
     std::fwrite(text.data(), 1, text.size(), stdout);
@@ -98,17 +76,17 @@ Status continueOne(Model &model, const std::vector<std::vector<int32_t>> &ids,
   if (!live)
     callbacks.onText = {};
   COMPRESSC_ASSIGN_OR_RETURN(std::vector<Generation> results,
-                             Generate(GenerationModelOf(model), ids, options, callbacks));
+                             Generate(GenerationModelOf(model), ids, options.generation, callbacks));
   const Generation &result = results[0];
   size_t promptTokens = ids[0].size();
-  if (!jsonPath.empty())
-    COMPRESSC_RETURN_IF_ERROR(
-        WriteOutput(jsonPath, describeOne(result, promptTokens, model.info(), options.sampling)));
+  if (!options.json.empty())
+    COMPRESSC_RETURN_IF_ERROR(WriteOutput(
+        options.json, describeOne(result, promptTokens, model.info(), options.generation.sampling)));
   if (show && !live)
     std::fwrite(result.text.data(), 1, result.text.size(), stdout);
   if (show)
     std::fputs("\n", stdout);
-  if (!quiet)
+  if (!options.quiet)
     std::fputs(absl::StrFormat("%d prompt tokens at %.1f tokens/s, %d generated at %.1f tokens/s, "
                                "finished by %s\n",
                                promptTokens, rate(double(promptTokens), result.prefillSeconds),
@@ -121,14 +99,13 @@ Status continueOne(Model &model, const std::vector<std::vector<int32_t>> &ids,
 }
 
 Status continueMany(Model &model, const std::vector<std::string> &prompts,
-                    const std::vector<std::vector<int32_t>> &ids, const GenerationOptions &options,
-                    bool quiet) {
+                    const std::vector<std::vector<int32_t>> &ids, const GenerateOptions &options) {
   auto start = std::chrono::steady_clock::now();
-  Progress progress("generate", int64_t(prompts.size()), "prompts", quiet);
+  Progress progress("generate", int64_t(prompts.size()), "prompts", options.quiet);
   GenerationCallbacks callbacks;
   callbacks.onFinish = [&](size_t, const Generation &) { progress.advance(); };
   COMPRESSC_ASSIGN_OR_RETURN(std::vector<Generation> results,
-                             Generate(GenerationModelOf(model), ids, options, callbacks));
+                             Generate(GenerationModelOf(model), ids, options.generation, callbacks));
   progress.finish();
   double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 
@@ -143,9 +120,8 @@ Status continueMany(Model &model, const std::vector<std::string> &prompts,
     promptTokens += int64_t(ids[i].size());
     generated += int64_t(results[i].tokens.size());
   }
-  std::string path = absl::GetFlag(FLAGS_json);
-  COMPRESSC_RETURN_IF_ERROR(WriteOutput(path.empty() ? "-" : path, lines));
-  if (!quiet)
+  COMPRESSC_RETURN_IF_ERROR(WriteOutput(options.json.empty() ? "-" : options.json, lines));
+  if (!options.quiet)
     std::fputs(absl::StrFormat("%d prompts of %d tokens, %d generated, %.2f s, %.1f generated/s\n",
                                prompts.size(), promptTokens, generated, seconds,
                                rate(double(generated), seconds))
@@ -154,24 +130,23 @@ Status continueMany(Model &model, const std::vector<std::string> &prompts,
   return absl::OkStatus();
 }
 
-Status runGenerate() {
-  COMPRESSC_ASSIGN_OR_RETURN(GenerationOptions options, readOptions());
-  COMPRESSC_ASSIGN_OR_RETURN(std::vector<std::string> prompts, readPrompts());
-  COMPRESSC_ASSIGN_OR_RETURN(std::unique_ptr<Deployment> deployment, OpenDeployment());
+Status runGenerate(GenerateOptions &options) {
+  options.generation.stops = options.stops.items;
+  COMPRESSC_ASSIGN_OR_RETURN(std::vector<std::string> prompts, readPrompts(options));
+  COMPRESSC_ASSIGN_OR_RETURN(std::unique_ptr<Deployment> deployment, OpenDeployment(options.deployment));
   Model &model = *deployment->model;
   std::vector<std::vector<int32_t>> ids;
   for (const std::string &prompt : prompts)
     ids.push_back(model.tokenizer().encode(prompt, model.info().addSpecialTokens));
-  bool quiet = absl::GetFlag(FLAGS_quiet);
-  if (!absl::GetFlag(FLAGS_prompts).empty())
-    return continueMany(model, prompts, ids, options, quiet);
-  return continueOne(model, ids, options, quiet);
+  if (!options.prompts.empty())
+    return continueMany(model, prompts, ids, options);
+  return continueOne(model, ids, options);
 }
 
 } // namespace
 
 Command GenerateCommand() {
-  return {
+  Command command = {
       "generate",
       "Continue texts",
       "Continues one text, or many at once (--prompts). Each next token is the likeliest one, or "
@@ -180,29 +155,38 @@ Command GenerateCommand() {
       "token, before a stop string, at --max-tokens or when the context is full. The same seed "
       "gives the same text, whatever the batch and the threads. The text of one prompt goes to "
       "standard output; of many, one line of JSON each, in their order.",
-      {{"prompt", "TEXT", "The text to continue."},
-       {"prompt-file", "FILE", "The same from a UTF-8 file, as it is."},
-       {"prompts", "FILE",
-        "Many texts: lines of JSON with \"prompt\" when its name ends in .jsonl, otherwise one on "
-        "each line. Blank lines are skipped."},
-       {"batch", "N", "Prompts of --prompts computed together; fewer when the cache has no room."},
-       {"max-tokens", "N", "The most tokens to generate."},
-       {"temperature", "T", "0: the likeliest token. 1: the model's own probabilities."},
-       {"top-k", "K", "Draw from the K likeliest tokens only; 0: all."},
-       {"top-p", "P",
-        "Draw only from the fewest likeliest tokens whose probabilities reach P, over 0 to 1."},
-       {"seed", "S", "Draws are a function of seed, prompt (its index) and position."},
-       {"stop", "TEXT", "End before this text. May be given several times."},
-       {"json", "FILE", "Write text, tokens and speeds to a JSON file; - is standard output."},
-       ModelFlag(),
-       ThreadsFlag(),
-       DeviceFlag(), GpuMemoryFlag(), HalfFlag(), InterpretFlag(),
-       {"quiet", "", "No progress and no line about speeds."}},
       "generate --prompt \"The capital of France is\" --max-tokens 20\n"
       "generate --prompt \"Once upon a time\" --temperature 0.8 --top-p 0.95 --seed 7\n"
       "generate --prompt-file question.txt --stop \"Question:\" --stop \"###\" --json answer.json\n"
-      "generate --prompts prompts.jsonl --batch 16 --json answers.jsonl",
-      runGenerate};
+      "generate --prompts prompts.jsonl --batch 16 --json answers.jsonl"};
+  auto state = std::make_shared<GenerateOptions>();
+  GenerationOptions &generation = state->generation;
+  Sampling &sampling = generation.sampling;
+  sampling.seed = 1234;
+  Options &options = command.options;
+  options.add("prompt", "TEXT", state->prompt, "The text to continue.");
+  options.add("prompt-file", "FILE", state->promptFile, "The same from a UTF-8 file, as it is.");
+  options.add("prompts", "FILE", state->prompts,
+              "Many texts: lines of JSON with \"prompt\" when its name ends in .jsonl, otherwise one on "
+              "each line. Blank lines are skipped.");
+  options.add("batch", "N", generation.batch,
+              "Prompts of --prompts computed together; fewer when the cache has no room.")
+      .within(1, 1 << 16);
+  options.add("max-tokens", "N", generation.maxTokens, "The most tokens to generate.").within(0, 1 << 24);
+  options.add("temperature", "T", sampling.temperature,
+              "0: the likeliest token. 1: the model's own probabilities.")
+      .within(0, 1e6);
+  options.add("top-k", "K", sampling.topK, "Draw from the K likeliest tokens only; 0: all.").within(0, 1 << 24);
+  options.add("top-p", "P", sampling.topP,
+              "Draw only from the fewest likeliest tokens whose probabilities reach P, over 0 to 1.");
+  options.add("seed", "S", sampling.seed, "Draws are a function of seed, prompt (its index) and position.");
+  options.add("stop", "TEXT", state->stops, "End before this text. May be given several times.");
+  options.add("json", "FILE", state->json, "Write text, tokens and speeds to a JSON file; - is standard output.");
+  state->deployment.define(options, false);
+  options.add("quiet", "", state->quiet, "No progress and no line about speeds.");
+  command.main = [state] { return runGenerate(*state); };
+  command.state = state;
+  return command;
 }
 
 } // namespace compressc

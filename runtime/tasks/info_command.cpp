@@ -1,4 +1,3 @@
-#include "absl/flags/flag.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "runtime/tasks/commands.h"
@@ -84,14 +83,18 @@ void print(const Model &model, const Schedule &schedule, int threads) {
   line("threads", absl::StrCat(threads));
 }
 
-Status runInfo() {
-  COMPRESSC_ASSIGN_OR_RETURN(std::unique_ptr<Deployment> deployment, OpenDeployment());
+struct InfoOptions {
+  std::string json;
+  DeploymentOptions deployment;
+};
+
+Status runInfo(const InfoOptions &options) {
+  COMPRESSC_ASSIGN_OR_RETURN(std::unique_ptr<Deployment> deployment, OpenDeployment(options.deployment));
   Model &model = *deployment->model;
   int threads = deployment->pool.threads();
-  std::string path = absl::GetFlag(FLAGS_json);
-  if (!path.empty())
-    COMPRESSC_RETURN_IF_ERROR(WriteOutput(path, JsonText(describe(model, threads))));
-  if (path != "-")
+  if (!options.json.empty())
+    COMPRESSC_RETURN_IF_ERROR(WriteOutput(options.json, JsonText(describe(model, threads))));
+  if (options.json != "-")
     print(model, model.session().schedule(), threads);
   return absl::OkStatus();
 }
@@ -99,17 +102,17 @@ Status runInfo() {
 } // namespace
 
 Command InfoCommand() {
-  return {"info",
-          "Show sizes, pipeline and kernels",
-          "Shows what this program was compiled from and to: sizes in bytes, the compression "
-          "pipeline, the entry points and kernels with their number of calls, and the instruction "
-          "set in use.",
-          {{"json", "FILE", "Write it as JSON; - or nothing is standard output.", "-"},
-           ModelFlag(),
-           ThreadsFlag(),
-           DeviceFlag(), GpuMemoryFlag(), HalfFlag(), InterpretFlag()},
-          "info\ninfo --json",
-          runInfo};
+  Command command = {"info", "Show sizes, pipeline and kernels",
+                     "Shows what this program was compiled from and to: sizes in bytes, the compression "
+                     "pipeline, the entry points and kernels with their number of calls, and the instruction "
+                     "set in use.",
+                     "info\ninfo --json"};
+  auto options = std::make_shared<InfoOptions>();
+  command.options.add("json", "FILE", options->json, "Write it as JSON; - or nothing is standard output.").alone("-");
+  options->deployment.define(command.options, false);
+  command.main = [options] { return runInfo(*options); };
+  command.state = options;
+  return command;
 }
 
 } // namespace compressc

@@ -1,7 +1,8 @@
-// MMLU prompts, to the byte as lm-evaluation-harness's `mmlu` builds them.
+// MMLU prompts, to the byte as lm-evaluation-harness's `mmlu` builds them, and their token ids.
 #pragma once
 
 #include "runtime/tasks/mmlu_data.h"
+#include "runtime/tasks/task.h"
 
 namespace compressc {
 
@@ -25,5 +26,11 @@ private:
 
 /// The four continuations that are scored: " A" to " D".
 std::string AnswerText(int answer);
+
+/// Encodes prompts as lm-evaluation-harness does: the ids of prompt + " A" must be those of the
+/// prompt and one more, the same for all prompts. Each prompt is checked with one letter, the first
+/// with all four. Prompts longer than the context are cut on the left.
+StatusOr<Work> EncodePrompts(const Tokenizer &tokenizer, const ModelInfo &info,
+                             const std::vector<std::string> &prompts, ThreadPool &pool);
 
 } // namespace compressc

@@ -1,78 +1,91 @@
-#include "runtime/tasks/perplexity.h"
-#include "runtime/tasks/interrupt.h"
+// Perplexity of a text over windows.
+#include "absl/strings/str_format.h"
 #include "runtime/tasks/json_text.h"
+#include "runtime/tasks/tasks.h"
+#include "runtime/tasks/text.h"
+#include "runtime/tasks/windows.h"
+#include <algorithm>
 #include <cmath>
 #include <numeric>
 
 namespace compressc {
+namespace {
 
-double PerplexityResult::perplexity() const { return std::exp(nll / double(tokens)); }
-
-StatusOr<PerplexityResult> MeasurePerplexity(const Scorer &score, int64_t vocabularySize,
-                                             const std::vector<int32_t> &ids, int64_t context,
-                                             int64_t windows,
-                                             const std::function<void()> &onToken) {
-  if (context < 2)
-    return Invalid("--context must be at least 2 tokens");
-  int64_t available = int64_t(ids.size()) / context;
-  if (available == 0 || windows > available)
-    return Invalid("the text has ", ids.size(), " tokens, enough for ", available, " windows of ",
-                   context, "; pass a smaller --windows or --context, or a longer text");
-  PerplexityResult result;
-  result.windows = windows > 0 ? windows : available;
-  result.context = context;
-  result.tokens = result.windows * (context - 1);
-
-  std::vector<Request> requests(result.windows);
-  for (int64_t window = 0; window < result.windows; ++window) {
-    auto begin = ids.begin() + window * context;
-    requests[window].tokens.assign(begin, begin + context);
-    requests[window].wanted.resize(context - 1);
-    std::iota(requests[window].wanted.begin(), requests[window].wanted.end(), 0);
-    for (int32_t id : requests[window].tokens)
-      if (id < 0 || id >= vocabularySize)
-        return Invalid("the text has token ", id, ", but the model has ", vocabularySize,
-                       " logits");
+class PerplexityTask : public Task {
+public:
+  TaskText text() const override {
+    return {.name = "perplexity",
+            .summary = "Measure perplexity on a text",
+            .details = "Encodes the file as it is, without special tokens, and cuts it into windows one after the "
+                       "other. Every token of a window but the first is predicted from those before it in the "
+                       "window; the perplexity is exp of the mean loss.",
+            .examples = "perplexity --windows 16\n"
+                        "perplexity --data text.txt --context 2048 --json perplexity.json\n"
+                        "perplexity --bos --context 2048",
+            .unit = "tokens"};
   }
-  // Summed by window, so that the order of the batches does not show in the last digits.
-  std::vector<double> losses(result.windows, 0);
-  int64_t seen = 0;
-  Targets targets;
-  targets.tokens = [&](int32_t request, int32_t position) {
-    return absl::MakeConstSpan(&requests[request].tokens[position + 1], 1);
-  };
-  auto onScore = [&](int32_t request, int32_t, absl::Span<const double> logProbabilities) -> Status {
-    COMPRESSC_RETURN_IF_ERROR(CheckInterrupt());
-    losses[request] -= logProbabilities[0];
-    ++seen;
-    if (onToken)
-      onToken();
-    return absl::OkStatus();
-  };
-  COMPRESSC_RETURN_IF_ERROR(score(requests, targets, onScore, {}));
-  if (seen != result.tokens)
-    return absl::InternalError("some positions were left without logits");
-  result.nll = std::accumulate(losses.begin(), losses.end(), 0.0);
-  return result;
-}
 
-std::string PerplexityJson(const PerplexityResult &result, const ModelInfo &model, double seconds,
-                           const std::vector<GpuUse> &gpus) {
-  nlohmann::ordered_json json;
-  json["task"] = "perplexity";
-  json["model"] = model.name;
-  json["pipeline"] = model.pipeline;
-  json["perplexity"] = NumberOrNull(result.perplexity());
-  json["windows"] = result.windows;
-  json["context"] = result.context;
-  json["nll"] = NumberOrNull(result.nll);
-  json["tokens"] = result.tokens;
-  json["weight_bytes"] = model.weightBytes;
-  json["original_weight_bytes"] = model.originalWeightBytes;
-  json["seconds"] = seconds;
-  if (!gpus.empty())
-    json["gpus"] = GpuUseJson(gpus);
-  return JsonText(json);
-}
+  void define(Options &options) override { this->options.define(options); }
+
+  Status load() override {
+    COMPRESSC_ASSIGN_OR_RETURN(data, options.read());
+    return absl::OkStatus();
+  }
+
+  StatusOr<Work> ask(const Tokenizer &tokenizer, const ModelInfo &model, ThreadPool &) override {
+    COMPRESSC_ASSIGN_OR_RETURN(Work work, CutWindows(data, options, tokenizer, model));
+    losses.resize(work.count());
+    first = work.requests[0].tokens[0];
+    return work;
+  }
+
+  // By window, so that the order of the batches does not show in the last digits.
+  void grade(size_t window, absl::Span<const double> logProbabilities) override {
+    for (double value : logProbabilities)
+      losses[window] -= value;
+  }
+
+  StatusOr<Results> report(const RunFacts &facts) override {
+    const ModelInfo &model = facts.model;
+    double nll = std::accumulate(losses.begin(), losses.end(), 0.0);
+    int64_t windows = int64_t(losses.size()), tokens = windows * (options.context - 1);
+    double perplexity = std::exp(nll / double(tokens));
+    nlohmann::ordered_json json;
+    json["task"] = "perplexity";
+    json["model"] = model.name;
+    json["pipeline"] = model.pipeline;
+    json["perplexity"] = NumberOrNull(perplexity);
+    json["windows"] = windows;
+    json["context"] = options.context;
+    if (options.bos)
+      json["beginning_token"] = first;
+    json["nll"] = NumberOrNull(nll);
+    json["tokens"] = tokens;
+    json["weight_bytes"] = model.weightBytes;
+    json["original_weight_bytes"] = model.originalWeightBytes;
+    json["seconds"] = facts.seconds;
+    if (!facts.gpus.empty())
+      json["gpus"] = GpuUseJson(facts.gpus);
+    Results results;
+    results.json = JsonText(json);
+    results.table = absl::StrFormat(
+        "perplexity  %.4f\nwindows     %d of %d tokens, %s predicted\nweights     %s, %s at 16 bits\n"
+        "time        %.1f s, %.1f tokens/s\n",
+        perplexity, windows, options.context, FormatCount(tokens), FormatBytes(model.weightBytes),
+        FormatBytes(model.originalWeightBytes), facts.seconds,
+        double(windows * options.context) / std::max(facts.seconds, 1e-9));
+    return results;
+  }
+
+private:
+  WindowOptions options;
+  std::string data;
+  std::vector<double> losses; // of each window
+  int32_t first = 0;          // token of the first window
+};
+
+} // namespace
+
+std::unique_ptr<Task> MakePerplexity() { return std::make_unique<PerplexityTask>(); }
 
 } // namespace compressc

@@ -6,12 +6,6 @@ int main(int argc, char **argv) {
   absl::string_view program = argc > 0 ? argv[0] : "run";
   program = program.substr(program.rfind('/') + 1);
   compressc::WatchForInterrupt();
-  const compressc::Command commands[] = {compressc::MmluCommand(), compressc::PerplexityCommand(),
-                                         compressc::GenerateCommand(), compressc::BenchCommand(),
-                                         compressc::InfoCommand()};
-  std::vector<const compressc::Command *> table;
-  for (const compressc::Command &command : commands)
-    table.push_back(&command);
   std::vector<std::string> arguments(argv + (argc > 0), argv + argc);
-  return compressc::RunCommand(program, table, arguments);
+  return compressc::RunCommand(program, compressc::AllCommands(), arguments);
 }

@@ -7,8 +7,8 @@ namespace compressc {
 namespace {
 
 /// `right` of `total` questions are right, in rows from 0; all in one subject.
-MmluResultFile makeFile(int64_t total, int64_t right, int64_t bytes) {
-  MmluResultFile file;
+QuestionsFile makeFile(int64_t total, int64_t right, int64_t bytes) {
+  QuestionsFile file;
   file.file = "x.json";
   file.split = "test";
   file.weightBytes = bytes;
@@ -45,7 +45,7 @@ TEST(Compare, KnowsChance) {
 }
 
 TEST(Compare, ComparesCommonRowsAndWarns) {
-  MmluResultFile base = makeFile(10, 10, 1000), compressed = makeFile(10, 10, 500);
+  QuestionsFile base = makeFile(10, 10, 1000), compressed = makeFile(10, 10, 500);
   base.questions.erase(3);
   compressed.questions.erase(4);
   compressed.questions.erase(5);
@@ -72,7 +72,7 @@ TEST(Compare, ScoreIsUndefinedWhereItsFormulaIs) {
 }
 
 TEST(Compare, RefusesOtherQuestions) {
-  MmluResultFile base = makeFile(10, 5, 1000), compressed = makeFile(10, 5, 500);
+  QuestionsFile base = makeFile(10, 5, 1000), compressed = makeFile(10, 5, 500);
   compressed.questions[2].gold = 0;
   EXPECT_EQ(CompareResults(base, compressed).status().message(),
             "row 2 is another question in x.json than in x.json: the data files differ");
@@ -96,13 +96,13 @@ nlohmann::json goodResult() {
 }
 
 std::string failure(const nlohmann::json &json) {
-  StatusOr<MmluResultFile> file = ParseMmluResult(json.dump(), "r.json");
+  StatusOr<QuestionsFile> file = ParseQuestionsResult(json.dump(), "r.json");
   return file.ok() ? "no error" : std::string(file.status().message());
 }
 
 TEST(CompareFiles, RefusesHostileResults) {
   EXPECT_EQ(failure(goodResult()), "no error");
-  EXPECT_EQ(ParseMmluResult("{\"a\":", "r.json").status().message(), "r.json: is not valid JSON");
+  EXPECT_EQ(ParseQuestionsResult("{\"a\":", "r.json").status().message(), "r.json: is not valid JSON");
   EXPECT_EQ(failure(nlohmann::json::array()), "r.json: is not the result of `run mmlu --json`");
   nlohmann::json json = goodResult();
   json["task"] = "perplexity";

@@ -1,5 +1,7 @@
 #include "SmallTokenizer.h"
-#include "runtime/tasks/mmlu_score.h"
+#include "runtime/tasks/mmlu_prompt.h"
+#include "runtime/tasks/questions.h"
+#include "runtime/tasks/runner.h"
 #include <gtest/gtest.h>
 
 namespace compressc {
@@ -19,9 +21,9 @@ TEST(MmluScore, EncodesPromptsAndFindsTheAnswers) {
   std::unique_ptr<Tokenizer> tokenizer = MakeSmallTokenizer();
   ASSERT_NE(tokenizer, nullptr);
   ThreadPool pool(2);
-  StatusOr<EncodedPrompts> encoded = EncodePrompts(*tokenizer, makeInfo(), prompts, pool);
+  StatusOr<Work> encoded = EncodePrompts(*tokenizer, makeInfo(), prompts, pool);
   ASSERT_TRUE(encoded.ok()) << encoded.status();
-  EXPECT_EQ(encoded->answerTokens, (std::array<int32_t, 4>{96, 97, 98, 99}));
+  EXPECT_EQ(encoded->answers, (std::vector<int32_t>{96, 97, 98, 99}));
   ASSERT_EQ(encoded->requests.size(), prompts.size());
   int64_t total = 0;
   for (size_t i = 0; i < prompts.size(); ++i) {
@@ -30,7 +32,7 @@ TEST(MmluScore, EncodesPromptsAndFindsTheAnswers) {
               std::vector<int32_t>{int32_t(encoded->requests[i].tokens.size()) - 1});
     total += int64_t(encoded->requests[i].tokens.size());
   }
-  EXPECT_EQ(encoded->promptTokens, total);
+  EXPECT_EQ(encoded->promptTokens(), total);
   EXPECT_EQ(encoded->truncated, 0);
 }
 
@@ -40,7 +42,7 @@ TEST(MmluScore, CutsLongPromptsOnTheLeft) {
   ThreadPool pool(1);
   std::vector<int32_t> whole = tokenizer->encode(prompts[1]);
   int64_t length = int64_t(whole.size()) - 3;
-  StatusOr<EncodedPrompts> encoded = EncodePrompts(*tokenizer, makeInfo(length), prompts, pool);
+  StatusOr<Work> encoded = EncodePrompts(*tokenizer, makeInfo(length), prompts, pool);
   ASSERT_TRUE(encoded.ok()) << encoded.status();
   EXPECT_EQ(encoded->truncated, 1);
   EXPECT_EQ(encoded->requests[1].tokens, std::vector<int32_t>(whole.begin() + 3, whole.end()));
@@ -51,7 +53,7 @@ TEST(MmluScore, RefusesATokenizerThatSplitsAnAnswer) {
   std::unique_ptr<Tokenizer> tokenizer = MakeSmallTokenizer('D');
   ASSERT_NE(tokenizer, nullptr);
   ThreadPool pool(1);
-  StatusOr<EncodedPrompts> encoded = EncodePrompts(*tokenizer, makeInfo(), prompts, pool);
+  StatusOr<Work> encoded = EncodePrompts(*tokenizer, makeInfo(), prompts, pool);
   ASSERT_FALSE(encoded.ok());
   EXPECT_EQ(encoded.status().message().substr(0, 56),
             "the tokenizer does not continue prompt 0 with \" D\" as ex");
@@ -63,16 +65,17 @@ TEST(MmluScore, RefusesAnAnswerTokenBeyondTheLogits) {
   ThreadPool pool(1);
   ModelInfo info = makeInfo();
   info.vocabularySize = 98;
-  StatusOr<EncodedPrompts> encoded = EncodePrompts(*tokenizer, info, prompts, pool);
+  StatusOr<Work> encoded = EncodePrompts(*tokenizer, info, prompts, pool);
   ASSERT_FALSE(encoded.ok());
   EXPECT_EQ(encoded.status().message(),
             "the tokenizer gives \" C\" the id 98, but the model has 98 logits");
 }
 
-EncodedPrompts makeEncoded() {
-  EncodedPrompts encoded;
-  encoded.answerTokens = {1, 3, 5, 7};
+Work makeEncoded() {
+  Work encoded;
+  encoded.answers = {1, 3, 5, 7};
   encoded.requests = {{{4, 2}, {1}}, {{6}, {0}}};
+  encoded.items = {0, 1};
   return encoded;
 }
 
@@ -94,17 +97,20 @@ TEST(MmluScore, PredictsTheFirstOfTheGreatestAnswers) {
     return absl::OkStatus();
   };
   std::vector<size_t> order;
-  StatusOr<ScoredPrompts> scored =
-      ScorePrompts(scorer, Normalise::Vocabulary, makeEncoded(), [&](size_t i, const Answer &) {
-        order.push_back(i);
-        return absl::OkStatus();
-      });
-  ASSERT_TRUE(scored.ok()) << scored.status();
-  EXPECT_EQ(scored->computedTokens, 3);
+  std::vector<std::vector<double>> logprobs(2);
+  WorkCallbacks callbacks;
+  callbacks.onItem = [&](size_t i, absl::Span<const double> values) {
+    order.push_back(i);
+    logprobs[i].assign(values.begin(), values.end());
+    return absl::OkStatus();
+  };
+  StatusOr<int64_t> computed = ScoreWork(scorer, makeEncoded(), callbacks);
+  ASSERT_TRUE(computed.ok()) << computed.status();
+  EXPECT_EQ(*computed, 3);
   EXPECT_EQ(order, (std::vector<size_t>{1, 0}));
-  EXPECT_EQ(scored->answers[0].prediction, 1);
-  EXPECT_EQ(scored->answers[1].prediction, 3);
-  EXPECT_EQ(scored->answers[0].logprobs, (std::array<double, 4>{-3, -2, -2, -5}));
+  EXPECT_EQ(Greatest(logprobs[0]), 1);
+  EXPECT_EQ(Greatest(logprobs[1]), 3);
+  EXPECT_EQ(logprobs[0], (std::vector<double>{-3, -2, -2, -5}));
 }
 
 TEST(MmluScore, AsksForTheAnswersAloneWhenItNormalisesOverThem) {
@@ -114,16 +120,48 @@ TEST(MmluScore, AsksForTheAnswersAloneWhenItNormalisesOverThem) {
     COMPRESSC_RETURN_IF_ERROR(onScore(0, 1, {-1, -2, -2, -3}));
     return onScore(1, 0, {-1, -2, -2, -3});
   };
-  EXPECT_TRUE(ScorePrompts(scorer, Normalise::Answers, makeEncoded(), {}).ok());
+  Work work = makeEncoded();
+  work.alone = true;
+  EXPECT_TRUE(ScoreWork(scorer, work, {}).ok());
 }
 
 TEST(MmluScore, PassesErrorsOnAndMissesNoAnswer) {
   Scorer broken = [&](const std::vector<Request> &, const Targets &, const ScoreCallback &,
                       const std::function<void(const PlannedBatch &)> &) { return Invalid("broken"); };
-  EXPECT_EQ(ScorePrompts(broken, Normalise::Vocabulary, makeEncoded(), {}).status().message(), "broken");
+  EXPECT_EQ(ScoreWork(broken, makeEncoded(), {}).status().message(), "broken");
   Scorer silent = [](const std::vector<Request> &, const Targets &, const ScoreCallback &,
                      const std::function<void(const PlannedBatch &)> &) { return absl::OkStatus(); };
-  EXPECT_FALSE(ScorePrompts(silent, Normalise::Vocabulary, makeEncoded(), {}).ok());
+  EXPECT_FALSE(ScoreWork(silent, makeEncoded(), {}).ok());
+}
+
+TEST(ScoreWork, GathersAnItemFromItsRequestsAndLeavesKnownOnesOut) {
+  Work work;
+  work.requests = {{{1, 2, 3}, {1, 2}}, {{1, 2}, {1}}, {{7}, {0}}, {{8}, {0}}};
+  work.items = {0, 0, 1, 2};
+  work.targets = {{3, 4}, {5}, {6}, {9}};
+  EXPECT_EQ(work.count(), 3u);
+  EXPECT_EQ(work.sizes(), (std::vector<size_t>{3, 1, 1}));
+  EXPECT_EQ(work.promptTokens(), 7);
+  Scorer scorer = [&](const std::vector<Request> &, const Targets &targets, const ScoreCallback &onScore,
+                      const std::function<void(const PlannedBatch &)> &) -> Status {
+    EXPECT_EQ(targets.count, 1);
+    EXPECT_TRUE(targets.known(2, 0));
+    EXPECT_FALSE(targets.known(1, 1));
+    for (auto [request, position] : {std::pair(2, 0), std::pair(1, 1), std::pair(3, 0), std::pair(0, 2), std::pair(0, 1)})
+      COMPRESSC_RETURN_IF_ERROR(onScore(request, position, {-double(targets.tokens(request, position)[0])}));
+    return absl::OkStatus();
+  };
+  std::vector<size_t> order;
+  std::vector<std::vector<double>> found(3);
+  WorkCallbacks callbacks;
+  callbacks.onItem = [&](size_t i, absl::Span<const double> values) {
+    order.push_back(i);
+    found[i].assign(values.begin(), values.end());
+    return absl::OkStatus();
+  };
+  ASSERT_TRUE(ScoreWork(scorer, work, callbacks, {{1, {-6}}}).ok());
+  EXPECT_EQ(order, (std::vector<size_t>{2, 0}));
+  EXPECT_EQ(found, (std::vector<std::vector<double>>{{-3, -4, -5}, {}, {-9}}));
 }
 
 } // namespace

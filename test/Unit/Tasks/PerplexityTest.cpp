@@ -1,7 +1,6 @@
-#include "runtime/tasks/perplexity.h"
+#include "SmallTokenizer.h"
+#include "TaskRun.h"
 #include <cmath>
-#include <gtest/gtest.h>
-#include <nlohmann/json.hpp>
 
 namespace compressc {
 namespace {
@@ -26,12 +25,53 @@ Scorer makeScorer(std::vector<Request> *seen) {
   };
 }
 
+/// The text that the small tokenizer gives these ids.
+std::string textOf(const std::vector<int32_t> &ids) {
+  std::string text;
+  for (int32_t id : ids)
+    text += char('!' + id);
+  return text;
+}
+
+ModelInfo makeInfo() {
+  ModelInfo info;
+  info.vocabularySize = vocabulary;
+  info.contextLength = 100;
+  info.weightBytes = 100;
+  info.originalWeightBytes = 400;
+  return info;
+}
+
+struct PerplexityResult {
+  int64_t windows = 0, context = 0, tokens = 0;
+  double nll = 0, perplexity = 0;
+  nlohmann::json json;
+};
+
+StatusOr<PerplexityResult> measure(const Scorer &score, const Tokenizer &tokenizer, const std::vector<int32_t> &ids,
+                                   std::vector<std::string> arguments, const std::function<void()> &onToken = {}) {
+  TemporaryDirectory directory;
+  arguments.push_back("--data=" + directory.write("text", textOf(ids)));
+  COMPRESSC_ASSIGN_OR_RETURN(TaskRun run,
+                             RunTask(*MakePerplexity(), arguments, tokenizer, makeInfo(), score, {}, onToken));
+  const nlohmann::json &json = run.json;
+  return PerplexityResult{json["windows"].get<int64_t>(), json["context"].get<int64_t>(),
+                          json["tokens"].get<int64_t>(),  json["nll"].get<double>(),
+                          json["perplexity"].get<double>(), json};
+}
+
+StatusOr<PerplexityResult> measure(const Scorer &score, const std::vector<int32_t> &ids, int64_t context,
+                                   int64_t windows, const std::function<void()> &onToken = {}) {
+  return measure(score, *MakeSmallTokenizer(), ids,
+                 {absl::StrCat("--context=", context), absl::StrCat("--windows=", windows)}, onToken);
+}
+
 TEST(Perplexity, CutsWindowsAndPredictsAllButTheFirstToken) {
   std::vector<int32_t> ids = {0, 1, 2, 4, 0, 3, 1, 1};
   std::vector<Request> seen;
   int64_t calls = 0;
   StatusOr<PerplexityResult> result =
-      MeasurePerplexity(makeScorer(&seen), vocabulary, ids, 3, 0, [&] { ++calls; });
+      measure(makeScorer(&seen), ids, 3, 0, [&] { ++calls; });
   ASSERT_TRUE(result.ok()) << result.status();
   ASSERT_EQ(seen.size(), 2u);
   EXPECT_EQ(seen[0].tokens, (std::vector<int32_t>{0, 1, 2}));
@@ -43,13 +83,13 @@ TEST(Perplexity, CutsWindowsAndPredictsAllButTheFirstToken) {
   // 0->1, 1->2 and 4->0 have logit 2, 0->3 has logit 0.
   double norm = std::log(std::exp(2.0) + 4);
   EXPECT_NEAR(result->nll, 3 * (norm - 2) + norm, 1e-6);
-  EXPECT_NEAR(result->perplexity(), std::exp((4 * norm - 6) / 4), 1e-6);
+  EXPECT_NEAR(result->perplexity, std::exp((4 * norm - 6) / 4), 1e-6);
 }
 
 TEST(Perplexity, TakesTheFirstWindowsAskedFor) {
   std::vector<Request> seen;
   StatusOr<PerplexityResult> result =
-      MeasurePerplexity(makeScorer(&seen), vocabulary, {0, 1, 2, 3, 4, 0}, 2, 1);
+      measure(makeScorer(&seen), {0, 1, 2, 3, 4, 0}, 2, 1);
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_EQ(seen.size(), 1u);
   EXPECT_EQ(result->tokens, 1);
@@ -59,7 +99,7 @@ TEST(Perplexity, SaysWhatIsWrong) {
   std::vector<Request> seen;
   auto failure = [&](std::vector<int32_t> ids, int64_t context, int64_t windows) {
     return std::string(
-        MeasurePerplexity(makeScorer(&seen), vocabulary, ids, context, windows).status().message());
+        measure(makeScorer(&seen), ids, context, windows).status().message());
   };
   EXPECT_EQ(failure({0, 1, 2, 3}, 2, 3),
             "the text has 4 tokens, enough for 2 windows of 2; pass a smaller --windows or "
@@ -70,20 +110,39 @@ TEST(Perplexity, SaysWhatIsWrong) {
 }
 
 TEST(Perplexity, WritesItsKeys) {
-  ModelInfo info;
-  info.weightBytes = 100;
-  info.originalWeightBytes = 400;
-  nlohmann::json json =
-      nlohmann::json::parse(PerplexityJson({2, 3, 4, 8}, info, 1.5), nullptr, false);
-  ASSERT_TRUE(json.is_object());
+  std::vector<Request> seen;
+  StatusOr<PerplexityResult> result = measure(makeScorer(&seen), {0, 1, 2, 4, 0, 3}, 3, 0);
+  ASSERT_TRUE(result.ok()) << result.status();
+  const nlohmann::json &json = result->json;
+  EXPECT_EQ(json["task"], "perplexity");
   EXPECT_EQ(json["windows"], 2);
   EXPECT_EQ(json["context"], 3);
   EXPECT_EQ(json["tokens"], 4);
-  EXPECT_EQ(json["nll"], 8.0);
-  EXPECT_NEAR(json["perplexity"].get<double>(), std::exp(2.0), 1e-12);
+  EXPECT_NEAR(json["perplexity"].get<double>(), std::exp(json["nll"].get<double>() / 4), 1e-12);
   EXPECT_EQ(json["weight_bytes"], 100);
   EXPECT_EQ(json["original_weight_bytes"], 400);
   EXPECT_EQ(json["seconds"], 1.5);
+  EXPECT_FALSE(json.contains("beginning_token"));
+}
+
+TEST(Perplexity, MayBeginWindowsWithTheBeginningToken) {
+  std::unique_ptr<Tokenizer> tokenizer = MakeSmallTokenizer('E', 4);
+  ASSERT_NE(tokenizer, nullptr);
+  std::vector<Request> seen;
+  StatusOr<PerplexityResult> result =
+      measure(makeScorer(&seen), *tokenizer, {0, 1, 2, 3, 0, 3, 1, 1}, {"--context=4", "--bos"});
+  ASSERT_TRUE(result.ok()) << result.status();
+  ASSERT_EQ(seen.size(), 2u); // 8 tokens are two pieces of 3
+  EXPECT_EQ(seen[0].tokens, (std::vector<int32_t>{4, 0, 1, 2}));
+  EXPECT_EQ(seen[1].tokens, (std::vector<int32_t>{4, 3, 0, 3}));
+  EXPECT_EQ(seen[0].wanted, (std::vector<int32_t>{0, 1, 2}));
+  EXPECT_EQ(result->tokens, 6);
+  EXPECT_EQ(result->json["beginning_token"], 4);
+  // 4->0, 0->1 and 1->2 have logit 2; so has none of 4->3, 3->0, 0->3.
+  double norm = std::log(std::exp(2.0) + 4);
+  EXPECT_NEAR(result->nll, 3 * (norm - 2) + 3 * norm, 1e-6);
+  EXPECT_EQ(measure(makeScorer(&seen), *MakeSmallTokenizer(), {0, 1, 2}, {"--context=2", "--bos"}).status().message(),
+            "--bos: the model's tokenizer puts no beginning token before a text; leave --bos out");
 }
 
 } // namespace

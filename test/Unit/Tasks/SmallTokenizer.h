@@ -1,5 +1,5 @@
 // A byte-level tokenizer of printable ASCII, one token a character, that merges " A" to " D" (or
-// only up to the letter before `stop`).
+// only up to the letter before `stop`). `beginning` is put before every text, unless below 0.
 #pragma once
 
 #include "compressc/runtime/tokenizer.h"
@@ -8,7 +8,7 @@
 
 namespace compressc {
 
-inline std::unique_ptr<Tokenizer> MakeSmallTokenizer(char stop = 'E') {
+inline std::unique_ptr<Tokenizer> MakeSmallTokenizer(char stop = 'E', int beginning = -1) {
   nlohmann::json vocabulary, merges = nlohmann::json::array();
   int id = 0;
   for (char c = '!'; c <= '~'; ++c)
@@ -19,6 +19,13 @@ inline std::unique_ptr<Tokenizer> MakeSmallTokenizer(char stop = 'E') {
     vocabulary[std::string("Ġ") + c] = id++;
     merges.push_back(std::string("Ġ ") + c);
   }
+  nlohmann::json postProcessor = nullptr;
+  if (beginning >= 0)
+    postProcessor = {{"type", "TemplateProcessing"},
+                     {"single",
+                      {{{"SpecialToken", {{"id", "<s>"}, {"type_id", 0}}}}, {{"Sequence", {{"id", "A"}, {"type_id", 0}}}}}},
+                     {"pair", nlohmann::json::array()},
+                     {"special_tokens", {{"<s>", {{"id", "<s>"}, {"ids", {beginning}}, {"tokens", {"<s>"}}}}}}};
   nlohmann::json json = {{"version", "1.0"},
                          {"truncation", nullptr},
                          {"padding", nullptr},
@@ -29,7 +36,7 @@ inline std::unique_ptr<Tokenizer> MakeSmallTokenizer(char stop = 'E') {
                            {"add_prefix_space", false},
                            {"trim_offsets", true},
                            {"use_regex", true}}},
-                         {"post_processor", nullptr},
+                         {"post_processor", postProcessor},
                          {"decoder",
                           {{"type", "ByteLevel"},
                            {"add_prefix_space", true},

@@ -84,6 +84,11 @@ public:
   Status score(const std::vector<Request> &requests, const Targets &targets, const ScoreCallback &onScore,
                const std::function<void(const PlannedBatch &)> &onBatch = {});
 
+  /// Plans the requests, runs every batch and gives the logits [selected rows, vocabulary] of its uses, fp32, on the
+  /// host. With several devices the first does it. Errors as with score().
+  Status logits(const std::vector<Request> &requests,
+                const std::function<Status(const PlannedBatch &batch, const float *logits)> &onBatch);
+
   /// The logits behind the last of these tokens, [vocabulary].
   Status lastLogits(const std::vector<int32_t> &tokens, float *out);
 

@@ -1,4 +1,4 @@
-#include "runtime/tasks/question_sample.h"
+#include "runtime/tasks/selection.h"
 #include <algorithm>
 #include <cmath>
 #include <gtest/gtest.h>
@@ -6,10 +6,10 @@
 namespace compressc {
 namespace {
 
-std::vector<Question> makeQuestions() {
-  std::vector<Question> questions;
+std::vector<QuestionRow> makeQuestions() {
+  std::vector<QuestionRow> questions;
   for (int i = 0; i < 30; ++i) {
-    Question question;
+    QuestionRow question;
     question.subject = i < 10 ? "a" : i < 20 ? "b" : "c";
     question.row = i;
     questions.push_back(question);
@@ -18,11 +18,11 @@ std::vector<Question> makeQuestions() {
 }
 
 std::vector<int64_t> rowsOf(const Selection &selection) {
-  StatusOr<std::vector<Question>> chosen = SelectQuestions(makeQuestions(), selection);
+  StatusOr<std::vector<QuestionRow>> chosen = SelectQuestions(makeQuestions(), selection);
   EXPECT_TRUE(chosen.ok()) << chosen.status();
   std::vector<int64_t> rows;
   if (chosen.ok())
-    for (const Question &question : *chosen)
+    for (const QuestionRow &question : *chosen)
       rows.push_back(question.row);
   return rows;
 }

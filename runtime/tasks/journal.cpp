@@ -1,4 +1,4 @@
-#include "runtime/tasks/mmlu_journal.h"
+#include "runtime/tasks/journal.h"
 #include "compressc/runtime/safetensors.h"
 #include <cerrno>
 #include <cmath>
@@ -13,18 +13,15 @@
 namespace compressc {
 namespace {
 
-constexpr std::string_view beginning = "{\"mmlu_journal\":";
-
-std::string firstLine(const std::string &key) { return absl::StrCat(std::string(beginning), "\"", key, "\"}\n"); }
-
 Status failed(const std::string &path, const char *action) {
   return IOError(path, ": cannot ", action, " the kept answers (", std::strerror(errno), "); --journal FILE keeps them elsewhere");
 }
 
 } // namespace
 
-StatusOr<std::unique_ptr<AnswerJournal>> AnswerJournal::Open(const std::string &path, const std::string &key,
-                                                             size_t prompts, bool fresh) {
+StatusOr<std::unique_ptr<AnswerJournal>> AnswerJournal::Open(const std::string &path, const std::string &task,
+                                                             const std::string &key, const std::vector<size_t> &sizes,
+                                                             bool fresh) {
   std::unique_ptr<AnswerJournal> journal(new AnswerJournal);
   journal->name = path;
   journal->descriptor = ::open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0666);
@@ -33,12 +30,12 @@ StatusOr<std::unique_ptr<AnswerJournal>> AnswerJournal::Open(const std::string &
   if (::flock(journal->descriptor, LOCK_EX | LOCK_NB) != 0)
     return Invalid(path, ": another run keeps its answers there; wait for it, or name another file with --journal");
   COMPRESSC_ASSIGN_OR_RETURN(std::string text, ReadFile(path));
-  if (!text.empty() && text.compare(0, beginning.size(), std::string(beginning), 0, text.size()) != 0)
+  std::string beginning = absl::StrCat("{\"", task, "_journal\":"), first = absl::StrCat(beginning, "\"", key, "\"}\n");
+  if (text.compare(0, beginning.size(), beginning, 0, text.size()) != 0)
     return Invalid(path, ": is no file of kept answers; name another with --journal");
-  std::string first = firstLine(key);
   size_t end = 0;
   if (text.compare(0, first.size(), first) == 0)
-    end = fresh ? first.size() : first.size() + journal->read(std::string_view(text).substr(first.size()), prompts);
+    end = fresh ? first.size() : first.size() + journal->read(std::string_view(text).substr(first.size()), sizes);
   else if (text.find('\n') != std::string::npos && !fresh)
     std::fprintf(stderr, "note: the answers kept in %s are of another model, device, data or options; starting over\n",
                  path.c_str());
@@ -55,21 +52,20 @@ AnswerJournal::~AnswerJournal() {
 }
 
 /// How many bytes are whole, good lines.
-size_t AnswerJournal::read(std::string_view text, size_t prompts) {
+size_t AnswerJournal::read(std::string_view text, const std::vector<size_t> &sizes) {
   size_t begin = 0;
   for (size_t end; (end = text.find('\n', begin)) != std::string_view::npos; begin = end + 1) {
     nlohmann::json line = nlohmann::json::parse(text.substr(begin, end - begin), nullptr, false);
-    Answer answer;
-    bool good = line.is_array() && line.size() == 2 + answer.logprobs.size() && line[0].is_number_unsigned() &&
-                line[0].get<uint64_t>() < prompts;
+    bool good = line.is_array() && line.size() > 2 && line[0].is_number_unsigned() &&
+                line[0].get<uint64_t>() < sizes.size() && line.size() == 2 + sizes[line[0].get<size_t>()];
     for (size_t i = 1; good && i < line.size(); ++i)
       good = line[i].is_number();
     if (!good)
       break;
-    for (size_t i = 0; i < answer.logprobs.size(); ++i)
-      answer.logprobs[i] = line[2 + i].get<double>();
-    answer.predict();
-    answers[line[0].get<size_t>()] = answer;
+    std::vector<double> &values = answers[line[0].get<size_t>()];
+    values.clear();
+    for (size_t i = 2; i < line.size(); ++i)
+      values.push_back(line[i].get<double>());
     seconds = std::max(seconds, line[1].get<double>());
   }
   return begin;
@@ -87,9 +83,9 @@ Status AnswerJournal::append(const std::string &line) {
   return absl::OkStatus();
 }
 
-Status AnswerJournal::add(size_t prompt, const Answer &answer, double now) {
-  nlohmann::json line = {prompt, seconds + now};
-  for (double value : answer.logprobs)
+Status AnswerJournal::add(size_t item, absl::Span<const double> logProbabilities, double now) {
+  nlohmann::json line = {item, seconds + now};
+  for (double value : logProbabilities)
     line.push_back(value);
   COMPRESSC_RETURN_IF_ERROR(append(line.dump() + "\n"));
   ++added;

@@ -1,11 +1,13 @@
-#include "runtime/tasks/question_sample.h"
+#include "runtime/tasks/selection.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "runtime/tasks/random.h"
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <numeric>
+#include <set>
 
 namespace compressc {
 
@@ -42,25 +44,41 @@ StatusOr<std::vector<int64_t>> ParseRows(const std::string &text) {
   return rows;
 }
 
-StatusOr<std::vector<Question>> SelectQuestions(std::vector<Question> questions,
-                                                const Selection &selection) {
+void Selection::define(Options &options) {
+  options.add("rows", "N,N-N", rowsText, "Only these rows of the data, counted from 0. Default: all.");
+  options.add("fraction", "F", fraction,
+              "A random part of what is left, over 0 and at most 1, drawn without repetition by SplitMix64 and a "
+              "Fisher-Yates shuffle: the same on every machine.");
+  options.add("seed", "S", seed, "Seed of --fraction.");
+  options.add("limit", "N", limit, "The first N questions; 0: all.").within(0, 1e9);
+}
+
+Status Selection::readRows() {
+  if (!rowsText.empty()) {
+    COMPRESSC_ASSIGN_OR_RETURN(rows, ParseRows(rowsText));
+  }
+  return absl::OkStatus();
+}
+
+StatusOr<std::vector<QuestionRow>> SelectQuestions(std::vector<QuestionRow> questions,
+                                                   const Selection &selection) {
   if (!(selection.fraction > 0 && selection.fraction <= 1))
     return Invalid("--fraction must be over 0 and at most 1");
   if (!selection.subjects.empty()) {
     std::set<std::string> present;
-    for (const Question &question : questions)
+    for (const QuestionRow &question : questions)
       present.insert(question.subject);
     for (const std::string &subject : selection.subjects)
       if (!present.contains(subject))
         return Invalid("--subjects: there is no subject \"", subject,
                        "\"; there are: ", absl::StrJoin(present, ", "));
     std::set<std::string> wanted(selection.subjects.begin(), selection.subjects.end());
-    std::erase_if(questions, [&](const Question &q) { return !wanted.contains(q.subject); });
+    std::erase_if(questions, [&](const QuestionRow &q) { return !wanted.contains(q.subject); });
   }
   if (!selection.rows.empty()) {
     std::set<int64_t> wanted(selection.rows.begin(), selection.rows.end());
-    std::erase_if(questions, [&](const Question &q) { return !wanted.contains(q.row); });
-    for (const Question &question : questions)
+    std::erase_if(questions, [&](const QuestionRow &q) { return !wanted.contains(q.row); });
+    for (const QuestionRow &question : questions)
       wanted.erase(question.row);
     if (!wanted.empty())
       return Invalid("--rows: there is no row ", *wanted.begin(), " (rows count from 0",
@@ -69,7 +87,7 @@ StatusOr<std::vector<Question>> SelectQuestions(std::vector<Question> questions,
   if (selection.fraction < 1 && !questions.empty()) {
     int64_t total = int64_t(questions.size());
     int64_t count = std::max<int64_t>(1, std::llround(selection.fraction * double(total)));
-    std::vector<Question> sample;
+    std::vector<QuestionRow> sample;
     for (int64_t index : SampleIndices(total, count, selection.seed))
       sample.push_back(std::move(questions[index]));
     questions = std::move(sample);
@@ -77,7 +95,7 @@ StatusOr<std::vector<Question>> SelectQuestions(std::vector<Question> questions,
   if (selection.perSubject > 0) {
     std::map<std::string, int64_t> taken;
     std::erase_if(questions,
-                  [&](const Question &q) { return ++taken[q.subject] > selection.perSubject; });
+                  [&](const QuestionRow &q) { return ++taken[q.subject] > selection.perSubject; });
   }
   if (selection.limit > 0 && int64_t(questions.size()) > selection.limit)
     questions.resize(selection.limit);

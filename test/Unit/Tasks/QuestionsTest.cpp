@@ -1,33 +1,39 @@
 #include "runtime/tasks/compare.h"
-#include "runtime/tasks/mmlu_report.h"
+#include "runtime/tasks/mmlu_data.h"
+#include "runtime/tasks/questions.h"
 #include <cmath>
 #include <gtest/gtest.h>
-#include <nlohmann/json.hpp>
 
 namespace compressc {
 namespace {
 
-MmluRun makeRun() {
-  MmluRun run;
+QuestionRun makeRun() {
+  QuestionRun run;
+  run.task = "mmlu";
+  run.title = "MMLU, test split, 5-shot";
+  run.data = {{"split", "test"}, {"shots", 5}};
+  run.hasSubjects = true;
   run.model.name = "toy";
   run.model.weightBytes = 250;
   run.model.originalWeightBytes = 1000;
-  run.split = "test";
-  run.shots = 5;
   run.seconds = 2;
   run.promptTokens = 300;
   run.computedTokens = 200;
   run.answerTokens = {10, 11, 12, 13};
-  run.questions = {{0, "anatomy", 0, 0, {-1, -2, -3, -4}},
-                   {1, "anatomy", 1, 0, {-1, -2, -3, -4}},
-                   {7, "astronomy", 2, 2, {-3, -2, -1, -4}},
-                   {8, "astronomy", 3, 3, {-3, -2, -2, -1}},
-                   {9, "virology", 0, 1, {-3, -2.5, -3, -4}}};
+  SubjectGroups groups = SubjectGroups::BuiltIn();
+  auto add = [&](int64_t row, const std::string &subject, int gold, int prediction, std::vector<double> logprobs) {
+    run.questions.push_back({{row, subject, groups.groupOf(subject), gold}, {prediction}, std::move(logprobs)});
+  };
+  add(0, "anatomy", 0, 0, {-1, -2, -3, -4});
+  add(1, "anatomy", 1, 0, {-1, -2, -3, -4});
+  add(7, "astronomy", 2, 2, {-3, -2, -1, -4});
+  add(8, "astronomy", 3, 3, {-3, -2, -2, -1});
+  add(9, "virology", 0, 1, {-3, -2.5, -3, -4});
   return run;
 }
 
 TEST(MmluReport, CsvHasSubjectsGroupsAndOverall) {
-  EXPECT_EQ(MmluCsv(makeRun(), SubjectGroups::BuiltIn()),
+  EXPECT_EQ(QuestionsCsv(makeRun()),
             "subject,group,questions,correct,accuracy,stderr\n"
             "anatomy,stem,2,1,0.500000,0.500000\n"
             "astronomy,stem,2,2,1.000000,0.000000\n"
@@ -38,7 +44,7 @@ TEST(MmluReport, CsvHasSubjectsGroupsAndOverall) {
 }
 
 TEST(MmluReport, JsonHasTheKeysThatComparisonsNeed) {
-  std::string text = MmluJson(makeRun(), SubjectGroups::BuiltIn());
+  std::string text = QuestionsJson(makeRun());
   nlohmann::json json = nlohmann::json::parse(text, nullptr, false);
   ASSERT_TRUE(json.is_object()) << text;
   EXPECT_EQ(json["accuracy"], 0.6);
@@ -61,9 +67,9 @@ TEST(MmluReport, JsonHasTheKeysThatComparisonsNeed) {
 }
 
 TEST(MmluReport, SaysWhatGpusDid) {
-  MmluRun run = makeRun();
+  QuestionRun run = makeRun();
   run.gpus = {{"a GPU", 3000, {}}, {"a GPU", 2000, DeviceUsage{{87.25, 300}, 9000, 0.1, {{80, 290}, {94.5, 310}}}}};
-  nlohmann::json json = nlohmann::json::parse(MmluJson(run, SubjectGroups::BuiltIn()), nullptr, false);
+  nlohmann::json json = nlohmann::json::parse(QuestionsJson(run), nullptr, false);
   EXPECT_EQ(json["gpu_memory_bytes"], 3000);
   EXPECT_EQ(json["gpus"][0].dump(), R"({"allocated_bytes":3000,"name":"a GPU"})");
   nlohmann::json usage = json["gpus"][1]["usage"];
@@ -72,12 +78,12 @@ TEST(MmluReport, SaysWhatGpusDid) {
   EXPECT_EQ(usage["peak_memory_bytes"], 9000);
   EXPECT_EQ(usage["utilisation_series"], (std::vector<double>{80, 94.5}));
   EXPECT_EQ(usage["power_series"], (std::vector<double>{290, 310}));
-  EXPECT_NE(MmluTable(run, SubjectGroups::BuiltIn()).find("a GPU            87 % busy, 300 W, 0.00 GiB in use at most"), std::string::npos);
+  EXPECT_NE(QuestionsTable(run).find("a GPU            87 % busy, 300 W, 0.00 GiB in use at most"), std::string::npos);
 }
 
 TEST(MmluReport, JsonIsReadBackByCompare) {
-  StatusOr<MmluResultFile> file =
-      ParseMmluResult(MmluJson(makeRun(), SubjectGroups::BuiltIn()), "r.json");
+  StatusOr<QuestionsFile> file =
+      ParseQuestionsResult(QuestionsJson(makeRun()), "r.json");
   ASSERT_TRUE(file.ok()) << file.status();
   EXPECT_EQ(file->questions.size(), 5u);
   EXPECT_EQ(file->shots, 5);
@@ -85,7 +91,7 @@ TEST(MmluReport, JsonIsReadBackByCompare) {
 }
 
 TEST(MmluReport, TableNamesGroupsSizesAndSpeed) {
-  std::string table = MmluTable(makeRun(), SubjectGroups::BuiltIn());
+  std::string table = QuestionsTable(makeRun());
   for (const char *line :
        {"MMLU, test split, 5-shot: toy\n",
         "stem                         4         3     75.00     25.00\n",
