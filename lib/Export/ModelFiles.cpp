@@ -1,28 +1,13 @@
-// The small files of a Hugging Face directory, and compressed-tensors' description of packed weights.
+// The small files of a Hugging Face directory, and what formats must know to write one.
+#include "compressc/Conversion/ToSchedule.h"
 #include "compressc/Export/Export.h"
 #include "compressc/Transforms/Dataflow.h"
-#include "compressc/runtime/safetensors.h"
-#include "llvm/ADT/MapVector.h"
 
 using namespace mlir;
 using nlohmann::json;
 
 namespace compressc {
 namespace {
-
-json group(compress::PackedType type, json targets) {
-  return {{"targets", std::move(targets)},
-          {"format", "pack-quantized"},
-          {"input_activations", nullptr},
-          {"output_activations", nullptr},
-          {"weights",
-           {{"num_bits", type.getBits()},
-            {"type", "int"},
-            {"symmetric", type.getSymmetric()},
-            {"strategy", "group"},
-            {"group_size", type.getGroup()},
-            {"dynamic", false}}}};
-}
 
 /// The embedding tables, as parameters.
 llvm::DenseSet<StringAttr> embeddings(ModuleOp module) {
@@ -41,61 +26,37 @@ bool readsAny(Value weight, const llvm::DenseSet<StringAttr> &parameters) {
 
 } // namespace
 
-HeadLayout FindHeadLayout(ModuleOp module) {
-  HeadLayout layout;
+ModelLayout DescribeModel(ModuleOp module) {
+  ModelLayout layout;
   auto tables = embeddings(module);
-  for (func::FuncOp function : ModelFunctions(module))
-    for (lm::LinearOp head : HeadLinears(function)) {
-      layout.tied |= readsAny(head.getWeight(), tables);
-      if (head.getInput().getDefiningOp<lm::LinearOp>())
-        layout.rank = cast<RankedTensorType>(head.getWeight().getType()).getDimSize(1);
-    }
-  return layout;
-}
-
-std::optional<json> QuantizationConfig(ModuleOp module) {
-  // Formats without the shape, and the modules of each.
-  llvm::MapVector<Type, std::vector<std::string>> formats;
-  std::vector<std::string> plain;
-  llvm::DenseSet<StringAttr> tables = embeddings(module);
-  llvm::DenseSet<Operation *> deployed;
-  for (func::FuncOp function : ModelFunctions(module))
+  llvm::DenseSet<Operation *> deployed, heads;
+  for (func::FuncOp function : ModelFunctions(module)) {
     for (Operation *op : DeployedOps(function))
       deployed.insert(op);
-  module.walk([&](lm::LinearOp linear) {
-    if (!deployed.contains(linear))
-      return;
-    std::string name = ModuleName(linear.getWeight());
-    // A tied head reads the embedding's parameter; readers know it as lm_head.
-    if (readsAny(linear.getWeight(), tables))
-      name = "lm_head";
-    auto dequantize = linear.getWeight().getDefiningOp<compress::DequantizeOp>();
-    if (!dequantize) {
-      plain.push_back(name);
-      return;
+    for (lm::LinearOp head : HeadLinears(function)) {
+      heads.insert(head);
+      layout.tiedHead |= readsAny(head.getWeight(), tables);
+      if (head.getInput().getDefiningOp<lm::LinearOp>())
+        layout.headRank = cast<RankedTensorType>(head.getWeight().getType()).getDimSize(1);
     }
-    auto type = cast<compress::PackedType>(dequantize.getInput().getType());
-    Type shapeless = compress::PackedType::get(type.getContext(), 1, type.getGroup(), type.getBits(),
-                                               type.getGroup(), type.getSymmetric(), type.getScaleType());
-    formats[shapeless].push_back(name);
+  }
+  module.walk([&](lm::LinearOp op) {
+    if (!deployed.contains(op))
+      return;
+    Value weight = op.getWeight();
+    auto type = cast<RankedTensorType>(weight.getType());
+    ModelLayout::Linear linear{
+        ModuleName(weight), type.getDimSize(0), type.getDimSize(1), {}, heads.contains(op)};
+    // A tied head reads the embedding's parameter; readers know it as lm_head.
+    if (readsAny(weight, tables))
+      linear.module = "lm_head";
+    // What a GGUF file holds in blocks is dequantised too, but stored as plain.
+    auto dequantize = weight.getDefiningOp<compress::DequantizeOp>();
+    if (dequantize && isa<compress::PackedType>(dequantize.getInput().getType()))
+      linear.packed = ToStorageType(dequantize.getInput().getType())->packed;
+    layout.linears.push_back(std::move(linear));
   });
-  if (formats.empty())
-    return std::nullopt;
-  json groups = json::object();
-  size_t next = 0;
-  for (auto &[type, names] : formats)
-    groups["group_" + std::to_string(next++)] =
-        group(cast<compress::PackedType>(type), formats.size() == 1 ? json::array({"Linear"}) : json(names));
-  return json{{"quant_method", "compressed-tensors"},
-              {"version", "0.20.0"}, // dense bit streams for 3 bits
-              {"format", "pack-quantized"},
-              {"quantization_status", "compressed"},
-              {"global_compression_ratio", nullptr},
-              {"ignore", plain},
-              {"kv_cache_scheme", nullptr},
-              {"sparsity_config", json::object()},
-              {"transform_config", json::object()},
-              {"config_groups", groups}};
+  return layout;
 }
 
 /// Cuts what the configuration says of each layer down to those that are left.
@@ -119,8 +80,10 @@ static void keepLayers(json &config, const std::vector<int64_t> &layers) {
   *count = int64_t(layers.size());
 }
 
-Status WriteModelFiles(const std::string &directory, const std::map<std::string, std::string> &files,
-                       const ConfigChanges &changes) {
+Status WriteModelFiles(const std::string &directory,
+                       const std::map<std::string, std::string> &files,
+                       const CheckpointFormat &format, const ModelLayout &model,
+                       const std::vector<int64_t> &layers) {
   for (const auto &[name, contents] : files) {
     std::string text = contents;
     if (name == "config.json") {
@@ -128,13 +91,12 @@ Status WriteModelFiles(const std::string &directory, const std::map<std::string,
       if (!config.is_object())
         return Invalid("config.json is not a JSON object");
       json original = config;
-      keepLayers(config, changes.layers);
-      if (!changes.head.tied && config.value("tie_word_embeddings", false))
+      keepLayers(config, layers);
+      if (!model.tiedHead && config.value("tie_word_embeddings", false))
         config["tie_word_embeddings"] = false;
-      if (changes.head.rank)
-        config["lm_head_rank"] = changes.head.rank;
-      if (changes.quantization)
-        config["quantization_config"] = *changes.quantization;
+      if (model.headRank)
+        config["lm_head_rank"] = model.headRank;
+      format.configure(config, model);
       if (config != original)
         text = config.dump(2) + "\n";
     }

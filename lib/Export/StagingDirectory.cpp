@@ -80,12 +80,19 @@ StatusOr<std::unique_ptr<StagingDirectory>> StagingDirectory::Create(const std::
   staging->temporary = path.string() + ".tmp-" + std::to_string(::getpid());
   fs::create_directories(path.parent_path(), error);
   removeStale(path);
-  if (!fs::create_directories(fs::path(staging->temporary) / "model", error) || error) {
-    std::string reason = error ? error.message() : "exists";
-    return IOError("can't create ", staging->temporary, ": ", reason, "; choose another -o");
-  }
+  COMPRESSC_RETURN_IF_ERROR(staging->makeDirectory("model").status());
   staging->lock = lockDirectory(staging->temporary);
   return staging;
+}
+
+StatusOr<std::string> StagingDirectory::makeDirectory(const std::string &name) {
+  std::error_code error;
+  fs::path path = fs::path(temporary) / name;
+  if (!fs::create_directories(path, error) || error) {
+    std::string reason = error ? error.message() : "exists";
+    return IOError("can't create ", temporary, ": ", reason, "; choose another -o");
+  }
+  return path.string();
 }
 
 StagingDirectory::~StagingDirectory() {
@@ -98,8 +105,9 @@ StagingDirectory::~StagingDirectory() {
 
 Status StagingDirectory::commit() {
   std::error_code error;
-  if (fs::path model = fs::path(temporary) / "model"; fs::exists(model, error))
-    COMPRESSC_RETURN_IF_ERROR(syncDirectory(model));
+  for (const fs::directory_entry &entry : fs::directory_iterator(temporary, error))
+    if (entry.is_directory(error))
+      COMPRESSC_RETURN_IF_ERROR(syncDirectory(entry.path()));
   COMPRESSC_RETURN_IF_ERROR(syncDirectory(temporary));
   std::string old = output + ".old-" + std::to_string(::getpid());
   bool replaces = fs::exists(output, error);

@@ -1,4 +1,5 @@
 #include "compressc/Import/WeightStore.h"
+#include "compressc/Formats/Formats.h"
 #include "compressc/Import/GGUF.h"
 #include "compressc/Import/ONNX.h"
 #include "compressc/runtime/text.h"
@@ -36,12 +37,11 @@ void WeightStore::add(const SafetensorsReader &reader, const std::string &prefix
   for (const auto &[name, stored] : reader.tensors()) {
     Entry &entry = entries[prefix + name];
     entry.owner = stored.file;
-    std::optional<DType> dtype = DTypeFromSafetensors(stored.dtype);
-    if (dtype == DType::F32 || dtype == DType::F16 || dtype == DType::BF16)
-      entry.tensor = viewOf(*dtype, stored.shape, stored.data);
+    StatusOr<Tensor> tensor = ReadPlainTensor(name, stored);
+    if (tensor.ok())
+      entry.tensor = *tensor;
     else
-      entry.status = Invalid(stored.file->path(), ": tensor ", Quoted(name), " has type ",
-                             Quoted(stored.dtype), "; weights must be F32, F16 or BF16");
+      entry.status = tensor.status();
   }
 }
 

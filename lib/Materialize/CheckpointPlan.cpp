@@ -1,4 +1,4 @@
-// Which tensors the new checkpoint holds.
+// Which weights the new checkpoint holds.
 #include "CheckpointPlan.h"
 #include "compressc/Conversion/ToSchedule.h"
 #include "compressc/Transforms/Dataflow.h"
@@ -9,31 +9,13 @@ using namespace mlir;
 namespace compressc {
 namespace {
 
-std::string modulePath(StringRef name) {
-  name.consume_back(".weight");
-  return name.str();
-}
-
-void planTensor(std::vector<SafetensorsWriter::Entry> &entries, const std::string &name, Type type) {
+Tensor withoutData(Type type) {
   StorageType storage = *ToStorageType(type);
-  if (storage.dtype != DType::Packed) {
-    int64_t bytes = int64_t(DTypeSize(storage.dtype));
-    for (int64_t dim : storage.shape)
-      bytes *= dim;
-    entries.push_back({name, std::string(SafetensorsName(storage.dtype)), storage.shape, bytes});
-    return;
-  }
-  int64_t rows = storage.shape[0], columns = storage.shape[1];
-  const PackedFormat &format = storage.packed;
-  PackedSizes sizes = GetPackedSizes(rows, columns, format);
-  std::string path = modulePath(name);
-  int64_t groups = columns / format.group;
-  entries.push_back({path + ".weight_packed", "I32", {rows, sizes.codes / 4 / rows}, sizes.codes});
-  entries.push_back({path + ".weight_scale", std::string(SafetensorsName(format.scaleType)),
-                     {rows, groups}, sizes.scales});
-  if (!format.symmetric)
-    entries.push_back({path + ".weight_zero_point", "I32", {sizes.zeros / 4 / groups, groups}, sizes.zeros});
-  entries.push_back({path + ".weight_shape", "I64", {2}, 16});
+  Tensor tensor;
+  tensor.dtype = storage.dtype;
+  tensor.shape = std::move(storage.shape);
+  tensor.packed = storage.packed;
+  return tensor;
 }
 
 } // namespace
@@ -43,7 +25,7 @@ StatusOr<CheckpointPlan> PlanCheckpoint(ModuleOp module, ArrayRef<BoundWeight> w
   llvm::StringSet<> bound;
   for (const BoundWeight &weight : weights) {
     bound.insert(weight.name);
-    planTensor(plan.entries, weight.name, weight.storedType);
+    plan.weights.emplace_back(weight.name, withoutData(weight.storedType));
   }
   SymbolTable symbols(module);
   llvm::DenseSet<Operation *> seen;
@@ -59,7 +41,7 @@ StatusOr<CheckpointPlan> PlanCheckpoint(ModuleOp module, ArrayRef<BoundWeight> w
       if (!used || bound.contains(param.getSymName()) || !seen.insert(param).second)
         return;
       plan.unchanged.push_back(param);
-      planTensor(plan.entries, param.getSymName().str(), param.getType());
+      plan.weights.emplace_back(param.getSymName().str(), withoutData(param.getType()));
     });
   }
   std::vector<SafetensorsWriter::Entry> original;
@@ -75,21 +57,18 @@ StatusOr<CheckpointPlan> PlanCheckpoint(ModuleOp module, ArrayRef<BoundWeight> w
   }
   COMPRESSC_ASSIGN_OR_RETURN(plan.originalWeightBytes,
                              SafetensorsWriter::FileBytes("the original at 16 bits", std::move(original)));
-  COMPRESSC_ASSIGN_OR_RETURN(plan.fileBytes, SafetensorsWriter::FileBytes("model.safetensors", plan.entries));
+  COMPRESSC_ASSIGN_OR_RETURN(plan.fileBytes, SafetensorsWriter::FileBytes(
+                                                 "model.safetensors", plan.entries(StoreFormat())));
   return plan;
 }
 
-Status WriteTensor(SafetensorsWriter &writer, StringRef name, const Tensor &tensor) {
-  if (tensor.dtype != DType::Packed)
-    return writer.write(name.str(), tensor.data, tensor.bytes());
-  PackedSizes sizes = GetPackedSizes(tensor.dim(0), tensor.dim(1), tensor.packed);
-  std::string path = modulePath(name);
-  COMPRESSC_RETURN_IF_ERROR(writer.write(path + ".weight_packed", tensor.data, sizes.codes));
-  COMPRESSC_RETURN_IF_ERROR(writer.write(path + ".weight_scale", tensor.scales, sizes.scales));
-  if (tensor.zeros)
-    COMPRESSC_RETURN_IF_ERROR(writer.write(path + ".weight_zero_point", tensor.zeros, sizes.zeros));
-  int64_t shape[2] = {tensor.dim(0), tensor.dim(1)};
-  return writer.write(path + ".weight_shape", shape, sizeof shape);
+std::vector<SafetensorsWriter::Entry>
+CheckpointPlan::entries(const CheckpointFormat &format) const {
+  std::vector<SafetensorsWriter::Entry> result;
+  for (const auto &[name, weight] : weights)
+    for (FormatEntry &entry : format.entries(name, weight))
+      result.push_back(std::move(entry));
+  return result;
 }
 
 } // namespace compressc

@@ -56,8 +56,10 @@ public:
     report.parameters = plan.parameters;
     report.originalWeightBytes = plan.originalWeightBytes;
     COMPRESSC_RETURN_IF_ERROR(CheckCalibration(module, options));
-    if (!options.output.empty()) {
-      COMPRESSC_ASSIGN_OR_RETURN(writer, SafetensorsWriter::Create(options.output, plan.entries));
+    for (const CheckpointFile &file : options.files) {
+      COMPRESSC_ASSIGN_OR_RETURN(auto writer,
+                                 SafetensorsWriter::Create(file.path, plan.entries(*file.format)));
+      writers.push_back(std::move(writer));
     }
     std::vector<std::pair<std::string, const Tensor *>> unchanged;
     for (lm::ParamOp param : plan.unchanged) {
@@ -67,7 +69,7 @@ public:
     }
     COMPRESSC_RETURN_IF_ERROR(background.add([this, unchanged = std::move(unchanged)]() -> Status {
       for (const auto &[name, tensor] : unchanged)
-        COMPRESSC_RETURN_IF_ERROR(WriteTensor(*writer, name, *tensor));
+        COMPRESSC_RETURN_IF_ERROR(write(name, *tensor));
       return absl::OkStatus();
     }));
     for (func::FuncOp function : module.getOps<func::FuncOp>())
@@ -75,11 +77,14 @@ public:
         COMPRESSC_RETURN_IF_ERROR(evaluate(function));
     auto start = std::chrono::steady_clock::now();
     COMPRESSC_RETURN_IF_ERROR(background.wait());
-    if (!writer)
+    if (writers.empty())
       return report;
-    COMPRESSC_RETURN_IF_ERROR(writer->finish());
+    for (const auto &writer : writers)
+      COMPRESSC_RETURN_IF_ERROR(writer->finish());
     report.fileSeconds += secondsSince(start);
-    report.weightBytes = writer->fileBytes();
+    report.weightBytes = writers.front()->fileBytes();
+    for (const auto &writer : llvm::drop_begin(writers))
+      report.exportBytes.push_back(writer->fileBytes());
     BindWeights(module, weights);
     // In the new checkpoint every tensor has its export name.
     for (lm::ParamOp param : plan.unchanged)
@@ -148,7 +153,13 @@ private:
 
   Status write(const Step &step, const std::vector<OwnedTensor> &results) {
     for (auto [index, weight] : llvm::enumerate(step.weights))
-      COMPRESSC_RETURN_IF_ERROR(WriteTensor(*writer, weight->name, results[index].tensor));
+      COMPRESSC_RETURN_IF_ERROR(write(weight->name, results[index].tensor));
+    return absl::OkStatus();
+  }
+
+  Status write(const std::string &name, const Tensor &weight) {
+    for (auto [file, writer] : llvm::zip_equal(options.files, writers))
+      COMPRESSC_RETURN_IF_ERROR(WriteWeight(*file.format, *writer, name, weight));
     return absl::OkStatus();
   }
 
@@ -166,7 +177,7 @@ private:
   const MaterializeOptions &options;
   MaterializeReport report;
   std::vector<BoundWeight> weights;
-  std::unique_ptr<SafetensorsWriter> writer;
+  std::vector<std::unique_ptr<SafetensorsWriter>> writers; // of options.files
   Background background; // writes; ends before what it writes to
 };
 

@@ -62,7 +62,7 @@ OwningOpRef<ModuleOp> programOfScores(ModuleOp module, compress::ChooseOp origin
 
 MaterializeOptions scoreOptions(const MaterializeOptions &options) {
   MaterializeOptions scores = options;
-  scores.output.clear();
+  scores.files.clear();
   scores.store = nullptr; // the steps of this program are not those of the model
   return scores;
 }

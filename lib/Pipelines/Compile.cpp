@@ -109,12 +109,23 @@ public:
       return Invalid("--devices=", options.devices, ": GPUs; give --target=cuda, or leave it out");
     if (!options.architectures.empty())
       COMPRESSC_RETURN_IF_ERROR(CudaArchitectures(options.architectures).status());
+    for (const std::string &name : options.exports) {
+      COMPRESSC_ASSIGN_OR_RETURN(const CheckpointFormat *format, FindCheckpointFormat(name));
+      if (!llvm::is_contained(exports, format))
+        exports.push_back(format);
+    }
+    if (prints && !exports.empty())
+      return Invalid("--export=", exports.front()->name(),
+                     ": written by a run with -o OUT, not by --emit=", options.emit);
     if (options.compute != "f32" && options.compute != "bf16")
       return Invalid("--compute=", options.compute, ": f32 or bf16");
     if (options.activations != "f32" && options.activations != "int8" && options.activations != "fp8")
       return Invalid("--activations=", options.activations, ": f32, int8 or fp8");
     ImportOptions importOptions;
     importOptions.dtype = options.dtype;
+    for (const CheckpointFormat *format : exports)
+      if (options.dtype == "auto" && format->dtype())
+        importOptions.dtype = DTypeName(*format->dtype());
     importOptions.splat = options.splat;
     COMPRESSC_ASSIGN_OR_RETURN(model, ImportModel(context, options.model, importOptions));
     for (const std::string &warning : model.warnings)
@@ -141,6 +152,7 @@ public:
         return print(module);
       return (options.emit == "cpp" ? EmitCpp : EmitCuda)(programOf(module), title(), out);
     }
+    COMPRESSC_RETURN_IF_ERROR(checkExports(module));
     return options.dryRun ? printPlan(module) : deploy(module);
   }
 
@@ -188,6 +200,14 @@ private:
     return absl::OkStatus();
   }
 
+  Status checkExports(ModuleOp module) {
+    ModelLayout layout = DescribeModel(module);
+    for (const CheckpointFormat *format : exports)
+      COMPRESSC_RETURN_IF_ERROR(
+          WithContext(format->check(layout), "--export=" + std::string(format->name())));
+    return absl::OkStatus();
+  }
+
   static exec::ProgramOp programOf(ModuleOp module) { return *module.getOps<exec::ProgramOp>().begin(); }
 
   /// What an emitted program is, in words.
@@ -219,7 +239,12 @@ private:
       materialize.collective = gpus.collective.get();
       materialize.batchTokens = std::max<int64_t>(8192, options.sequenceLength);
     }
-    materialize.output = staging->path() + "/model/model.safetensors";
+    materialize.files = {{&StoreFormat(), staging->path() + "/model/model.safetensors"}};
+    for (const CheckpointFormat *format : exports) {
+      COMPRESSC_ASSIGN_OR_RETURN(std::string directory,
+                                 staging->makeDirectory(std::string(format->name())));
+      materialize.files.push_back({format, directory + "/model.safetensors"});
+    }
     materialize.store = store.get();
     if (options.memoryLimit > 0) {
       COMPRESSC_ASSIGN_OR_RETURN(PlanRange plan, PlanCompilation(module, materialize));
@@ -244,12 +269,15 @@ private:
       if (watch)
         inputs.gpus.back().usage = watch->stop();
     }
-    ConfigChanges changes{QuantizationConfig(module), layers, FindHeadLayout(module)};
-    if (changes.head.rank && !options.singleFile)
+    ModelLayout layout = DescribeModel(module);
+    if (layout.headRank && !options.singleFile)
       llvm::errs() << "compressc: remark: " << options.output
                    << "/model has a head of two linears, lm_head.0 and lm_head.1; transformers knows one and fills it with "
                       "random numbers: give its lm_head a torch.nn.Sequential of the two\n";
-    COMPRESSC_RETURN_IF_ERROR(WriteModelFiles(staging->path() + "/model", model.files, changes));
+    for (const CheckpointFile &file : materialize.files)
+      COMPRESSC_RETURN_IF_ERROR(
+          WriteModelFiles(std::filesystem::path(file.path).parent_path().string(), model.files,
+                          *file.format, layout, layers));
 
     ModelInfo info;
     info.name = model.name;
@@ -436,6 +464,7 @@ private:
   StatusOr<MaterializeReport> resolveAndMaterialize(ModuleOp module, const MaterializeOptions &materialize) {
     COMPRESSC_ASSIGN_OR_RETURN(std::vector<Decision> choices, Resolve(module, materialize));
     layers = RenumberLayers(module);
+    COMPRESSC_RETURN_IF_ERROR(checkExports(module)); // what a choice left
     COMPRESSC_ASSIGN_OR_RETURN(MaterializeReport result, Materialize(module, materialize));
     result.decisions.insert(result.decisions.begin(), choices.begin(), choices.end());
     return result;
@@ -448,6 +477,9 @@ private:
                                  double(result.originalWeightBytes) / double(result.weightBytes))
                  << llvm::format(", %.1f s (calibration %.1f s, weights %.1f s, files %.1f s)\n", seconds,
                                  result.calibrationSeconds, result.weightSeconds, result.fileSeconds);
+    for (auto [format, bytes] : llvm::zip_equal(exports, result.exportBytes))
+      llvm::errs() << options.output << "/" << format->name() << ": "
+                   << llvm::format("%.1f MB\n", double(bytes) / 1e6);
     for (const ReportInputs::Gpu &gpu : gpus) {
       if (&gpu == gpus.begin())
         llvm::errs() << gpu.name << " computed " << result.slicesOnDevice << " of " << result.slices << " slices";
@@ -463,6 +495,7 @@ private:
   const CompileOptions &options;
   raw_ostream &out;
   ImportedModel model;
+  std::vector<const CheckpointFormat *> exports;
   std::vector<int64_t> layers; // original numbers of those that are left
 };
 

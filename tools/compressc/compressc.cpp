@@ -1,4 +1,5 @@
 // The compiler's command line.
+#include "compressc/Formats/Formats.h"
 #include "compressc/Pipelines/Compile.h"
 #include "compressc/Pipelines/Pipelines.h"
 #include "mlir/IR/AsmState.h"
@@ -6,10 +7,12 @@
 #include "mlir/Pass/PassRegistry.h"
 #include "runtime/tasks/compare.h"
 #include "llvm/Support/CommandLine.h"
+#include "llvm/Support/Format.h"
 
 namespace cl = llvm::cl;
 
-static constexpr char help[] = R"(compressc: compresses a language model and emits the program that runs it
+static constexpr char help[] =
+    R"(compressc: compresses a language model and emits the program that runs it
 
 usage
   compressc MODEL -o OUT [--passes=PIPELINE --calibration FILE] [options]
@@ -41,8 +44,8 @@ options
   --calibration FILE     JSON lines (text, MMLU or MATH rows) or plain text, gzipped or not
   --samples N            calibration sequences (128)
   --sequence-length N    tokens in each (512)
-  --dtype=TYPE           of what is not packed: auto, f16, bf16, f32 (auto: 16-bit checkpoints keep
-                         theirs, others become f16)
+  --dtype=TYPE           of what is not packed, and of scales: auto, f16, bf16, f32 (auto: what a format of
+                         --export has; else 16-bit checkpoints keep theirs, others become f16)
   --store DIR            keep each finished layer in DIR: a run that is killed goes on where it stopped, and
                          runs that share layers compute them once. A layer is found again when its
                          operations, its weights, the calibration tokens, the processor's instruction
@@ -81,6 +84,9 @@ options
   --remarks[=FILE]       print each decision of each pass, or write them to FILE as YAML, which
                          LLVM's remark tools read
   --quiet                no progress, no summary
+  --export=FORMAT,...    write the model in other checkpoint formats too, each a Hugging Face directory
+                         OUT/FORMAT; the formats are listed below. A model that one can't hold is refused
+                         before any work
   --single-file          weights and tokenizer inside OUT/run; no OUT/model
   --host-compiler=CXX    compiles the emitted program ($CXX, c++, clang++ or g++; none: OUT/run walks
                          its schedule, with the same results)
@@ -131,6 +137,7 @@ struct Options {
   cl::opt<bool> quiet{"quiet"};
   cl::opt<std::string> runtimeFile{"runtime"};
   cl::opt<std::string> runtimeDirectory{"runtime-dir"};
+  cl::list<std::string> exports{"export", cl::CommaSeparated};
   cl::opt<bool> singleFile{"single-file"};
   cl::opt<std::string> hostCompiler{"host-compiler"};
   cl::opt<std::string> nvcc{"nvcc"};
@@ -151,7 +158,10 @@ int main(int argc, char **argv) {
   }
   if (arguments.empty() || arguments[0] == "help" || llvm::is_contained(arguments, "--help") ||
       llvm::is_contained(arguments, "-h")) {
-    llvm::outs() << help;
+    llvm::outs() << help << "\ncheckpoint formats (--export)\n";
+    for (const compressc::CheckpointFormat *format : compressc::CheckpointFormats())
+      llvm::outs() << "  " << llvm::left_justify(format->name(), 20) << " " << format->summary()
+                   << "\n";
     return arguments.empty();
   }
   Options flags;
@@ -217,6 +227,7 @@ int main(int argc, char **argv) {
   options.useStore = !flags.noStore && (flags.store.getNumOccurrences() == 0 || !flags.store.empty());
   options.runtime = flags.runtimeFile;
   options.runtimeDirectory = flags.runtimeDirectory;
+  options.exports = flags.exports;
   options.singleFile = flags.singleFile;
   options.hostCompiler = flags.hostCompiler;
   options.nvcc = flags.nvcc;

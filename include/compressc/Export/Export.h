@@ -1,11 +1,11 @@
 // What a compilation leaves on disk: OUT/model (a Hugging Face directory), OUT/run, OUT/report.json.
 #pragma once
 
+#include "compressc/Formats/Formats.h"
 #include "compressc/Materialize/Materialize.h"
 #include "compressc/runtime/model.h"
 #include "mlir/IR/BuiltinOps.h"
 #include <map>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 
@@ -18,6 +18,8 @@ public:
   static StatusOr<std::unique_ptr<StagingDirectory>> Create(const std::string &output);
   ~StagingDirectory();
   const std::string &path() const { return temporary; }
+  /// A directory in it, made now.
+  StatusOr<std::string> makeDirectory(const std::string &name);
   /// Replaces an earlier OUT.
   Status commit();
 
@@ -30,9 +32,9 @@ private:
 /// Where a compilation to OUT keeps finished work unless told otherwise: OUT.store.
 std::string DefaultStore(const std::string &output);
 
-/// The compressed-tensors `quantization_config` of a module bound to its checkpoint, or nullopt when
-/// nothing is packed.
-std::optional<nlohmann::json> QuantizationConfig(mlir::ModuleOp module);
+/// What checkpoint formats must know of a module. Before choices are resolved the layers that may
+/// be left out are among what there is; whether a rewritten head stays tied shows when it is bound.
+ModelLayout DescribeModel(mlir::ModuleOp module);
 
 /// Gives the layers that the program runs the numbers 0, 1, ... in its order: the parameters named
 /// model.layers.I.* get the name, and keep their key in the weight store. Parameters of layers that the
@@ -40,23 +42,12 @@ std::optional<nlohmann::json> QuantizationConfig(mlir::ModuleOp module);
 /// layer is used twice, so that its weights can't have two numbers.
 std::vector<int64_t> RenumberLayers(mlir::ModuleOp module);
 
-/// The head of a module bound to its checkpoint.
-struct HeadLayout {
-  bool tied = false; // its weight is the embedding table
-  int64_t rank = 0;  // the width between the two linears that it is; 0: it is one
-};
-HeadLayout FindHeadLayout(mlir::ModuleOp module);
-
-/// What a compilation changes in config.json.
-struct ConfigChanges {
-  std::optional<nlohmann::json> quantization; // quantization_config
-  std::vector<int64_t> layers;                // of RenumberLayers
-  HeadLayout head;                            // tie_word_embeddings, lm_head_rank
-};
-
-/// Writes the small files of OUT/model, config.json with the changes.
-Status WriteModelFiles(const std::string &directory, const std::map<std::string, std::string> &files,
-                       const ConfigChanges &changes);
+/// Writes the small files beside a checkpoint: config.json with what compilation and format change
+/// in it, the others as they are. `layers` are RenumberLayers'.
+Status WriteModelFiles(const std::string &directory,
+                       const std::map<std::string, std::string> &files,
+                       const CheckpointFormat &format, const ModelLayout &model,
+                       const std::vector<int64_t> &layers);
 
 /// report.json: the same bytes for the same input, so it holds no times; but for what a GPU was seen to do.
 struct ReportInputs {

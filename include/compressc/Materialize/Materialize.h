@@ -2,6 +2,7 @@
 // dataflow order, and writes the weights to a checkpoint.
 #pragma once
 
+#include "compressc/Formats/Formats.h"
 #include "compressc/Import/WeightStore.h"
 #include "compressc/runtime/device.h"
 #include "compressc/runtime/thread_pool.h"
@@ -20,6 +21,12 @@ struct CalibrationSet {
   std::vector<std::vector<int32_t>> samples;
 };
 
+/// A safetensors file to write.
+struct CheckpointFile {
+  const CheckpointFormat *format;
+  std::string path;
+};
+
 struct MaterializeOptions {
   const WeightStore *weights = nullptr;
   const CalibrationSet *calibration = nullptr; // null or empty: none; then nothing may need it
@@ -29,7 +36,8 @@ struct MaterializeOptions {
   /// Devices of the same kind that share the calibration batches with it, and what adds up the statistics of all.
   std::vector<Device *> others;
   Collective *collective = nullptr;
-  std::string output; // the safetensors file to write; "": none, only what remarks report is wanted
+  /// All hold the same weights; none: only what remarks report is wanted.
+  std::vector<CheckpointFile> files;
   /// Calibration tokens computed at a time; whole samples.
   int64_t batchTokens = 2048;
   BlockStore *store = nullptr; // finished work is looked up and kept there; null: nowhere
@@ -49,15 +57,16 @@ struct MaterializeReport {
   std::vector<Decision> decisions;
   int64_t parameters = 0;          // of the original model, tied ones once
   int64_t originalWeightBytes = 0; // as a safetensors file with all of them at 16 bits
-  int64_t weightBytes = 0;         // of the file written
+  int64_t weightBytes = 0;         // of the first file written
+  std::vector<int64_t> exportBytes; // of the others
   double calibrationSeconds = 0;
   double weightSeconds = 0;
   double fileSeconds = 0; // that nothing was computed in: the store looked up, files waited for
   int64_t slices = 0, slicesOnDevice = 0; // schedules that were run, and those of them that the device ran
 };
 
-/// On success the module is bound to the new checkpoint (see bind-weights). On failure the output file
-/// does not exist.
+/// On success the module is bound to the new checkpoint (see bind-weights). On failure the output
+/// files do not exist, but for those that were finished.
 StatusOr<MaterializeReport> Materialize(mlir::ModuleOp module, const MaterializeOptions &options);
 
 /// What Materialize() would do and take, before it does anything.
@@ -76,7 +85,7 @@ struct MaterializePlan {
 /// Bytes of the file that Materialize() would write, exactly. No choice may be open.
 StatusOr<int64_t> PlanWeightBytes(mlir::ModuleOp module);
 
-/// Reads weights only to look them up in the store. `output` of the options is not used.
+/// Reads weights only to look them up in the store. `files` of the options are not used.
 StatusOr<MaterializePlan> PlanMaterialization(mlir::ModuleOp module, const MaterializeOptions &options);
 
 } // namespace compressc

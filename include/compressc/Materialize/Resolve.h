@@ -11,7 +11,7 @@ std::string OpenChoice(mlir::ModuleOp module);
 /// Evaluates the slice behind each `compress.choose` in program order, replaces its flags by constants and
 /// removes what is not needed any more. Returns a decision for each candidate: its score and whether it was
 /// chosen; and for each adapter that was merged into layers that are gone now how many updates were lost, which is an
-/// error if it was all of them. `options.output` is not written. Nothing is done, and nothing needed, when nothing is
+/// error if it was all of them. `options.files` are not written. Nothing is done, and nothing needed, when nothing is
 /// open.
 StatusOr<std::vector<Decision>> Resolve(mlir::ModuleOp module, const MaterializeOptions &options);
 

@@ -35,6 +35,7 @@ struct CompileOptions {
   int64_t gpuMemoryLimit = 0;     // bytes to take of the GPU's memory; 0: all there are
   std::string runtime;            // the prebuilt runtime; "": beside this executable
   std::string runtimeDirectory;   // headers and object that emitted programs need; "": ../lib/compressc
+  std::vector<std::string> exports; // checkpoint formats to write beside OUT/model
   bool singleFile = false;        // weights and tokenizer inside OUT/run, no OUT/model
   std::string hostCompiler;       // what compiles emitted programs; "": the first found, none: nothing
   std::string nvcc;               // with the target cuda, likewise
