@@ -129,7 +129,7 @@ Status WriteModelFiles(const std::string &directory, const std::map<std::string,
         return Invalid("config.json is not a JSON object");
       json original = config;
       keepLayers(config, changes.layers);
-      if (!changes.head.tied && config.value("tie_word_embeddings", false))
+      if (!changes.head.tied && config.contains("tie_word_embeddings") && config["tie_word_embeddings"] == true)
         config["tie_word_embeddings"] = false;
       if (changes.head.rank)
         config["lm_head_rank"] = changes.head.rank;
