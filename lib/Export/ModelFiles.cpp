@@ -92,7 +92,7 @@ Status WriteModelFiles(const std::string &directory,
         return Invalid("config.json is not a JSON object");
       json original = config;
       keepLayers(config, layers);
-      if (!model.tiedHead && config.value("tie_word_embeddings", false))
+      if (!model.tiedHead && config.contains("tie_word_embeddings") && config["tie_word_embeddings"] == true)
         config["tie_word_embeddings"] = false;
       if (model.headRank)
         config["lm_head_rank"] = model.headRank;

@@ -1,5 +1,5 @@
 #include "compressc/Import/Adapter.h"
-#include "ConfigFields.h"
+#include "HuggingFace/ConfigFields.h"
 #include "absl/strings/match.h"
 #include "absl/strings/strip.h"
 #include "compressc/runtime/safetensors.h"

@@ -6,7 +6,6 @@
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/Location.h"
 #include "llvm/ADT/StringMap.h"
-#include <cmath>
 
 using namespace mlir;
 
@@ -16,211 +15,208 @@ namespace {
 
 /// Values carry their names as locations: the printer can use them, and diagnostics point with
 /// them.
-class ModuleBuilder {
+class ModuleBuilder : public GraphBuilder {
 public:
   ModuleBuilder(MLIRContext &context, const ModuleSource &source)
-      : source(source), config(source.config), builder(&context) {
-    rope = lm::RopeAttr::get(&context, config.rope.theta, config.rope.scaling, config.rope.factor,
-                             config.rope.lowFrequency, config.rope.highFrequency,
-                             config.rope.originalContext, config.rope.betaFast,
-                             config.rope.betaSlow, config.rope.attentionFactor,
-                             config.rope.fractional);
+      : source(source), builder(&context), declarations(&context) {
     checkpointType = typeOf(source.checkpointType);
   }
 
-  OwningOpRef<ModuleOp> build();
+  StatusOr<BuiltModule> build();
+
+  GraphValue weight(const WeightName &name, const std::vector<int64_t> &shape,
+                    std::string_view valueName, const WeightForm &form,
+                    std::string_view alias) override;
+
+  GraphValue embedding(GraphValue table, std::string_view name) override {
+    return handle(lm::EmbeddingOp::create(builder, named(name), rows(columns(table)), tokens,
+                                          valueOf(table)));
+  }
+  GraphValue rmsNorm(GraphValue x, GraphValue weight, double epsilon,
+                     std::string_view name) override {
+    return handle(lm::RMSNormOp::create(builder, named(name), valueOf(x), valueOf(weight),
+                                        APFloat(epsilon)));
+  }
+  GraphValue linear(GraphValue x, GraphValue weight, GraphValue bias,
+                    std::string_view name) override {
+    int64_t outputs = cast<RankedTensorType>(valueOf(weight).getType()).getDimSize(0);
+    return handle(lm::LinearOp::create(builder, named(name), rows(outputs), valueOf(x),
+                                       valueOf(weight), valueOf(bias)));
+  }
+  GraphValue rotate(GraphValue x, int64_t headDim, const RopeConfig &rope,
+                    std::string_view name) override {
+    auto attribute = lm::RopeAttr::get(builder.getContext(), rope.theta, rope.scaling, rope.factor,
+                                       rope.lowFrequency, rope.highFrequency, rope.originalContext,
+                                       rope.betaFast, rope.betaSlow, rope.attentionFactor,
+                                       rope.fractional);
+    return handle(lm::RotaryEmbeddingOp::create(builder, named(name), valueOf(x), batch, headDim,
+                                                attribute));
+  }
+  GraphValue attention(GraphValue query, GraphValue key, GraphValue value,
+                       const Attention &attention, std::string_view name) override {
+    auto type = lm::CacheType::get(builder.getContext(), attention.kvHeads, attention.headDim);
+    Value cache = lm::CacheOp::create(builder, named("cache"), type), queries = valueOf(query);
+    auto op = lm::AttentionOp::create(builder, named(name), queries.getType(), queries,
+                                      valueOf(key), valueOf(value), cache, batch, attention.heads,
+                                      attention.kvHeads, attention.scale, attention.window);
+    return handle(op.getResult());
+  }
+  GraphValue gated(std::string_view activation, GraphValue gate, GraphValue up,
+                   std::string_view name) override {
+    return handle(lm::GatedActivationOp::create(builder, named(name),
+                                                *lm::symbolizeActivation(activation),
+                                                valueOf(gate), valueOf(up)));
+  }
+  GraphValue add(GraphValue left, GraphValue right, std::string_view name) override {
+    return handle(
+        arith::AddFOp::create(builder, named(name), valueOf(left), valueOf(right)).getResult());
+  }
+  GraphValue selectRows(GraphValue x, std::string_view name) override {
+    Value input = valueOf(x);
+    return handle(lm::SelectRowsOp::create(builder, named(name), input.getType(), input, batch));
+  }
+  GraphValue block(int64_t layer, GraphValue hidden,
+                   const std::function<GraphValue(GraphValue)> &body) override;
 
 private:
-  Type typeOf(DType dtype);
+  static Value valueOf(GraphValue value) { return Value::getFromOpaquePointer(value.value); }
+  static GraphValue handle(Value value) { return {value.getAsOpaquePointer()}; }
+  static int64_t columns(GraphValue matrix) {
+    return cast<RankedTensorType>(valueOf(matrix).getType()).getDimSize(1);
+  }
+  Type typeOf(DType dtype) {
+    return dtype == DType::F16    ? Type(builder.getF16Type())
+           : dtype == DType::BF16 ? Type(builder.getBF16Type())
+                                  : Type(builder.getF32Type());
+  }
   RankedTensorType rows(int64_t columns) {
     return RankedTensorType::get({ShapedType::kDynamic, columns}, builder.getF32Type());
   }
   Location named(const Twine &name) { return NameLoc::get(builder.getStringAttr(name)); }
 
-  void addParam(const Parameter &parameter);
-  Value weight(const std::string &name, StringRef valueName, StringRef alias = {});
-  Value norm(const std::string &module, StringRef weightName, Value input, StringRef name);
-  Value linear(const std::string &module, StringRef weightName, Value input, bool bias,
-               StringRef name);
-  Value attention(const std::string &module, int64_t layer, Value input);
-  Value mlp(const std::string &module, Value input);
-  Value block(int64_t layer, Value hidden);
-  Value head(Value hidden);
-
-  const ModuleSource &source;
-  const ModelConfig &config;
-  OpBuilder builder;
-  lm::RopeAttr rope;
-  Type checkpointType;
-  Value batch;
   struct Bound {
-    const Parameter *parameter;
+    StoredWeight stored;
     lm::ParamOp op;
   };
+  const Bound &declare(const WeightName &name, const std::vector<int64_t> &shape);
+
+  const ModuleSource &source;
+  OpBuilder builder, declarations;
+  Type checkpointType;
+  Value tokens, batch;
   llvm::StringMap<Bound> params;
+  BuiltModule built;
+  Status status; // of the first weight that could not be bound
 };
 
-Type ModuleBuilder::typeOf(DType dtype) {
-  return dtype == DType::F16    ? Type(builder.getF16Type())
-         : dtype == DType::BF16 ? Type(builder.getBF16Type())
-                                : Type(builder.getF32Type());
-}
-
-void ModuleBuilder::addParam(const Parameter &parameter) {
-  Type type = RankedTensorType::get(parameter.shape, checkpointType);
+const ModuleBuilder::Bound &ModuleBuilder::declare(const WeightName &name,
+                                                   const std::vector<int64_t> &shape) {
+  auto [it, isNew] = params.try_emplace(name.huggingFace);
+  Bound &bound = it->second;
+  if (!isNew)
+    return bound;
+  if (source.bind && status.ok()) {
+    StatusOr<StoredWeight> stored = source.bind(name, shape);
+    status = stored.status();
+    if (stored.ok()) {
+      built.keys.insert(stored->key);
+      bound.stored = *std::move(stored);
+    }
+  }
+  Type type = RankedTensorType::get(shape, checkpointType);
   StringAttr key;
   FloatAttr splat;
-  if (const Tensor *stored = parameter.stored) {
-    if (DTypeSize(stored->dtype))
-      type = RankedTensorType::get(stored->shape, typeOf(stored->dtype));
+  if (const Tensor *tensor = bound.stored.tensor) {
+    if (DTypeSize(tensor->dtype))
+      type = RankedTensorType::get(tensor->shape, typeOf(tensor->dtype));
     else
-      type = compress::BlocksType::get(builder.getContext(), parameter.shape[0], parameter.shape[1],
-                                       DTypeName(stored->dtype));
-    if (parameter.key != parameter.name)
-      key = builder.getStringAttr(parameter.key);
+      type = compress::BlocksType::get(builder.getContext(), shape[0], shape[1],
+                                       DTypeName(tensor->dtype));
+    if (bound.stored.key != name.huggingFace)
+      key = builder.getStringAttr(bound.stored.key);
   } else {
     splat = builder.getF64FloatAttr(0);
   }
-  auto op = lm::ParamOp::create(builder, builder.getUnknownLoc(), parameter.name, StringAttr(), key, splat, type);
-  params.try_emplace(parameter.name, Bound{&parameter, op});
+  bound.op = lm::ParamOp::create(declarations, builder.getUnknownLoc(), name.huggingFace,
+                                 StringAttr(), key, splat, type);
+  return bound;
 }
 
-/// A parameter as a value of the checkpoint's type, rows in Hugging Face's order.
-Value ModuleBuilder::weight(const std::string &name, StringRef valueName, StringRef alias) {
-  auto [parameter, op] = params.find(name)->second;
-  auto type = RankedTensorType::get(parameter->shape, checkpointType);
+GraphValue ModuleBuilder::weight(const WeightName &name, const std::vector<int64_t> &shape,
+                                 std::string_view valueName, const WeightForm &form,
+                                 std::string_view alias) {
+  Bound bound = declare(name, shape);
+  bool transposed = bound.stored.transposed;
+  int64_t pairedHeads = source.gguf ? form.ggufPairedHeads : 0;
+  auto type = RankedTensorType::get(shape, checkpointType);
+  std::string label(valueName);
   // The last operation of the chain has the plain name.
-  Location last = named(valueName);
-  Location converted = parameter->pairedHeads  ? named(valueName + "_paired")
-                       : parameter->transposed ? named(valueName + "_transposed")
-                                               : last;
+  Location last = named(label);
+  Location converted = pairedHeads  ? named(label + "_paired")
+                       : transposed ? named(label + "_transposed")
+                                    : last;
   RankedTensorType convertedType =
-      parameter->transposed ? RankedTensorType::get(parameter->stored->shape, checkpointType) : type;
-  Location loaded = op.getType() == convertedType ? converted : named(valueName + "_stored");
+      transposed ? RankedTensorType::get(bound.stored.tensor->shape, checkpointType) : type;
+  Type stored = bound.op.getType();
+  Location loaded = stored == convertedType ? converted : named(label + "_stored");
 
-  Value value =
-      lm::LoadParamOp::create(builder, loaded, op.getType(), op.getSymName(),
-                              alias.empty() ? StringAttr() : builder.getStringAttr(alias));
-  if (isa<compress::BlocksType>(op.getType()))
+  Value value = lm::LoadParamOp::create(
+      builder, loaded, stored, bound.op.getSymName(),
+      alias.empty() ? StringAttr() : builder.getStringAttr(StringRef(alias)));
+  if (isa<compress::BlocksType>(stored))
     value = compress::DequantizeOp::create(builder, converted, type, value);
-  else if (op.getType() != convertedType)
+  else if (stored != convertedType)
     value = compress::ConvertOp::create(builder, converted, convertedType, value);
-  if (parameter->transposed)
+  if (transposed)
     value = compress::TransposeOp::create(builder, last, type, value);
-  if (parameter->pairedHeads)
-    value = compress::UnpermuteRowsOp::create(builder, last, type, value, parameter->pairedHeads);
-  return value;
+  if (pairedHeads)
+    value = compress::UnpermuteRowsOp::create(builder, last, type, value, pairedHeads);
+  return handle(value);
 }
 
-Value ModuleBuilder::norm(const std::string &module, StringRef weightName, Value input,
-                          StringRef name) {
-  Value scale = weight(module + ".weight", weightName);
-  return lm::RMSNormOp::create(builder, named(name), input, scale, APFloat(config.normEpsilon));
-}
-
-Value ModuleBuilder::linear(const std::string &module, StringRef weightName, Value input,
-                            bool hasBias, StringRef name) {
-  Value matrix = weight(module + ".weight", weightName);
-  Value bias = hasBias ? weight(module + ".bias", (weightName + "_bias").str()) : Value();
-  int64_t outputs = cast<RankedTensorType>(matrix.getType()).getDimSize(0);
-  return lm::LinearOp::create(builder, named(name), rows(outputs), input, matrix, bias);
-}
-
-Value ModuleBuilder::attention(const std::string &module, int64_t layer, Value input) {
-  Value query = linear(module + "q_proj", "q_proj", input, config.inputBias, "q");
-  Value key = linear(module + "k_proj", "k_proj", input, config.inputBias, "k");
-  Value value = linear(module + "v_proj", "v_proj", input, config.inputBias, "v");
-  if (config.headNorms) {
-    query = norm(module + "q_norm", "q_norm", query, "q_normed");
-    key = norm(module + "k_norm", "k_norm", key, "k_normed");
-  }
-  query = lm::RotaryEmbeddingOp::create(builder, named("q_rotated"), query, batch, config.headDim,
-                                        rope);
-  key =
-      lm::RotaryEmbeddingOp::create(builder, named("k_rotated"), key, batch, config.headDim, rope);
-
-  auto cacheType = lm::CacheType::get(builder.getContext(), config.kvHeads, config.headDim);
-  Value cache = lm::CacheOp::create(builder, named("cache"), cacheType);
-  auto attended = lm::AttentionOp::create(builder, named("attended"), query.getType(), query, key, value, cache, batch,
-                                          config.heads, config.kvHeads, 1 / std::sqrt(double(config.headDim)),
-                                          config.windows[layer]);
-  return linear(module + "o_proj", "o_proj", attended.getResult(), config.outputBias, "o");
-}
-
-Value ModuleBuilder::mlp(const std::string &module, Value input) {
-  Value gate = linear(module + "gate_proj", "gate_proj", input, config.mlpBias, "gate");
-  Value up = linear(module + "up_proj", "up_proj", input, config.mlpBias, "up");
-  Value gated = lm::GatedActivationOp::create(
-      builder, named("gated"), *lm::symbolizeActivation(config.activation), gate, up);
-  return linear(module + "down_proj", "down_proj", gated, config.mlpBias, "down");
-}
-
-Value ModuleBuilder::block(int64_t layer, Value hidden) {
-  std::string prefix = absl::StrCat("model.layers.", layer, ".");
-  auto op = lm::BlockOp::create(builder, named("hidden" + Twine(layer + 1)), layer, hidden,
-                                hidden.getType());
+GraphValue ModuleBuilder::block(int64_t layer, GraphValue hidden,
+                                const std::function<GraphValue(GraphValue)> &body) {
+  Value value = valueOf(hidden);
+  auto op = lm::BlockOp::create(builder, named("hidden" + Twine(layer + 1)), layer, value,
+                                value.getType());
   OpBuilder::InsertionGuard guard(builder);
   builder.setInsertionPointToStart(&op.getBody().front());
   Value input = op.getBody().getArgument(0);
   input.setLoc(named("x"));
-
-  Value normed = norm(prefix + "input_layernorm", "input_layernorm", input, "attention_input");
-  Value attended = attention(prefix + "self_attn.", layer, normed);
-  Value middle = arith::AddFOp::create(builder, named("middle"), input, attended);
-  normed =
-      norm(prefix + "post_attention_layernorm", "post_attention_layernorm", middle, "mlp_input");
-  Value result =
-      arith::AddFOp::create(builder, named("result"), middle, mlp(prefix + "mlp.", normed));
-  lm::YieldOp::create(builder, op.getLoc(), result);
-  return op.getResult(0);
+  lm::YieldOp::create(builder, op.getLoc(), valueOf(body(handle(input))));
+  return handle(op.getResult(0));
 }
 
-/// Rows are selected before the norm, which is row-wise: fewer rows, the same values.
-Value ModuleBuilder::head(Value hidden) {
-  Value selected =
-      lm::SelectRowsOp::create(builder, named("selected"), hidden.getType(), hidden, batch);
-  Value normed = norm("model.norm", "norm", selected, "normed");
-  if (config.headRank)
-    return linear("lm_head.1", "lm_head_1", linear("lm_head.0", "lm_head_0", normed, false, "projected"), false,
-                  "logits");
-  Value matrix = config.tiedHead ? weight("model.embed_tokens.weight", "lm_head", "lm_head.weight")
-                                 : weight("lm_head.weight", "lm_head");
-  return lm::LinearOp::create(builder, named("logits"), rows(config.vocabularySize), normed, matrix,
-                              Value());
-}
-
-OwningOpRef<ModuleOp> ModuleBuilder::build() {
-  OwningOpRef<ModuleOp> module = ModuleOp::create(builder.getUnknownLoc());
-  (*module)->setAttr("lm.checkpoint_type", TypeAttr::get(checkpointType));
-  (*module)->setAttr("lm.name", builder.getStringAttr(source.name));
-  builder.setInsertionPointToEnd(module->getBody());
-  for (const Parameter &parameter : source.parameters)
-    addParam(parameter);
+StatusOr<BuiltModule> ModuleBuilder::build() {
+  built.module = ModuleOp::create(builder.getUnknownLoc());
+  ModuleOp module = *built.module;
+  module->setAttr("lm.checkpoint_type", TypeAttr::get(checkpointType));
+  module->setAttr("lm.name", builder.getStringAttr(source.name));
+  builder.setInsertionPointToEnd(module.getBody());
 
   auto tokensType = RankedTensorType::get({ShapedType::kDynamic}, builder.getI32Type());
   auto batchType = lm::BatchType::get(builder.getContext());
   auto function = func::FuncOp::create(
       builder, builder.getUnknownLoc(), "forward",
-      builder.getFunctionType({tokensType, batchType}, {rows(config.vocabularySize)}));
+      builder.getFunctionType({tokensType, batchType},
+                              {rows(source.model.common().vocabularySize)}));
+  declarations.setInsertionPoint(function);
   Block *body = function.addEntryBlock();
-  Value tokens = body->getArgument(0);
+  tokens = body->getArgument(0);
   batch = body->getArgument(1);
   tokens.setLoc(named("tokens"));
   batch.setLoc(named("batch"));
 
   builder.setInsertionPointToStart(body);
-  Value table = weight("model.embed_tokens.weight", "embed_tokens");
-  Value hidden =
-      lm::EmbeddingOp::create(builder, named("hidden0"), rows(config.hiddenSize), tokens, table);
-  for (int64_t layer = 0; layer < config.layers; ++layer)
-    hidden = block(layer, hidden);
-  func::ReturnOp::create(builder, builder.getUnknownLoc(), head(hidden));
-  return module;
+  GraphValue logits = source.model.build(*this);
+  func::ReturnOp::create(builder, builder.getUnknownLoc(), valueOf(logits));
+  COMPRESSC_RETURN_IF_ERROR(status);
+  return std::move(built);
 }
 
 } // namespace
 
-OwningOpRef<ModuleOp> BuildModule(MLIRContext &context, const ModuleSource &source) {
+StatusOr<BuiltModule> BuildModule(MLIRContext &context, const ModuleSource &source) {
   context.loadDialect<arith::ArithDialect, func::FuncDialect, lm::LMDialect,
                       compress::CompressDialect>();
   return ModuleBuilder(context, source).build();

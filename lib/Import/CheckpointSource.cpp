@@ -1,7 +1,8 @@
 #include "CheckpointSource.h"
-#include "ONNXBind.h"
-#include "ONNXConfig.h"
+#include "ONNX/ONNXBind.h"
+#include "ONNX/ONNXConfig.h"
 #include "absl/strings/match.h"
+#include "absl/strings/str_join.h"
 #include "compressc/Import/GGUFModel.h"
 #include "compressc/runtime/text.h"
 #include <filesystem>
@@ -46,6 +47,26 @@ StatusOr<CheckpointSource> readFiles(const std::string &directory) {
   return source;
 }
 
+std::string shapeText(const std::vector<int64_t> &shape) {
+  return "[" + absl::StrJoin(shape, ", ") + "]";
+}
+
+StatusOr<StoredWeight> bindKey(const std::string &key, const std::vector<int64_t> &shape,
+                               const WeightStore &store) {
+  if (!store.contains(key))
+    return Invalid(store.path(), ": the tensor ", Quoted(key),
+                   " is missing, which the configuration asks for");
+  COMPRESSC_ASSIGN_OR_RETURN(const Tensor *tensor, store.get(key));
+  if (tensor->shape != shape)
+    return Invalid(store.path(), ": tensor ", Quoted(key), " has shape ", shapeText(tensor->shape),
+                   ", but the configuration asks for ", shapeText(shape));
+  if (DTypeSize(tensor->dtype) == 0 && shape.size() != 2)
+    return Invalid(store.path(), ": tensor ", Quoted(key), " is a vector in ",
+                   std::string(DTypeName(tensor->dtype)),
+                   " blocks; vectors must be F32, F16 or BF16");
+  return StoredWeight{key, tensor};
+}
+
 /// The small files lie beside the graph.
 StatusOr<CheckpointSource> openONNX(const std::string &path, bool configOnly) {
   std::string directory = fs::path(path).parent_path().string();
@@ -66,8 +87,9 @@ StatusOr<CheckpointSource> openONNX(const std::string &path, bool configOnly) {
     return source;
   source.onlyParameters = false;
   source.weights = WeightStore::FromONNX(*graph);
-  source.bind = [graph, model, store = source.weights](std::vector<Parameter> &parameters) {
-    return BindONNX(parameters, model, *graph, *store);
+  source.bind = [graph, model, store = source.weights](const WeightName &name,
+                                                       const std::vector<int64_t> &shape) {
+    return BindONNX(name, shape, model, *graph, *store);
   };
   return source;
 }
@@ -80,30 +102,26 @@ StatusOr<CheckpointSource> openDirectory(const std::string &directory, bool conf
   if (configOnly)
     return source;
   COMPRESSC_ASSIGN_OR_RETURN(source.weights, WeightStore::OpenDirectory(directory));
-  source.bind = [store = source.weights](std::vector<Parameter> &parameters) {
-    return BindParameters(parameters, *store, [](const std::string &name) { return name; });
+  source.bind = [store = source.weights](const WeightName &name,
+                                         const std::vector<int64_t> &shape) {
+    return bindKey(name.huggingFace, shape, *store);
   };
   return source;
 }
 
 StatusOr<CheckpointSource> openGGUF(const std::string &path, bool configOnly) {
-  COMPRESSC_ASSIGN_OR_RETURN(GGUFFile opened, GGUFFile::Open(path));
-  auto file = std::make_shared<const GGUFFile>(std::move(opened));
+  COMPRESSC_ASSIGN_OR_RETURN(GGUFFile file, GGUFFile::Open(path));
   CheckpointSource source;
   source.configPath = path;
   source.name = fs::path(path).stem().string();
-  COMPRESSC_ASSIGN_OR_RETURN(source.files, GGUFCheckpointFiles(*file));
+  COMPRESSC_ASSIGN_OR_RETURN(source.files, GGUFCheckpointFiles(file));
   if (configOnly)
     return source;
-  source.weights = WeightStore::FromGGUF(*file);
-  source.bind = [file, store = source.weights](std::vector<Parameter> &parameters) -> Status {
-    COMPRESSC_RETURN_IF_ERROR(BindParameters(parameters, *store, [](const std::string &name) {
-      return GGUFFromHuggingFace(name).value_or(name);
-    }));
-    for (Parameter &parameter : parameters) {
-      COMPRESSC_ASSIGN_OR_RETURN(parameter.pairedHeads, GGUFPermutedHeads(*file, parameter.key));
-    }
-    return absl::OkStatus();
+  source.weights = WeightStore::FromGGUF(file);
+  source.gguf = true;
+  source.bind = [store = source.weights](const WeightName &name,
+                                         const std::vector<int64_t> &shape) {
+    return bindKey(name.gguf, shape, *store);
   };
   return source;
 }

@@ -1,7 +1,7 @@
 // The three kinds of checkpoint as the importer sees them: small files, a name and a weight store.
 #pragma once
 
-#include "Parameters.h"
+#include "BuildModule.h"
 #include <map>
 
 namespace compressc {
@@ -14,8 +14,8 @@ struct CheckpointSource {
   std::vector<std::string> warnings;
   /// Whether a tensor that is no parameter is worth a warning: a graph has constants too.
   bool onlyParameters = true;
-  /// Binds the parameters to the store's tensors.
-  std::function<Status(std::vector<Parameter> &)> bind;
+  BindWeight bind; // to the store's tensors
+  bool gguf = false;
 };
 
 /// `path` as ImportModel takes it.

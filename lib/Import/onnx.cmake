@@ -16,31 +16,11 @@ add_custom_command(
   DEPENDS "${COMPRESSC_ONNX_SCHEMA}/onnx/onnx.proto")
 set_source_files_properties("${generated}/onnx.pb.cc" PROPERTIES COMPILE_OPTIONS -w)
 
-add_library(CompresscONNX STATIC
-  ${CMAKE_CURRENT_LIST_DIR}/ONNX.cpp
-  ${CMAKE_CURRENT_LIST_DIR}/ONNXAttention.cpp
-  ${CMAKE_CURRENT_LIST_DIR}/ONNXConfig.cpp
-  ${CMAKE_CURRENT_LIST_DIR}/ONNXConstants.cpp
-  ${CMAKE_CURRENT_LIST_DIR}/ONNXElementwise.cpp
-  ${CMAKE_CURRENT_LIST_DIR}/ONNXEvaluate.cpp
-  ${CMAKE_CURRENT_LIST_DIR}/ONNXGated.cpp
-  ${CMAKE_CURRENT_LIST_DIR}/ONNXHeads.cpp
-  ${CMAKE_CURRENT_LIST_DIR}/ONNXLength.cpp
-  ${CMAKE_CURRENT_LIST_DIR}/ONNXLinear.cpp
-  ${CMAKE_CURRENT_LIST_DIR}/ONNXMask.cpp
-  ${CMAKE_CURRENT_LIST_DIR}/ONNXModel.cpp
-  ${CMAKE_CURRENT_LIST_DIR}/ONNXNorm.cpp
-  ${CMAKE_CURRENT_LIST_DIR}/ONNXPatterns.cpp
-  ${CMAKE_CURRENT_LIST_DIR}/ONNXReader.cpp
-  ${CMAKE_CURRENT_LIST_DIR}/ONNXReshape.cpp
-  ${CMAKE_CURRENT_LIST_DIR}/ONNXRope.cpp
-  ${CMAKE_CURRENT_LIST_DIR}/ONNXRotary.cpp
-  ${CMAKE_CURRENT_LIST_DIR}/ONNXScores.cpp
-  ${CMAKE_CURRENT_LIST_DIR}/ONNXSelect.cpp
-  ${CMAKE_CURRENT_LIST_DIR}/ONNXShape.cpp
-  ${CMAKE_CURRENT_LIST_DIR}/ONNXSums.cpp
-  "${generated}/onnx.pb.cc")
+file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/ONNX/*.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/ONNX/Evaluate/*.cpp ${CMAKE_CURRENT_LIST_DIR}/ONNX/Patterns/*.cpp)
+list(FILTER sources EXCLUDE REGEX ONNXBind) # over MLIR
+add_library(CompresscONNX STATIC ${sources} "${generated}/onnx.pb.cc")
 target_include_directories(CompresscONNX PUBLIC ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR})
 target_include_directories(CompresscONNX SYSTEM PRIVATE "${generated}")
-target_link_libraries(CompresscONNX PUBLIC CompresscConfig CompresscBase CompresscHeaders
+target_link_libraries(CompresscONNX PUBLIC CompresscModels CompresscBase CompresscHeaders
                                     PRIVATE "${COMPRESSC_PROTOBUF}")

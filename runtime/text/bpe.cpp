@@ -1,6 +1,7 @@
 #include "bpe.h"
 #include "byte_level.h"
 #include "../base/json_fields.h"
+#include "token_decoder.h"
 #include "unicode.h"
 #include "word_cache.h"
 #include <algorithm>
@@ -30,6 +31,8 @@ StatusOr<BpeModel> BpeModel::FromJson(const nlohmann::json &options, TokenizerJs
   model.serial = ++models;
   COMPRESSC_RETURN_IF_ERROR(model.readVocabulary(std::move(file.vocabulary)));
   COMPRESSC_RETURN_IF_ERROR(model.readOptions(options));
+  if (model.byteFallback && byteLevel)
+    return Invalid("byte_fallback does not go with ByteLevel, which spells every byte");
   COMPRESSC_RETURN_IF_ERROR(model.readMerges(file));
   model.findSmallestPieces(byteLevel);
   return model;
@@ -65,9 +68,9 @@ Status BpeModel::readOptions(const nlohmann::json &json) {
     if (unknownId < 0)
       return Invalid("unk_token ", Quoted(unknown), " is not in the vocabulary");
   }
-  COMPRESSC_ASSIGN_OR_RETURN(bool byteFallback, BoolField(json, "byte_fallback", false));
-  if (byteFallback)
-    return Invalid("byte_fallback is not supported (only byte-level BPE is)");
+  COMPRESSC_ASSIGN_OR_RETURN(byteFallback, BoolField(json, "byte_fallback", false));
+  // Ours: SentencePiece ranks tokens, not pairs; other readers leave it aside.
+  COMPRESSC_ASSIGN_OR_RETURN(equalSplits, BoolField(json, "equal_splits", false));
   for (const char *key : {"continuing_subword_prefix", "end_of_word_suffix"}) {
     COMPRESSC_ASSIGN_OR_RETURN(std::string affix, StringField(json, key));
     if (!affix.empty())
@@ -85,6 +88,7 @@ Status BpeModel::readMerges(const TokenizerJson &file) {
   ranks.reserve(file.merges());
   merged.reserve(file.merges());
   std::string whole;
+  uint32_t rank = 0;
   for (size_t i = 0; i < file.merges(); ++i) {
     std::string_view left = file.mergeSide(2 * i), right = file.mergeSide(2 * i + 1);
     whole.assign(left).append(right);
@@ -95,8 +99,10 @@ Status BpeModel::readMerges(const TokenizerJson &file) {
       if (ids[k] < 0)
         return Invalid("merges[", i, "]: ", Quoted(names[k]), " is not in the vocabulary");
     }
-    // A pair that is listed again has its last place.
-    ranks[uint64_t(ids[0]) << 32 | uint32_t(ids[1])] = uint32_t(i);
+    // A pair that is listed again has its last place. Splits of one token follow each other.
+    bool same = equalSplits && !merged.empty() && merged.back() == ids[2];
+    rank = same ? rank : uint32_t(i);
+    ranks[uint64_t(ids[0]) << 32 | uint32_t(ids[1])] = rank;
     merged.push_back(ids[2]);
   }
   return absl::OkStatus();
@@ -119,6 +125,10 @@ void BpeModel::findSmallestPieces(bool byteLevel) {
       if (at == name.size())
         characterIds.emplace(c, id);
     }
+    fallbackIds.fill(-1);
+    for (const auto &[name, id] : tokens)
+      if (int byte = byteFallback ? ByteOfFallbackToken(name) : -1; byte >= 0)
+        fallbackIds[size_t(byte)] = id;
   }
   if (!ignoreMerges)
     return;
@@ -156,6 +166,20 @@ void BpeModel::encodeWord(std::string_view word, Scratch &scratch,
     entry->store(serial, word, ids.data() + before, ids.size() - before);
 }
 
+/// The tokens of a character's bytes; false when one of them is missing.
+bool BpeModel::addFallbackPieces(std::string_view character, Scratch &scratch) const {
+  if (!byteFallback)
+    return false;
+  for (char byte : character)
+    if (fallbackIds[uint8_t(byte)] < 0)
+      return false;
+  for (char byte : character) {
+    auto position = int32_t(scratch.symbols.size());
+    scratch.symbols.push_back({fallbackIds[uint8_t(byte)], position - 1, position + 1});
+  }
+  return true;
+}
+
 void BpeModel::addSmallestPieces(std::string_view word, Scratch &scratch) const {
   scratch.symbols.clear();
   bool afterUnknown = false;
@@ -164,9 +188,14 @@ void BpeModel::addSmallestPieces(std::string_view word, Scratch &scratch) const 
     if (isByteLevel) {
       id = byteIds[uint8_t(word[at++])];
     } else {
+      size_t begin = at;
       auto found = characterIds.find(unicode::next(word, at));
       if (found != characterIds.end())
         id = found->second;
+      else if (addFallbackPieces(word.substr(begin, at - begin), scratch)) {
+        afterUnknown = false;
+        continue;
+      }
     }
     bool unknown = id < 0;
     // Without a token for the unknown, what the vocabulary cannot spell leaves no trace.

@@ -43,6 +43,7 @@ private:
   Status readMerges(const TokenizerJson &file);
   Status readOptions(const nlohmann::json &json);
   void findSmallestPieces(bool byteLevel);
+  bool addFallbackPieces(std::string_view character, Scratch &scratch) const;
   void addSmallestPieces(std::string_view word, Scratch &scratch) const;
   void mergeWord(std::string_view word, Scratch &scratch, std::vector<int32_t> &ids) const;
   void offer(Scratch &scratch, int32_t position) const;
@@ -54,8 +55,11 @@ private:
   bool isByteLevel = true;
   std::array<int32_t, 256> byteIds{};
   absl::flat_hash_map<uint32_t, int32_t> characterIds;
+  bool byteFallback = false;
+  std::array<int32_t, 256> fallbackIds{}; ///< of the tokens <0x00> to <0xFF>, -1 where there is none
   absl::flat_hash_map<std::string, int32_t> wholeWords; ///< filled when merges are ignored for them
   bool ignoreMerges = false, fuseUnknown = false;
+  bool equalSplits = false; ///< merges that make one token have one rank
   int32_t unknownId = -1;
   uint64_t serial = 0; ///< tells this model's entries in the word cache from another's
 };

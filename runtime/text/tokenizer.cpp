@@ -1,18 +1,16 @@
 #include "compressc/runtime/tokenizer.h"
 #include "added_tokens.h"
 #include "bpe.h"
-#include "byte_level.h"
 #include "compressc/runtime/safetensors.h"
 #include "../base/json_fields.h"
+#include "normalizer.h"
 #include "post_processor.h"
 #include "pretokenizer.h"
+#include "token_decoder.h"
 #include "unicode.h"
 #include <algorithm>
-#include <optional>
 
 namespace compressc {
-
-static constexpr int maxComponentDepth = 8;
 
 struct Tokenizer::Impl {
   /// What an id decodes to.
@@ -22,8 +20,6 @@ struct Tokenizer::Impl {
   };
 
   Status load(TokenizerJson &&file);
-  Status readNormalizer(const nlohmann::json &json, int depth);
-  Status readDecoder(const nlohmann::json &json, int depth);
   Status readAddedTokens(const nlohmann::json &json);
   Piece &addPiece(std::string_view content, int32_t id);
   Status checkPostProcessor() const;
@@ -33,7 +29,8 @@ struct Tokenizer::Impl {
   PostProcessor postProcessor;
   AddedTokenMatcher rawTokens, normalizedTokens;
   absl::flat_hash_map<std::string, int32_t> addedIds;
-  bool nfc = false, byteLevelDecoder = false;
+  Normalizer normalizer;
+  TokenDecoder decoder;
   std::vector<Piece> pieces; // by id
 };
 
@@ -69,52 +66,16 @@ Status Tokenizer::Impl::load(TokenizerJson &&file) {
   if (type != "BPE" && !(type.empty() && file.hasMerges))
     return Invalid("model: the type ", Quoted(type), " is not supported (only BPE is)");
 
-  COMPRESSC_RETURN_IF_ERROR(
-      WithContext(readNormalizer(Field(json, "normalizer"), 0), "normalizer"));
+  COMPRESSC_ASSIGN_OR_RETURN(normalizer, Normalizer::FromJson(Field(json, "normalizer")));
   COMPRESSC_ASSIGN_OR_RETURN(preTokenizer, PreTokenizer::FromJson(Field(json, "pre_tokenizer")));
   COMPRESSC_ASSIGN_OR_RETURN(postProcessor, PostProcessor::FromJson(Field(json, "post_processor")));
-  COMPRESSC_RETURN_IF_ERROR(WithContext(readDecoder(Field(json, "decoder"), 0), "decoder"));
+  COMPRESSC_ASSIGN_OR_RETURN(decoder, TokenDecoder::FromJson(Field(json, "decoder")));
   StatusOr<BpeModel> bpe = BpeModel::FromJson(modelJson, std::move(file), preTokenizer.byteLevel());
   if (!bpe.ok())
     return WithContext(bpe.status(), "model");
   model = *std::move(bpe);
   COMPRESSC_RETURN_IF_ERROR(readAddedTokens(Field(json, "added_tokens")));
   return checkPostProcessor();
-}
-
-Status Tokenizer::Impl::readNormalizer(const nlohmann::json &json, int depth) {
-  if (json.is_null())
-    return absl::OkStatus();
-  COMPRESSC_ASSIGN_OR_RETURN(std::string type, StringField(json, "type"));
-  if (type == "NFC") {
-    nfc = true;
-    return absl::OkStatus();
-  }
-  if (type != "Sequence" || depth > maxComponentDepth)
-    return Invalid("the type ", Quoted(type), " is not supported (only NFC and Sequence are)");
-  const nlohmann::json &parts = Field(json, "normalizers");
-  if (!parts.is_array())
-    return Invalid("Sequence: normalizers must be a list");
-  for (const nlohmann::json &part : parts)
-    COMPRESSC_RETURN_IF_ERROR(readNormalizer(part, depth + 1));
-  return absl::OkStatus();
-}
-
-Status Tokenizer::Impl::readDecoder(const nlohmann::json &json, int depth) {
-  if (json.is_null())
-    return absl::OkStatus();
-  COMPRESSC_ASSIGN_OR_RETURN(std::string type, StringField(json, "type"));
-  if (type == "ByteLevel") {
-    byteLevelDecoder = true;
-    return absl::OkStatus();
-  }
-  if (type != "Sequence" || depth > maxComponentDepth)
-    return Invalid("the type ", Quoted(type),
-                   " is not supported (only ByteLevel and Sequence are)");
-  const nlohmann::json &parts = Field(json, "decoders");
-  if (!parts.is_array() || parts.size() != 1)
-    return Invalid("Sequence: decoders must be a list of one decoder");
-  return readDecoder(parts[0], depth + 1);
 }
 
 Status Tokenizer::Impl::readAddedTokens(const nlohmann::json &json) {
@@ -135,8 +96,8 @@ Status Tokenizer::Impl::readAddedTokens(const nlohmann::json &json) {
     // so.
     std::string storage;
     std::string_view form = token.content;
-    if (token.normalized && nfc)
-      form = unicode::toNfc(form, storage);
+    if (token.normalized)
+      form = normalizer.apply(form, storage);
     addPiece(form, token.id).special = token.special && form == token.content;
   }
   // Special tokens come first where two tokens have the same normalized form.
@@ -148,7 +109,7 @@ Status Tokenizer::Impl::readAddedTokens(const nlohmann::json &json) {
       if (!token.normalized)
         rawTokens.add(token, token.content);
       else
-        normalizedTokens.add(token, nfc ? unicode::toNfc(token.content, storage) : token.content);
+        normalizedTokens.add(token, normalizer.apply(token.content, storage));
     }
   return absl::OkStatus();
 }
@@ -156,10 +117,7 @@ Status Tokenizer::Impl::readAddedTokens(const nlohmann::json &json) {
 Tokenizer::Impl::Piece &Tokenizer::Impl::addPiece(std::string_view content, int32_t id) {
   if (size_t(id) >= pieces.size())
     pieces.resize(std::max(size_t(id) + 1, model.vocabulary().size()));
-  std::optional<std::string> bytes;
-  if (byteLevelDecoder)
-    bytes = BytesOfToken(content);
-  pieces[id].text = bytes ? *std::move(bytes) : std::string(content);
+  pieces[id].text = decoder.bytes(content);
   pieces[id].known = true;
   return pieces[id];
 }
@@ -188,7 +146,7 @@ std::vector<int32_t> Tokenizer::encode(std::string_view text, bool addSpecialTok
       ids.push_back(rawToken->id);
       return;
     }
-    std::string_view normal = impl->nfc ? unicode::toNfc(raw, composed) : raw;
+    std::string_view normal = impl->normalizer.apply(raw, composed);
     impl->normalizedTokens.split(normal, [&](const AddedToken *token, std::string_view stretch) {
       if (token)
         ids.push_back(token->id);
@@ -209,7 +167,7 @@ void Tokenizer::appendBytes(int32_t id, std::string &bytes, bool skipSpecialToke
   if (!piece.known || (piece.special && skipSpecialTokens))
     return;
   // Without a decoder the format joins tokens by spaces.
-  if (!impl->byteLevelDecoder && !bytes.empty())
+  if (impl->decoder.joinsBySpaces() && !bytes.empty())
     bytes += ' ';
   bytes += piece.text;
 }

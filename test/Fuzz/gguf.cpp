@@ -1,8 +1,8 @@
 // A GGUF file: metadata, tensors, and the Hugging Face files that are made of it.
 #include "compressc/Import/GGUFModel.h"
-#include "compressc/Import/ModelConfig.h"
 #include "compressc/runtime/tokenizer.h"
 #include "fuzz.h"
+#include "lib/Import/Models/Family.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   compressc::fuzz::WithFile(data, size, [](const std::string &path) {
@@ -10,7 +10,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (!file.ok())
       return;
     if (auto config = compressc::GGUFConfig(*file); config.ok())
-      (void)compressc::ParseModelConfig(*config, "config.json");
+      (void)compressc::ParseModel(*config, "config.json");
     if (auto text = compressc::GGUFTokenizer(*file); text.ok())
       if (auto tokenizer = compressc::Tokenizer::FromJson(*text, "tokenizer.json"); tokenizer.ok())
         (void)(*tokenizer)->encode("Hello  wörld 123\n", true);
@@ -18,7 +18,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     volatile uint8_t sink = 0;
     for (const compressc::GGUFTensor &tensor : file->tensors()) {
       (void)file->dtype(tensor);
-      (void)compressc::GGUFPermutedHeads(*file, tensor.name);
       for (int64_t i = 0; i < tensor.bytes; ++i)
         sink = uint8_t(sink ^ tensor.data[i]);
     }

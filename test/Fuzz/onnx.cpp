@@ -1,8 +1,8 @@
 // An ONNX file: the graph, the model that it is raised to, and that model's configuration. Weights
 // may lie in the file `weights` beside it, so that the input is what is parsed and not the numbers.
 #include "fuzz.h"
-#include "lib/Import/ONNXConfig.h"
-#include "lib/Import/ONNXModel.h"
+#include "lib/Import/ONNX/ONNXConfig.h"
+#include "lib/Import/ONNX/ONNXModel.h"
 #include "test/TemporaryDirectory.h"
 
 namespace {

@@ -39,6 +39,7 @@ public:
   StatusOr<double> getFloat(const std::string &key) const; // finite; an integer is taken too
   StatusOr<std::string> getString(const std::string &key) const;
   StatusOr<std::vector<int64_t>> getInts(const std::string &key) const;
+  StatusOr<std::vector<double>> getFloats(const std::string &key) const;
   StatusOr<std::vector<std::string>> getStrings(const std::string &key) const;
 
   /// In the order of the file.

@@ -1,7 +1,7 @@
 // From a checkpoint on disk to a module in the lm dialect, bound to the checkpoint's weights.
 #pragma once
 
-#include "compressc/Import/ModelConfig.h"
+#include "compressc/Import/CommonConfig.h"
 #include "compressc/Import/WeightStore.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/OwningOpRef.h"
@@ -23,7 +23,7 @@ struct ImportOptions {
 struct ImportedModel {
   mlir::OwningOpRef<mlir::ModuleOp> module; // lm.checkpoint_type, lm.name, params and @forward
   std::shared_ptr<WeightStore> weights;     // null for a splat
-  ModelConfig config;
+  CommonConfig config;
   std::string name;
   /// The small files that go with the weights in a checkpoint (config.json, tokenizer.json, ...) by
   /// name; config.json already says the weight type of the module.

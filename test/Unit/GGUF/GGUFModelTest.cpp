@@ -1,4 +1,5 @@
 #include "GGUFFixture.h"
+#include "lib/Import/Models/Family.h"
 
 #include "nlohmann/json.hpp"
 #include <cmath>
@@ -242,7 +243,58 @@ TEST_F(GGUFModel, GenerationConfigKnowsTheEndOfATurn) {
   expectError(GGUFGenerationConfig(wrong).status(), "'tokenizer.ggml.eot_token_id' is 4");
 }
 
-TEST_F(GGUFModel, NamesGoBothWays) {
+/// Lists the weights that a family declares.
+class WeightList : public GraphBuilder {
+public:
+  struct Weight {
+    WeightName name;
+    int64_t pairedHeads;
+  };
+  std::vector<Weight> weights;
+
+  GraphValue weight(const WeightName &name, const std::vector<int64_t> &, std::string_view,
+                    const WeightForm &form, std::string_view) override {
+    weights.push_back({name, form.ggufPairedHeads});
+    return {};
+  }
+  GraphValue embedding(GraphValue, std::string_view) override { return {}; }
+  GraphValue rmsNorm(GraphValue, GraphValue, double, std::string_view) override { return {}; }
+  GraphValue linear(GraphValue, GraphValue, GraphValue, std::string_view) override { return {}; }
+  GraphValue rotate(GraphValue, int64_t, const RopeConfig &, std::string_view) override {
+    return {};
+  }
+  GraphValue attention(GraphValue, GraphValue, GraphValue, const Attention &,
+                       std::string_view) override {
+    return {};
+  }
+  GraphValue gated(std::string_view, GraphValue, GraphValue, std::string_view) override {
+    return {};
+  }
+  GraphValue add(GraphValue, GraphValue, std::string_view) override { return {}; }
+  GraphValue selectRows(GraphValue, std::string_view) override { return {}; }
+  GraphValue block(int64_t, GraphValue x,
+                   const std::function<GraphValue(GraphValue)> &body) override {
+    return body(x);
+  }
+};
+
+std::vector<WeightList::Weight> weightsOf(const json &config) {
+  WeightList list;
+  StatusOr<std::unique_ptr<Model>> model = ParseModel(config.dump());
+  EXPECT_TRUE(model.ok()) << model.status();
+  if (model.ok())
+    (*model)->build(list);
+  return list.weights;
+}
+
+TEST_F(GGUFModel, WeightsHaveTwoNames) {
+  json biased = config(sample("qwen3"));
+  biased["attention_bias"] = true;
+  biased["tie_word_embeddings"] = false;
+  biased["num_hidden_layers"] = 28;
+  std::map<std::string, std::string> names;
+  for (const WeightList::Weight &weight : weightsOf(biased))
+    EXPECT_TRUE(names.emplace(weight.name.gguf, weight.name.huggingFace).second);
   const std::pair<const char *, const char *> pairs[] = {
       {"token_embd.weight", "model.embed_tokens.weight"},
       {"output_norm.weight", "model.norm.weight"},
@@ -259,27 +311,28 @@ TEST_F(GGUFModel, NamesGoBothWays) {
       {"blk.27.ffn_up.weight", "model.layers.27.mlp.up_proj.weight"},
       {"blk.27.ffn_down.weight", "model.layers.27.mlp.down_proj.weight"},
   };
-  for (const auto &[gguf, huggingFace] : pairs) {
-    EXPECT_EQ(HuggingFaceFromGGUF(gguf), huggingFace);
-    EXPECT_EQ(GGUFFromHuggingFace(huggingFace), gguf);
-  }
-  for (const char *bad : {"", ".", "weight", ".weight", "rope_freqs.weight", "blk.attn_q.weight",
-                          "blk.1attn_q.weight", "blk..attn_q.weight", "blk.01.attn_q.weight",
-                          "blk.-1.attn_q.weight", "blk.1.attn_x.weight", "blk.1.attn_q.scale",
-                          "blk.12345678.attn_q.weight", "blk.1.weight", "token_embd"}) {
-    EXPECT_FALSE(HuggingFaceFromGGUF(bad).has_value()) << bad;
-    EXPECT_FALSE(GGUFFromHuggingFace(bad).has_value()) << bad;
-  }
+  for (const auto &[gguf, huggingFace] : pairs)
+    EXPECT_EQ(names[gguf], huggingFace) << gguf;
+  EXPECT_EQ(names.size(), 3u + 28 * (11 + 4));
 }
 
 TEST_F(GGUFModel, OnlyLlamaPermutesQAndK) {
-  GGUFFile llama = open(sample("llama")).value();
-  EXPECT_EQ(GGUFPermutedHeads(llama, "blk.0.attn_q.weight").value(), 4);
-  EXPECT_EQ(GGUFPermutedHeads(llama, "blk.1.attn_k.bias").value(), 2);
-  for (const char *name : {"blk.0.attn_v.weight", "blk.0.attn_q_norm.weight", "output.weight"})
-    EXPECT_EQ(GGUFPermutedHeads(llama, name).value(), 0);
-  GGUFFile qwen = open(sample("qwen2")).value();
-  EXPECT_EQ(GGUFPermutedHeads(qwen, "blk.0.attn_q.weight").value(), 0);
+  json biased = config(sample("llama"));
+  biased["attention_bias"] = true;
+  std::map<std::string, int64_t> permuted;
+  for (const WeightList::Weight &weight : weightsOf(biased))
+    if (weight.pairedHeads)
+      permuted[weight.name.gguf] = weight.pairedHeads;
+  std::map<std::string, int64_t> expected;
+  for (const char *layer : {"blk.0.", "blk.1."})
+    for (const char *kind : {".weight", ".bias"}) {
+      expected[std::string(layer) + "attn_q" + kind] = 4;
+      expected[std::string(layer) + "attn_k" + kind] = 2;
+    }
+  EXPECT_EQ(permuted, expected);
+  for (const char *name : {"qwen2", "qwen3"})
+    for (const WeightList::Weight &weight : weightsOf(config(sample(name))))
+      EXPECT_EQ(weight.pairedHeads, 0);
 }
 
 } // namespace

@@ -113,6 +113,45 @@ TEST_F(GGUFTokenizerFiles, TokenizerConfig) {
   EXPECT_EQ(config["added_tokens_decoder"]["4"]["special"], false);
 }
 
+GGUFBuilder sentencePiece() {
+  std::string scores;
+  for (float score : {-1000.0f, -1000.0f, 0.0f, -5.0f, -2.0f, -1.0f, -6.0f, -7.0f, -1000.0f})
+    scores += B::raw(score);
+  GGUFBuilder builder;
+  builder.string("general.architecture", "llama")
+      .string("tokenizer.ggml.model", "llama")
+      .flag("tokenizer.ggml.add_space_prefix", false)
+      .strings("tokenizer.ggml.tokens",
+               {"<unk>", "<s>", "<0x41>", "aaa", "\u2581a", "aa", "a", "\u2581", "  "})
+      .integers("tokenizer.ggml.token_type", {3, 3, 6, 1, 1, 1, 1, 1, 4})
+      .list("tokenizer.ggml.scores", B::F32, 9, scores)
+      .integer("tokenizer.ggml.bos_token_id", 1);
+  return builder;
+}
+
+TEST_F(GGUFTokenizerFiles, ScoresBecomeMerges) {
+  json file = tokenizer(sentencePiece());
+  ASSERT_TRUE(file.is_object());
+  EXPECT_EQ(file["model"]["merges"],
+            parse(R"([["a","a"],["\u2581","a"],["aa","a"],["a","aa"]])"));
+  EXPECT_EQ(file["model"]["byte_fallback"], true);
+  EXPECT_EQ(file["model"]["equal_splits"], true);
+  EXPECT_EQ(file["normalizer"]["content"], "\u2581");
+  EXPECT_EQ(file["pre_tokenizer"], json());
+  EXPECT_EQ(file["decoder"]["decoders"].size(), 3u);
+  EXPECT_EQ(file["post_processor"]["type"], "TemplateProcessing");
+  EXPECT_EQ(file["added_tokens"].size(), 3u);
+  const char *prefix = "tokenizer.ggml.add_space_prefix", *scores = "tokenizer.ggml.scores";
+  expectError(tokenizerError(sentencePiece().remove(prefix)), "a space before every text");
+  expectError(tokenizerError(sentencePiece().remove(scores)), "'tokenizer.ggml.scores' is missing");
+  expectError(tokenizerError(sentencePiece().remove(scores).list(scores, B::F32, 1, B::raw(1.0f))),
+              "has 1 entries for 9 tokens");
+  const char *tokens = "tokenizer.ggml.tokens";
+  expectError(tokenizerError(sentencePiece().remove(tokens).strings(
+                  tokens, {"<unk>", "<s>", "<0x4g>", "aaa", "x", "aa", "a", "y", "  "})),
+              "not <0x00> to <0xFF>");
+}
+
 TEST_F(GGUFTokenizerFiles, BadVocabulariesAreRefused) {
   struct Case {
     GGUFBuilder builder;
@@ -127,8 +166,8 @@ TEST_F(GGUFTokenizerFiles, BadVocabulariesAreRefused) {
            Case{sample("falcon"), "pre-tokenizer 'falcon' is not supported"},
            Case{sample("smollm")
                     .remove("tokenizer.ggml.model")
-                    .string("tokenizer.ggml.model", "llama"),
-                "tokenizer model 'llama' is not supported"},
+                    .string("tokenizer.ggml.model", "bert"),
+                "tokenizer model 'bert' is not supported"},
            Case{sample("smollm").remove("tokenizer.ggml.pre"), "'tokenizer.ggml.pre' is missing"},
            Case{sample("smollm").remove(tokens), "'tokenizer.ggml.tokens' is missing"},
            Case{sample("smollm").remove(merges), "'tokenizer.ggml.merges' is missing"},

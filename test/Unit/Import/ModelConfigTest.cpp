@@ -1,4 +1,4 @@
-#include "compressc/Import/ModelConfig.h"
+#include "lib/Import/Models/Decoder.h"
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
@@ -18,14 +18,14 @@ json small(const std::string &type) {
           {"vocab_size", 320},        {"num_key_value_heads", 2}};
 }
 
-ModelConfig parse(const json &object) {
-  StatusOr<ModelConfig> config = ParseModelConfig(object.dump());
-  EXPECT_TRUE(config.ok()) << config.status();
-  return config.ok() ? *config : ModelConfig();
+Decoder parse(const json &object) {
+  StatusOr<std::unique_ptr<Model>> model = ParseModel(object.dump());
+  EXPECT_TRUE(model.ok()) << model.status();
+  return model.ok() ? *(*model)->decoder() : Decoder();
 }
 
 TEST(ModelConfig, DefaultsOfEachArchitecture) {
-  ModelConfig llama = parse(small("llama"));
+  Decoder llama = parse(small("llama"));
   EXPECT_EQ(llama.architecture, "LlamaForCausalLM");
   EXPECT_EQ(llama.vocabularySize, 320);
   EXPECT_EQ(llama.hiddenSize, 64);
@@ -45,14 +45,14 @@ TEST(ModelConfig, DefaultsOfEachArchitecture) {
   EXPECT_EQ(llama.endTokens, std::vector<int32_t>{2});
   EXPECT_EQ(llama.dtype, "");
 
-  ModelConfig qwen2 = parse(small("qwen2"));
+  Decoder qwen2 = parse(small("qwen2"));
   EXPECT_TRUE(qwen2.inputBias);
   EXPECT_FALSE(qwen2.outputBias || qwen2.headNorms);
   EXPECT_EQ(qwen2.headDim, 16);
   EXPECT_EQ(qwen2.contextLength, 32768);
   EXPECT_TRUE(qwen2.endTokens.empty());
 
-  ModelConfig qwen3 = parse(small("qwen3"));
+  Decoder qwen3 = parse(small("qwen3"));
   EXPECT_TRUE(qwen3.headNorms);
   EXPECT_FALSE(qwen3.inputBias || qwen3.outputBias);
   EXPECT_EQ(qwen3.headDim, 128) << "its own default, not hidden_size / heads";
@@ -98,7 +98,7 @@ TEST(ModelConfig, HeadOfTwoLinears) {
   object["lm_head_rank"] = 24;
   EXPECT_EQ(parse(object).headRank, 24);
   object["tie_word_embeddings"] = true;
-  StatusOr<ModelConfig> tied = ParseModelConfig(object.dump());
+  StatusOr<std::unique_ptr<Model>> tied = ParseModel(object.dump());
   ASSERT_FALSE(tied.ok());
   EXPECT_NE(std::string(tied.status().message()).find("a head of two linears is not tied to the embedding"),
             std::string::npos);
@@ -115,7 +115,7 @@ TEST(ModelConfig, OtherFields) {
                  {"eos_token_id", {7, 9, 7}},
                  {"sliding_window", 4096},
                  {"a field of the future", {{"x", 1}}}});
-  ModelConfig config = parse(object);
+  Decoder config = parse(object);
   EXPECT_EQ(config.activation, "gelu_tanh");
   EXPECT_EQ(config.normEpsilon, 1e-5);
   EXPECT_TRUE(config.tiedHead);
@@ -124,6 +124,8 @@ TEST(ModelConfig, OtherFields) {
   EXPECT_EQ(config.dtype, "bfloat16");
   EXPECT_EQ(config.endTokens, (std::vector<int32_t>{7, 9}));
   EXPECT_EQ(config.windows, std::vector<int64_t>(3, 0)) << "Llama has no windows";
+  object["tie_word_embeddings"] = nullptr;
+  EXPECT_FALSE(parse(object).tiedHead);
   object["eos_token_id"] = nullptr;
   EXPECT_TRUE(parse(object).endTokens.empty());
   object["dtype"] = "float16";
@@ -131,7 +133,7 @@ TEST(ModelConfig, OtherFields) {
 }
 
 TEST(ModelConfig, GenerationConfigAddsEndTokens) {
-  ModelConfig config = parse(small("llama"));
+  Decoder config = parse(small("llama"));
   EXPECT_TRUE(AddEndTokens(config, R"({"eos_token_id": [2, 11, 5]})", "g").ok());
   EXPECT_EQ(config.endTokens, (std::vector<int32_t>{2, 11, 5}));
   EXPECT_TRUE(AddEndTokens(config, "{}", "g").ok());
@@ -206,7 +208,7 @@ TEST_P(HostileConfig, IsRefused) {
   object.erase(hostile.key);
   if (hostile.value)
     object[hostile.key] = json::parse(hostile.value);
-  Status status = ParseModelConfig(object.dump(), "dir/config.json").status();
+  Status status = ParseModel(object.dump(), "dir/config.json").status();
   EXPECT_EQ(status.message(), std::string("dir/config.json: ") + hostile.message);
 }
 
@@ -297,7 +299,7 @@ INSTANTIATE_TEST_SUITE_P(ModelConfig, HostileConfig, testing::ValuesIn(hostiles)
 
 TEST(ModelConfig, TextThatIsNoConfiguration) {
   auto message = [](const std::string &text) {
-    return std::string(ParseModelConfig(text, "c").status().message());
+    return std::string(ParseModel(text, "c").status().message());
   };
   EXPECT_EQ(message(""), "c: not valid JSON");
   EXPECT_EQ(message("{"), "c: not valid JSON");

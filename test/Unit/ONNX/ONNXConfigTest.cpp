@@ -1,4 +1,4 @@
-#include "lib/Import/ONNXConfig.h"
+#include "lib/Import/ONNX/ONNXConfig.h"
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
@@ -8,9 +8,8 @@ namespace {
 using nlohmann::json;
 
 /// What a graph said, and a config.json that says the same.
-ModelConfig graph() {
-  ModelConfig config;
-  config.architecture = "LlamaForCausalLM";
+Decoder graph() {
+  Decoder config;
   config.vocabularySize = 320;
   config.hiddenSize = 64;
   config.intermediateSize = 128;
@@ -91,6 +90,16 @@ TEST(ONNXConfig, TheContextLengthMustBeThere) {
   ASSERT_FALSE(text.ok());
   EXPECT_NE(std::string(text.status().message()).find("max_position_embeddings"),
             std::string::npos);
+}
+
+TEST(ONNXConfig, AGraphOfNoFamilyIsRefused) {
+  Decoder config = graph();
+  config.outputBias = true;
+  std::string warning;
+  StatusOr<std::string> text =
+      ONNXConfig(config, R"({"max_position_embeddings": 8})", "config.json", warning);
+  ASSERT_FALSE(text.ok());
+  EXPECT_NE(std::string(text.status().message()).find("no family of models"), std::string::npos);
 }
 
 TEST(ONNXConfig, TheContextLengthAloneIsEnough) {

@@ -1,6 +1,6 @@
-#include "lib/Import/ONNXEvaluate.h"
+#include "lib/Import/ONNX/Evaluate/ONNXEvaluate.h"
 #include "ONNXFixture.h"
-#include "lib/Import/ONNXLength.h"
+#include "lib/Import/ONNX/Evaluate/ONNXLength.h"
 
 namespace compressc {
 namespace {

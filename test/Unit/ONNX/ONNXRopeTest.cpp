@@ -1,4 +1,4 @@
-#include "lib/Import/ONNXRope.h"
+#include "lib/Import/ONNX/ONNXRope.h"
 #include <cmath>
 #include <gtest/gtest.h>
 #include <limits>

@@ -135,7 +135,7 @@ Status addScaling(const GGUFFile &file, const std::string &prefix, Json &rope) {
 
 } // namespace
 
-StatusOr<Json> ropeParameters(const GGUFFile &file, const std::string &prefix, int64_t headDim) {
+StatusOr<Json> RopeOfGGUF(const GGUFFile &file, const std::string &prefix, int64_t headDim) {
   double theta = 10000; // what the format says when the key is missing
   if (file.has(prefix + "freq_base")) {
     COMPRESSC_ASSIGN_OR_RETURN(theta, file.getFloat(prefix + "freq_base"));

@@ -1,7 +1,7 @@
 // The parts of a decoder as they appear in ONNX graphs, found by dataflow.
 #pragma once
 
-#include "ONNXEvaluate.h"
+#include "lib/Import/ONNX/Evaluate/ONNXEvaluate.h"
 #include "compressc/runtime/text.h"
 #include <optional>
 

@@ -1,7 +1,7 @@
 // The config.json of a model whose computation a graph says.
 #pragma once
 
-#include "compressc/Import/ModelConfig.h"
+#include "lib/Import/Models/Decoder.h"
 
 namespace compressc {
 
@@ -9,7 +9,7 @@ namespace compressc {
 /// the two agree, the result is the text as it is; else every field that says it is replaced, and
 /// `warning` names what differed. The context length must be in the text, as the graph cannot say
 /// it.
-StatusOr<std::string> ONNXConfig(const ModelConfig &graph, const std::string &text,
+StatusOr<std::string> ONNXConfig(const Decoder &graph, const std::string &text,
                                  const std::string &where, std::string &warning);
 
 } // namespace compressc

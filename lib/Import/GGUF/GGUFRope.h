@@ -7,7 +7,7 @@
 namespace compressc {
 
 /// {"rope_type", "rope_theta", ...}. `prefix` is "{architecture}.rope.".
-StatusOr<nlohmann::ordered_json> ropeParameters(const GGUFFile &file, const std::string &prefix,
+StatusOr<nlohmann::ordered_json> RopeOfGGUF(const GGUFFile &file, const std::string &prefix,
                                                 int64_t headDim);
 
 } // namespace compressc

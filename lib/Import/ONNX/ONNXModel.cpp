@@ -163,7 +163,7 @@ void Raiser::bind(const std::string &module, const ONNXLinear &linear) {
 
 Status Raiser::describe(const std::vector<Layer> &layers) {
   const Layer &first = layers.front();
-  ModelConfig &config = model.config;
+  Decoder &config = model.config;
   config.layers = int64_t(layers.size());
   config.heads = first.attention.query.heads;
   config.kvHeads = first.attention.key.heads;
@@ -225,7 +225,7 @@ StatusOr<ONNXModel> Raiser::raise() {
   table.columns = shape[1];
 
   COMPRESSC_RETURN_IF_ERROR(describe(layers));
-  ModelConfig &config = model.config;
+  Decoder &config = model.config;
   config.vocabularySize = table.rows;
   config.hiddenSize = table.columns;
   config.tiedHead = head.weight == table;
@@ -236,18 +236,6 @@ StatusOr<ONNXModel> Raiser::raise() {
   model.vectors["model.norm.weight"] = finalNorm.weight;
   if (!config.tiedHead)
     model.matrices["lm_head.weight"] = head.weight;
-
-  config.architecture = config.headNorms                         ? "Qwen3ForCausalLM"
-                        : config.inputBias && !config.outputBias ? "Qwen2ForCausalLM"
-                                                                 : "LlamaForCausalLM";
-  bool llama = config.architecture == "LlamaForCausalLM";
-  if (config.inputBias != config.outputBias && config.architecture != "Qwen2ForCausalLM")
-    return error(layers.front().output, "a bias on either q, k, v or the output alone is not "
-                                        "supported here");
-  if (config.mlpBias && !llama)
-    return error(layers.front().output, "biases in the MLP are not supported here");
-  if (llama && *std::max_element(config.windows.begin(), config.windows.end()) > 0)
-    return error(layers.front().output, "a sliding window is not supported in a Llama");
   return std::move(model);
 }
 

@@ -1,7 +1,7 @@
 // The rotary embedding that a graph's angles amount to.
 #pragma once
 
-#include "compressc/Import/ModelConfig.h"
+#include "lib/Import/HuggingFace/Rope.h"
 #include <optional>
 
 namespace compressc {

@@ -444,6 +444,10 @@ StatusOr<std::vector<int64_t>> GGUFFile::getInts(const std::string &key) const {
   return get<std::vector<int64_t>>(*this, key, "a list of integers");
 }
 
+StatusOr<std::vector<double>> GGUFFile::getFloats(const std::string &key) const {
+  return get<std::vector<double>>(*this, key, "a list of numbers");
+}
+
 StatusOr<std::vector<std::string>> GGUFFile::getStrings(const std::string &key) const {
   return get<std::vector<std::string>>(*this, key, "a list of strings");
 }

@@ -13,6 +13,9 @@ namespace compressc {
 /// Keeps the order of keys, so that a file that is written back still looks like itself.
 using ConfigJson = nlohmann::ordered_json;
 
+/// Of sizes in a configuration.
+constexpr int64_t largestSize = int64_t(1) << 24;
+
 /// An object, nested at most 32 deep.
 StatusOr<ConfigJson> ParseConfigObject(const std::string &text, const std::string &where);
 

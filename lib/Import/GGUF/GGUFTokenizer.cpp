@@ -2,6 +2,8 @@
 #include "compressc/runtime/text.h"
 
 #include "nlohmann/json.hpp"
+#include <algorithm>
+#include <array>
 #include <string_view>
 #include <unordered_map>
 
@@ -12,7 +14,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 // Numbers of tokenizer.ggml.token_type.
-constexpr int64_t controlToken = 3, userDefinedToken = 4;
+constexpr int64_t normalToken = 1, controlToken = 3, userDefinedToken = 4, byteToken = 6;
 
 constexpr const char *qwenPattern =
     R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|)"
@@ -28,6 +30,7 @@ struct Kind {
   bool nfc;
   bool ignoreMerges;
   bool addBos; // when the file does not say
+  bool sentencePiece = false;
 };
 
 constexpr Kind kinds[] = {
@@ -36,6 +39,14 @@ constexpr Kind kinds[] = {
     {"qwen2", qwenPattern, true, false, false},
     {"deepseek-r1-qwen", qwenPattern, false, false, false},
 };
+
+/// tokenizer.ggml.model "llama": scores in place of merges.
+constexpr Kind sentencePiece = {"", nullptr, false, false, true, true};
+constexpr const char *visibleSpace = "\u2581"; // which stands for a space in its tokens
+
+Json replacement(const char *from, const char *to) {
+  return {{"type", "Replace"}, {"pattern", {{"String", from}}}, {"content", to}};
+}
 
 Json byteLevel(bool useRegex) {
   Json json;
@@ -46,7 +57,23 @@ Json byteLevel(bool useRegex) {
   return json;
 }
 
+Json normalizer(const Kind &kind) {
+  return kind.sentencePiece ? replacement(" ", visibleSpace) : kind.nfc ? Json{{"type", "NFC"}} : Json();
+}
+
+Json decoder(const Kind &kind) {
+  if (!kind.sentencePiece)
+    return byteLevel(true);
+  Json json;
+  json["type"] = "Sequence";
+  json["decoders"] = Json::array(
+      {replacement(visibleSpace, " "), {{"type", "ByteFallback"}}, {{"type", "Fuse"}}});
+  return json;
+}
+
 Json preTokenizer(const Kind &kind) {
+  if (kind.sentencePiece)
+    return nullptr;
   Json split;
   if (kind.pattern) {
     split["type"] = "Split";
@@ -61,6 +88,11 @@ Json preTokenizer(const Kind &kind) {
   json["type"] = "Sequence";
   json["pretokenizers"] = Json::array({split, byteLevel(!kind.pattern)});
   return json;
+}
+
+bool isByteName(std::string_view name) {
+  return name.size() == 6 && name.starts_with("<0x") && name.ends_with(">") &&
+         name.find_first_not_of("0123456789ABCDEF", 3) == 5;
 }
 
 /// The vocabulary and what stands beside it, checked.
@@ -121,8 +153,48 @@ public:
     return file->getBool(key);
   }
 
+  /// SentencePiece joins the two neighbours that make the token of the highest score. As merges:
+  /// every split of every token, best token first.
+  StatusOr<std::vector<std::string>> mergesOfScores() const {
+    constexpr const char *key = "tokenizer.ggml.scores";
+    COMPRESSC_ASSIGN_OR_RETURN(std::vector<double> scores, file->getFloats(key));
+    if (scores.size() != texts.size())
+      return Invalid(file->path(), ": metadata ", Quoted(key), " has ", scores.size(),
+                     " entries for ", texts.size(), " tokens");
+    std::vector<size_t> order;
+    for (size_t id = 0; id < texts.size(); ++id)
+      if (types[id] == normalToken)
+        order.push_back(id);
+    std::sort(order.begin(), order.end(), [&](size_t a, size_t b) {
+      return scores[a] != scores[b] ? scores[a] > scores[b] : a < b;
+    });
+    auto normal = [&](std::string_view text) {
+      auto found = ids.find(text);
+      return found != ids.end() && types[found->second] == normalToken ? int64_t(found->second) : -1;
+    };
+    std::vector<std::string> merges;
+    for (size_t id : order) {
+      std::string_view text = texts[id];
+      std::vector<std::array<int64_t, 3>> splits; // left, right, where
+      for (size_t at = 1; at < text.size(); ++at) {
+        if ((uint8_t(text[at]) & 0xc0) == 0x80) // within a character
+          continue;
+        int64_t left = normal(text.substr(0, at)), right = normal(text.substr(at));
+        if (left >= 0 && right >= 0)
+          splits.push_back({left, right, int64_t(at)});
+      }
+      std::sort(splits.begin(), splits.end());
+      for (auto [left, right, at] : splits)
+        merges.push_back(Json::array({texts[size_t(left)], texts[size_t(right)]}).dump());
+    }
+    return merges;
+  }
+
   /// Each merge "a b" must be made of tokens and make one: readers refuse the file otherwise.
+  /// As JSON texts.
   StatusOr<std::vector<std::string>> merges() const {
+    if (kind().sentencePiece)
+      return mergesOfScores();
     constexpr const char *key = "tokenizer.ggml.merges";
     COMPRESSC_ASSIGN_OR_RETURN(std::vector<std::string> merges, file->getStrings(key));
     for (size_t i = 0; i < merges.size(); ++i) {
@@ -134,6 +206,7 @@ public:
       if (!good)
         return Invalid(file->path(), ": metadata ", Quoted(key), ": entry ", i, ", ", Quoted(merge),
                        ", is not a pair of tokens that make a token");
+      merges[i] = Json(merges[i]).dump();
     }
     return merges;
   }
@@ -143,9 +216,17 @@ private:
 
   Status readKind() {
     COMPRESSC_ASSIGN_OR_RETURN(std::string model, file->getString("tokenizer.ggml.model"));
+    if (model == "llama") {
+      tokenizerKind = &sentencePiece;
+      COMPRESSC_ASSIGN_OR_RETURN(bool prefix, flag("tokenizer.ggml.add_space_prefix", true));
+      if (prefix)
+        return Invalid(file->path(), ": the tokenizer puts a space before every text, which is not "
+                                     "supported");
+      return absl::OkStatus();
+    }
     if (model != "gpt2")
       return Invalid(file->path(), ": tokenizer model ", Quoted(model),
-                     " is not supported; byte-level BPE, 'gpt2', is");
+                     " is not supported; byte-level BPE, 'gpt2', and SentencePiece's, 'llama', are");
     COMPRESSC_ASSIGN_OR_RETURN(std::string pre, file->getString("tokenizer.ggml.pre"));
     for (const Kind &kind : kinds)
       if (kind.name == pre)
@@ -178,6 +259,10 @@ private:
     if (types.size() != texts.size())
       return Invalid(file->path(), ": metadata ", Quoted(typeKey), " has ", types.size(),
                      " entries for ", texts.size(), " tokens");
+    for (size_t id = 0; id < types.size(); ++id)
+      if (kind().sentencePiece && types[id] == byteToken && !isByteName(texts[id]))
+        return Invalid(file->path(), ": metadata ", Quoted(key), ": the byte ", id, " is ",
+                       Quoted(texts[id]), ", not <0x00> to <0xFF>");
     for (size_t id = 0; id < types.size(); ++id)
       if ((types[id] == controlToken || types[id] == userDefinedToken) && texts[id].empty())
         return Invalid(file->path(), ": metadata ", Quoted(key), ": the special token ", id,
@@ -215,7 +300,7 @@ StatusOr<Json> postProcessor(const GGUFFile &file, const Vocabulary &vocabulary)
   if (addEos)
     return Invalid(file.path(), ": the tokenizer ends every text with EOS, which is not supported");
   if (!addBos)
-    return byteLevel(true);
+    return vocabulary.kind().sentencePiece ? Json() : byteLevel(true);
   COMPRESSC_ASSIGN_OR_RETURN(std::optional<int64_t> bos,
                              vocabulary.special("tokenizer.ggml.bos_token_id"));
   if (!bos)
@@ -233,6 +318,8 @@ StatusOr<Json> postProcessor(const GGUFFile &file, const Vocabulary &vocabulary)
   description["tokens"] = Json::array({token});
   sequence["special_tokens"] = Json::object();
   sequence["special_tokens"][token] = description;
+  if (vocabulary.kind().sentencePiece)
+    return sequence;
   Json json;
   json["type"] = "Sequence";
   json["processors"] = Json::array({byteLevel(true), sequence});
@@ -254,17 +341,19 @@ StatusOr<std::string> GGUFTokenizer(const GGUFFile &file) {
   outer["truncation"] = nullptr;
   outer["padding"] = nullptr;
   outer["added_tokens"] = vocabulary.addedTokens();
-  outer["normalizer"] = kind.nfc ? Json{{"type", "NFC"}} : Json();
+  outer["normalizer"] = normalizer(kind);
   outer["pre_tokenizer"] = preTokenizer(kind);
   outer["post_processor"] = post;
-  outer["decoder"] = byteLevel(true);
+  outer["decoder"] = decoder(kind);
   std::string text = outer.dump();
   text.pop_back();
 
   // The rest is written as text: an ordered JSON object of 150,000 members takes quadratic time.
   text += R"(,"model":{"type":"BPE","dropout":null,"unk_token":null,)"
           R"("continuing_subword_prefix":null,"end_of_word_suffix":null,"fuse_unk":false,)"
-          R"("byte_fallback":false,"ignore_merges":)";
+          R"("byte_fallback":)";
+  text += kind.sentencePiece ? R"(true,"equal_splits":true)" : "false";
+  text += R"(,"ignore_merges":)";
   text += kind.ignoreMerges ? "true" : "false";
   text += R"(,"vocab":{)";
   for (size_t id = 0; id < vocabulary.tokens().size(); ++id) {
@@ -275,7 +364,7 @@ StatusOr<std::string> GGUFTokenizer(const GGUFFile &file) {
   text += R"(},"merges":[)";
   for (size_t i = 0; i < merges.size(); ++i) {
     text += i ? "," : "";
-    appendString(text, merges[i]);
+    text += merges[i];
   }
   text += "]}}\n";
   return text;

@@ -1,6 +1,6 @@
 // What patterns are made of: values, and what may be looked through.
 #include "ONNXPatterns.h"
-#include "ONNXLength.h"
+#include "lib/Import/ONNX/Evaluate/ONNXLength.h"
 
 namespace compressc {
 

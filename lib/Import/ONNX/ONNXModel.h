@@ -2,15 +2,15 @@
 // parameters is stored.
 #pragma once
 
-#include "ONNXPatterns.h"
-#include "compressc/Import/ModelConfig.h"
+#include "lib/Import/ONNX/Patterns/ONNXPatterns.h"
+#include "lib/Import/Models/Decoder.h"
 #include <map>
 
 namespace compressc {
 
 struct ONNXModel {
-  /// Everything that the graph says: all but contextLength, endTokens and dtype.
-  ModelConfig config;
+  /// Everything that the graph says: all but architecture, contextLength, endTokens and dtype.
+  Decoder config;
   /// By the names that Hugging Face gives a parameter of this role. No name of the file counts.
   std::map<std::string, ONNXWeight> matrices;
   std::map<std::string, int> vectors; // values of the graph
