@@ -197,6 +197,12 @@ TEST(Embedding, LooksRowsUp) {
         ASSERT_TRUE(machine.run("embedding", {ids, table.tensor}, {floatTensor(out, {5, K})}).ok());
         for (size_t i = 0; i < out.size(); ++i)
           ASSERT_EQ(out[i], float(table.values[size_t(tokens[i / size_t(K)] * K) + i % size_t(K)]));
+        Attributes scaled;
+        scaled.set("scale", 25.5);
+        std::vector<float> large(size_t(5 * K));
+        ASSERT_TRUE(machine.run("embedding", {ids, table.tensor}, {floatTensor(large, {5, K})}, scaled).ok());
+        for (size_t i = 0; i < out.size(); ++i)
+          ASSERT_EQ(large[i], out[i] * 25.5f);
         tokens[2] = 11;
         expectRefused(machine.run("embedding", {ids, table.tensor}, {floatTensor(out, {5, K})}),
                       "token 11 in row 2");

@@ -51,6 +51,19 @@ TEST(CompressStatistics, ObserveRefusesBadOperands) {
   EXPECT_TRUE(Fails(kernels.run("observe", {empty}, {statistics}), "no data"));
 }
 
+TEST(CompressStatistics, MirrorGramCopiesTheLowerHalfInPlace) {
+  const int64_t width = 37;
+  Owned statistics = StatisticsOf(RandomMatrix(50, width, 8), width), whole = StatisticsOf(RandomMatrix(50, width, 8), width);
+  StatisticsView view = AsStatistics(statistics);
+  for (int64_t i = 0; i < width; ++i)
+    for (int64_t j = i + 1; j < width; ++j)
+      view.gram[i * width + j] = NAN;
+  Kernels kernels;
+  ASSERT_STATUS_OK(kernels.run("mirror_gram", {statistics}, {statistics}));
+  EXPECT_EQ(statistics.bytes(), whole.bytes());
+  EXPECT_TRUE(Fails(kernels.run("mirror_gram", {statistics}, {whole}), "works in place"));
+}
+
 TEST(CompressStatistics, CosineOfRowsIsAveragedOverBatches) {
   const int64_t width = 37, rows = 90, first = 40;
   std::vector<float> x = RandomMatrix(rows, width, 3), y = RandomMatrix(rows, width, 4);

@@ -127,6 +127,9 @@ TEST_F(CudaTest, EmbeddingReadsEveryType) {
     tokens.shape = {9};
     tokens.data = batch.tokens.data();
     expectNear(run("embedding", {tokens, table.tensor}, {{9, 256}}, {}, &batch), 1e-6);
+    Attributes scaled;
+    scaled.set("scale", 25.5);
+    expectNear(run("embedding", {tokens, table.tensor}, {{9, 256}}, scaled, &batch), 1e-6);
   }
 }
 
