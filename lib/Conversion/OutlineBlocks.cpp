@@ -67,7 +67,7 @@ SmallVector<std::string> parameterNames(ArrayRef<Layer> layers) {
       words.emplace_back();
       cast<FlatSymbolRefAttr>(layer.arguments[index]).getValue().split(words.back(), '.');
     }
-    // What follows the last word that differs, so "input_layernorm.weight" of "model.layers.0.…".
+    // What follows the last word that differs, so "mlp.up_proj.weight" of "model.layers.0.…".
     size_t common = 0, shortest = words[0].size();
     for (auto &other : words)
       shortest = std::min(shortest, other.size());

@@ -179,7 +179,7 @@ void ProgramPrinter::printFrequencies() {
 
 Status ProgramPrinter::printCall(exec::CallOp call) {
   StringRef kernel = call.getKernel();
-  ArrayRef<Attribute> inputs = call.getInputs().getValue(), outputs = call.getOutputs().getValue();
+  ArrayRef<Attribute> outputs = call.getOutputs().getValue();
   for (Attribute output : outputs)
     if (exec::BufferOp buffer = bufferOf(output); !buffer || buffer.getRows() == exec::RowCount::fixed)
       return Invalid("the kernel ", kernel.str(), " makes a value without rows, which has no form in ", language().str());

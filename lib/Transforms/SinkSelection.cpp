@@ -1,5 +1,6 @@
 // Compute only the rows whose logits are asked for.
 #include "compressc/Transforms/Passes.h"
+#include "dialects/Exec/Storage.h"
 #include "dialects/LM/LM.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/IR/IRMapping.h"
@@ -56,11 +57,15 @@ private:
     return success();
   }
 
+  static bool isRowwise(Operation *op) {
+    const KernelRow *row = KernelRowOf(op);
+    return isa<arith::AddFOp, arith::MulFOp>(op) || (row && row->rowwise && op->getNumResults() == 1);
+  }
+
   LogicalResult aboveOp(lm::SelectRowsOp select, Operation *maker, PatternRewriter &rewriter) const {
     auto attention = dyn_cast<lm::AttentionOp>(maker);
     auto rotation = dyn_cast<lm::RotaryEmbeddingOp>(maker);
-    if (!attention && !rotation &&
-        !isa<arith::AddFOp, arith::MulFOp, lm::RMSNormOp, lm::LayerNormOp, lm::LinearOp, lm::GatedActivationOp>(maker))
+    if (!attention && !rotation && !isRowwise(maker))
       return failure();
     if (attention ? attention.getSelected() : rotation && rotation.getSelected())
       return failure();

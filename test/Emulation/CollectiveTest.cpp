@@ -115,7 +115,16 @@ TEST_F(Sums, AGpuThatIsLostIsNamed) {
   auto one = addends<float>(Number::F32, 4, [](size_t) { return 1.0f; });
   emulated::FailAfter(1, 0, cudaErrorECCUncorrectable);
   ASSERT_TRUE(devices[1]->enter().ok());
-  EXPECT_FALSE(devices[1]->firstNonFinite(static_cast<float *>(one.arrays[1]), 4).ok());
+  Tensor array;
+  array.shape = {1, 4};
+  array.data = one.arrays[1];
+  Tensor both[] = {array, array};
+  ThreadPool pool(1);
+  Scratch scratch(1);
+  KernelContext context{pool, scratch, nullptr, devices[1]};
+  float value;
+  EXPECT_TRUE(devices[1]->findKernel("add")(context, {both, {&array, 1}, {}, {}}).ok()); // starts it
+  EXPECT_FALSE(devices[1]->download(&value, array.data, sizeof value).ok());
   Status status = (*collective)->sum({one});
   EXPECT_TRUE(absl::IsAborted(status));
   EXPECT_EQ(status.message(), "GPU 1: the GPU failed: uncorrectable ECC error encountered; "

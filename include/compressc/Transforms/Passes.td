@@ -34,8 +34,8 @@ def AWQScale : Pass<"awq-scale", "::mlir::ModuleOp"> {
   let description = [{
     Where a calibrated activation x is read by linears only and its producer can be divided by a vector,
     multiplies the linears' columns by s and divides the producer by s; `compress.awq_scale` searches s.
-    The function is unchanged; what a quantiser rounds away is not. Producers, found along the dataflow: an
-    RMSNorm or LayerNorm (weight and bias), a linear (rows and bias), the `up` operand of a gated
+    The function is unchanged; what a quantiser rounds away is not. Producers, found along the dataflow: a
+    norm (weight and bias), a linear (rows and bias), the `up` operand of a gated
     activation that a linear makes, and attention, whose output is linear in v (for grouped queries s is
     the mean over the heads that share a value head).
 

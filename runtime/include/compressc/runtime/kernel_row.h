@@ -75,6 +75,8 @@ struct KernelRow {
   std::array<AttributeRow, 10> attributes = {};
   /// Results with rows have the batch's selected ones; else those of the first input.
   bool selects = false;
+  /// Row i of the result depends on row i of the inputs, on weights and on nothing else.
+  bool rowwise = false;
   /// Results are states, which sum up all batches of a run.
   bool accumulates = false;
   /// Bit i: the first result may be written over the inputs of inputs[i], element by element.
