@@ -133,3 +133,10 @@ void attention(Run &run, Value query, Value key, Value value, Cache cache, Value
 }
 
 } // namespace compressc::program
+
+compressc::Status compressc::RunProgram(void (*entry)(program::Run &), const KernelContext &context, uint8_t *arena,
+                                        const ProgramWeight *weights, CacheView *caches) {
+  program::Run run{context, arena, weights, caches, absl::OkStatus()};
+  entry(run);
+  return run.status;
+}

@@ -4,6 +4,14 @@
 #include "../ops/program_weight.h"
 #include "compressc/runtime/program.h"
 
+namespace compressc {
+
+/// Runs an entry point of an emitted program.
+Status RunProgram(void (*entry)(program::Run &), const KernelContext &context, uint8_t *arena,
+                  const ProgramWeight *weights, CacheView *caches);
+
+} // namespace compressc
+
 struct compressc::program::Run {
   compressc::KernelContext context;
   uint8_t *arena;

@@ -491,12 +491,7 @@ Status Session::run(const EntryPoint &entry, const Batch *batch, absl::Span<cons
   } else if (impl->deviceProgram && !impl->checking && impl->deviceProgram->start(known.name, context)) {
     // finishBatch tells.
   } else if (prepared->compiled && !impl->device && !impl->checking) {
-    program::Run run{context, impl->arena,
-                     impl->programWeights.data(),
-                     impl->caches.data(),
-                     absl::OkStatus()};
-    prepared->compiled(run);
-    status = run.status;
+    status = RunProgram(prepared->compiled, context, impl->arena, impl->programWeights.data(), impl->caches.data());
   } else {
     status = impl->interpret(*prepared, context);
   }

@@ -25,8 +25,8 @@ exec.program @forward max_tokens 512 max_selected 16 arena 8192 {
     exec.parameter @norm.weight : tensor<64xf16>
     // CHECK-NEXT: exec.parameter @cache heads 3 dim 64
     exec.parameter @cache heads 3 dim 64
-    // CHECK-NEXT: exec.call "rms_norm" [@b0, @norm.weight] -> [@b0] {epsilon = 1.000000e-06 : f64}
-    exec.call "rms_norm" [@b0, @norm.weight] -> [@b0] {epsilon = 1.0e-06 : f64}
+    // CHECK-NEXT: exec.call "rms_norm" [@b0, @norm.weight] -> [@b0] {epsilon = 1.000000e-05 : f64}
+    exec.call "rms_norm" [@b0, @norm.weight] -> [@b0] {epsilon = 1.0e-05 : f64}
   }
   // CHECK: exec.entry @score inputs [@in0] outputs [@b1, @w0] {
   exec.entry @score inputs [@in0] outputs [@b1, @w0] {
