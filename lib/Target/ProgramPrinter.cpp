@@ -172,8 +172,10 @@ Status ProgramPrinter::printCall(exec::CallOp call) {
     if (exec::BufferOp buffer = bufferOf(output); !buffer || buffer.getRows() == exec::RowCount::fixed)
       return Invalid("the kernel ", kernel.str(), " makes a value without rows, which has no form in ", language().str());
   out << "  ";
+  auto scale = call.getConstants().getAs<FloatAttr>("scale");
   if (kernel == "embedding")
-    out << "embedding(run, " << operand(inputs[1]) << ", " << operand(outputs[0]) << ");\n";
+    out << "embedding(run, " << operand(inputs[1]) << ", " << operand(outputs[0])
+        << (scale ? ", " + SourceNumber(scale.getValueAsDouble()) + "f" : "") << ");\n";
   else if (kernel == "select_rows")
     out << "selectRows(run, " << operand(inputs[0]) << ", " << operand(outputs[0]) << ");\n";
   else if (kernel == "add" || kernel == "mul")

@@ -14,12 +14,16 @@ int64_t FirstTokenOutside(const int32_t *tokens, int64_t count, int64_t tableRow
 }
 
 void Embedding(KernelContext &context, const int32_t *tokens, int64_t rows, const WeightMatrix &table,
-               float *out) {
+               float *out, float scale) {
   if (context.device)
     return context.device->embedding(table, out);
   ForRows(context, rows, table.columns, [&](int64_t begin, int64_t end, int) {
-    for (int64_t row = begin; row < end; ++row)
-      DequantizeRow(table, tokens[row], out + row * table.columns);
+    for (int64_t row = begin; row < end; ++row) {
+      float *to = out + row * table.columns;
+      DequantizeRow(table, tokens[row], to);
+      for (int64_t i = 0; scale != 1 && i < table.columns; ++i)
+        to[i] *= scale;
+    }
   });
 }
 
@@ -45,7 +49,10 @@ Status EmbeddingKernel(KernelContext &context, const KernelCall &call) {
   if (int64_t row = FirstTokenOutside(tokens, rows, table.rows); row >= 0)
     return operands.error("token ", tokens[row], " in row ", row, " is not in the vocabulary of ",
                           table.rows);
-  Embedding(context, tokens, rows, table, out);
+  auto scale = float(call.attributes.getFloatOr("scale", 1));
+  if (context.device && scale != 1)
+    return operands.error("a scale is not supported on a GPU");
+  Embedding(context, tokens, rows, table, out, scale);
   return absl::OkStatus();
 }
 

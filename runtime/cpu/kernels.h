@@ -33,6 +33,7 @@ Status ScaleRowsKernel(KernelContext &context, const KernelCall &call);
 Status ScaleStatisticsKernel(KernelContext &context, const KernelCall &call);
 /// Only where it is linked; see CMakeLists.txt.
 [[gnu::weak]] Status SvdKernel(KernelContext &context, const KernelCall &call);
+Status OffsetKernel(KernelContext &context, const KernelCall &call);
 Status TransposeKernel(KernelContext &context, const KernelCall &call);
 Status UnpermuteRowsKernel(KernelContext &context, const KernelCall &call);
 

@@ -8,9 +8,9 @@
 
 namespace compressc {
 
-/// out[r, :] = row tokens[r] of the table; tokens are inside it.
+/// out[r, :] = scale * row tokens[r] of the table; tokens are inside it.
 void Embedding(KernelContext &context, const int32_t *tokens, int64_t rows, const WeightMatrix &table,
-               float *out);
+               float *out, float scale = 1);
 /// The index of the first token that the table has no row for, or -1.
 int64_t FirstTokenOutside(const int32_t *tokens, int64_t count, int64_t tableRows);
 

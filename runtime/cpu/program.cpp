@@ -36,7 +36,7 @@ compressc::Activation activation(Activation kind) {
 
 } // namespace
 
-void embedding(Run &run, Weight table, Value out) {
+void embedding(Run &run, Weight table, Value out, float scale) {
   if (idle(run, out))
     return;
   const WeightMatrix &matrix = run.weights[table].matrix;
@@ -46,7 +46,7 @@ void embedding(Run &run, Weight table, Value out) {
                          " is not in the vocabulary of ", matrix.rows);
     return;
   }
-  Embedding(run.context, tokens.data(), run.rows(out), matrix, run.at(out));
+  Embedding(run.context, tokens.data(), run.rows(out), matrix, run.at(out), scale);
 }
 
 void selectRows(Run &run, Value x, Value out) {

@@ -28,6 +28,7 @@ constexpr Row table[] = {
     {"mul", &MulKernel, true},
     {"observe", &ObserveKernel, true},
     {"observe_cosine", &ObserveCosineKernel, true},
+    {"offset", &OffsetKernel},
     {"output_error", &OutputErrorKernel, true},
     {"quantize", &QuantizeKernel, true},
     {"rms_norm", &RmsNormKernel, true},

@@ -45,7 +45,7 @@ enum class Activation : uint8_t { None, Silu, Gelu, GeluTanh, Relu };
 enum class Compute : uint8_t { F32, BF16, Int8, Fp8 };
 
 /// out[r] = table[token of row r].
-void embedding(Run &run, Weight table, Value out);
+void embedding(Run &run, Weight table, Value out, float scale = 1);
 /// The rows whose logits are asked for.
 void selectRows(Run &run, Value x, Value out);
 void add(Run &run, Value a, Value b, Value out);
