@@ -173,6 +173,19 @@ def Compress_TransposeOp : Compress_KernelOp<"transpose"> {
   let hasVerifier = 1;
 }
 
+def Compress_OffsetOp : Compress_KernelOp<"offset", [AllShapesMatch<["input", "result"]>]> {
+  let summary = "W + c";
+  let description = [{
+    The sum in fp32, rounded to the result's type; overflow is an error that names the tensor. Of a checkpoint
+    that stores a norm's weight as its distance from 1, the last operation before the norm adds it: the tensor
+    is stored as it was, and the deployed model adds when it loads it.
+    `%n = compress.offset %w by 1.0 : tensor<640xbf16> -> tensor<640xf32>`
+  }];
+  let arguments = (ins Compress_Plain:$input, F64Attr:$amount);
+  let results = (outs Compress_Plain:$result);
+  let assemblyFormat = "$input `by` $amount attr-dict `:` type($input) `->` type($result)";
+}
+
 def Compress_ScaleColumnsOp : Compress_KernelOp<"scale_columns"> {
   let summary = "W[n,k] * s[k]";
   let arguments = (ins Compress_Plain:$weight, Compress_Vector:$scale);

@@ -29,6 +29,15 @@ LogicalResult ProgramOp::verify() {
   return success();
 }
 
+LogicalResult WeightOp::verify() {
+  if (!getPlus())
+    return success();
+  auto type = dyn_cast<RankedTensorType>(getType()), stored = dyn_cast<RankedTensorType>(*getStored());
+  if (!type || !stored || !type.getElementType().isF32() || type.getShape() != stored.getShape())
+    return emitOpError() << "a sum must be an f32 tensor of the stored tensor's shape";
+  return success();
+}
+
 LogicalResult CacheOp::verify() {
   if (int64_t(getHeads()) < 1 || int64_t(getDim()) < 1)
     return emitOpError() << "a cache needs at least one head and one column";

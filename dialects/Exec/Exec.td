@@ -45,9 +45,15 @@ def Exec_ProgramOp : Exec_Op<"program", [SymbolTable, Symbol, NoTerminator, Sing
 
 def Exec_WeightOp : Exec_Op<"weight", [Symbol, HasParent<"ProgramOp">]> {
   let summary = "a tensor of the weight store";
-  let description = "`exec.weight @w0 \"model.norm.weight\" : tensor<64xf16>`; packed weights are named by their module.";
-  let arguments = (ins SymbolNameAttr:$sym_name, StrAttr:$key, TypeAttr:$type);
-  let assemblyFormat = "$sym_name $key `:` $type attr-dict";
+  let description = [{
+    `exec.weight @w0 "model.norm.weight" : tensor<64xf16>`; packed weights are named by their module. With `plus`
+    it is the tensor of the store, of type `stored`, plus that number, summed in fp32 when the model is loaded:
+    `exec.weight @w0 "model.norm.weight" plus 1.0 stored tensor<64xf16> : tensor<64xf32>`.
+  }];
+  let arguments = (ins SymbolNameAttr:$sym_name, StrAttr:$key, OptionalAttr<F64Attr>:$plus,
+                       OptionalAttr<TypeAttr>:$stored, TypeAttr:$type);
+  let assemblyFormat = "$sym_name $key (`plus` $plus^ `stored` $stored)? `:` $type attr-dict";
+  let hasVerifier = 1;
 }
 
 def Exec_TokensOp : Exec_Op<"tokens", [Symbol, HasParent<"ProgramOp">]> {

@@ -169,10 +169,13 @@ def LM_LoadParamOp : LM_Op<"load_param", [Pure, DeclareOpInterfaceMethods<Symbol
 
 def LM_EmbeddingOp : LM_KernelOp<"embedding", [Pure]> {
   let summary = "row of the table for each token";
-  let description = "`out[t, :] = table[tokens[t], :]`; tokens [T], table [V, D], out [T, D]. A token id outside 0..V-1 is a run-time error.";
-  let arguments = (ins LM_Tokens:$tokens, LM_Weight:$table);
+  let description = [{
+    `out[t, :] = scale * table[tokens[t], :]`; tokens [T], table [V, D], out [T, D]; the product in fp32, scale 1
+    where it is missing. A token id outside 0..V-1 is a run-time error.
+  }];
+  let arguments = (ins LM_Tokens:$tokens, LM_Weight:$table, OptionalAttr<F64Attr>:$scale);
   let results = (outs LM_Rows:$result);
-  let assemblyFormat = "$tokens `,` $table attr-dict `:` functional-type(operands, results)";
+  let assemblyFormat = "$tokens `,` $table (`scale` $scale^)? attr-dict `:` functional-type(operands, results)";
   let hasVerifier = 1;
 }
 

@@ -53,8 +53,8 @@ FailureOr<std::vector<BoundWeight>> FindBoundWeights(ModuleOp module) {
           continue;
         }
         OpOperand *use = &operand;
-        if (IsQuantized(value)) {
-          // The codes are stored; what they stand for stays an expression.
+        if (IsQuantized(value) || value.getDefiningOp<compress::OffsetOp>()) {
+          // The codes, or the difference, are stored; what they stand for stays an expression.
           use = &value.getDefiningOp()->getOpOperand(0);
           value = use->get();
           if (auto load = value.getDefiningOp<lm::LoadParamOp>()) {

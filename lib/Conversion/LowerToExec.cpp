@@ -110,8 +110,12 @@ private:
       places[calibrated.getResult()] = places.lookup(calibrated.getInput());
       return success();
     }
-    if (auto load = dyn_cast<lm::LoadParamOp>(op))
-      return lowerLoad(load);
+    if (auto load = dyn_cast<lm::LoadParamOp>(op)) {
+      bool summed = llvm::all_of(load->getUsers(), [&](Operation *user) { return sumOnLoad(user); });
+      return summed && !load->use_empty() ? success() : lowerLoad(load);
+    }
+    if (auto load = sumOnLoad(op))
+      return lowerLoad(load, cast<compress::OffsetOp>(op));
     if (auto cache = dyn_cast<lm::CacheOp>(op)) {
       auto type = cache.getCache().getType();
       auto slot = exec::CacheOp::create(declarations, op->getLoc(), fresh("c"), type.getHeads(), type.getDim());
@@ -161,7 +165,15 @@ private:
            });
   }
 
-  LogicalResult lowerLoad(lm::LoadParamOp load) {
+  /// The parameter that this operation adds a number to, where that is done when the model is loaded.
+  lm::LoadParamOp sumOnLoad(Operation *op) {
+    auto offset = dyn_cast<compress::OffsetOp>(op);
+    return offset && options.sumOnLoad && offset.getType().getElementType().isF32()
+               ? offset.getInput().getDefiningOp<lm::LoadParamOp>()
+               : lm::LoadParamOp();
+  }
+
+  LogicalResult lowerLoad(lm::LoadParamOp load, compress::OffsetOp offset = {}) {
     auto param = SymbolTable::lookupNearestSymbolFrom<lm::ParamOp>(load, load.getParamAttr());
     if (!ToStorageType(param.getType()))
       return load.emitError() << "a parameter of type " << param.getType() << " can't be loaded";
@@ -170,10 +182,13 @@ private:
       StringRef key = stored;
       if (isa<compress::PackedType>(param.getType()))
         key.consume_back(".weight");
-      exec::WeightOp::create(declarations, param.getLoc(), param.getSymName(), key, param.getType());
+      exec::WeightOp::create(declarations, param.getLoc(), builder.getStringAttr(param.getSymName()),
+                             builder.getStringAttr(key), offset ? offset.getAmountAttr() : FloatAttr(),
+                             offset ? param.getTypeAttr() : TypeAttr(),
+                             offset ? TypeAttr::get(offset.getType()) : param.getTypeAttr());
       weights.insert(param);
     }
-    places[load.getValue()] = {reference(param.getSymName())};
+    places[offset ? offset.getResult() : load.getValue()] = {reference(param.getSymName())};
     return success();
   }
 
@@ -361,7 +376,7 @@ struct LowerToExecPass : impl::LowerToExecBase<LowerToExecPass> {
       if (function.isExternal())
         continue;
       // A program is a symbol too, of the function's name: the function goes first.
-      auto program = LowerToExec(function, {maxTokens, maxSelected, reuseBuffers});
+      auto program = LowerToExec(function, {maxTokens, maxSelected, reuseBuffers, /*statesInArena=*/true, /*sumOnLoad=*/true});
       if (failed(program))
         return signalPassFailure();
       function.erase();

@@ -17,7 +17,12 @@ Schedule ToSchedule(exec::ProgramOp program) {
         .Case([&](exec::WeightOp weight) {
           StorageType storage = *ToStorageType(weight.getType());
           operands[weight.getSymNameAttr()] = {Operand::Kind::Weight, int32_t(schedule.weights.size())};
-          schedule.weights.push_back({weight.getKey().str(), storage.dtype, storage.shape, storage.packed});
+          WeightDecl decl{weight.getKey().str(), storage.dtype, storage.shape, storage.packed};
+          if (weight.getPlus()) {
+            decl.plus = weight.getPlus()->convertToDouble();
+            decl.stored = ToStorageType(*weight.getStored())->dtype;
+          }
+          schedule.weights.push_back(std::move(decl));
         })
         .Case([&](exec::TokensOp tokens) {
           operands[tokens.getSymNameAttr()] = {Operand::Kind::Tokens, 0};

@@ -28,9 +28,10 @@ public:
                     std::string_view valueName, const WeightForm &form,
                     std::string_view alias) override;
 
-  GraphValue embedding(GraphValue table, std::string_view name) override {
+  GraphValue embedding(GraphValue table, double scale, std::string_view name) override {
     return handle(lm::EmbeddingOp::create(builder, named(name), rows(columns(table)), tokens,
-                                          valueOf(table)));
+                                          valueOf(table),
+                                          scale == 1 ? FloatAttr() : builder.getF64FloatAttr(scale)));
   }
   GraphValue rmsNorm(GraphValue x, GraphValue weight, double epsilon,
                      std::string_view name) override {
@@ -100,6 +101,11 @@ private:
   };
   const Bound &declare(const WeightName &name, const std::vector<int64_t> &shape);
 
+  Value offset(Value value, double amount, Type element, const Twine &name) {
+    auto type = cast<RankedTensorType>(value.getType()).clone(element);
+    return compress::OffsetOp::create(builder, named(name), type, value, APFloat(amount));
+  }
+
   const ModuleSource &source;
   OpBuilder builder, declarations;
   Type checkpointType;
@@ -158,11 +164,20 @@ GraphValue ModuleBuilder::weight(const WeightName &name, const std::vector<int64
   RankedTensorType convertedType =
       transposed ? RankedTensorType::get(bound.stored.tensor->shape, checkpointType) : type;
   Type stored = bound.op.getType();
-  Location loaded = stored == convertedType ? converted : named(label + "_stored");
+  bool plain = stored == convertedType && !form.added;
+  Location loaded = plain ? converted : named(label + "_stored");
 
   Value value = lm::LoadParamOp::create(
       builder, loaded, stored, bound.op.getSymName(),
       alias.empty() ? StringAttr() : builder.getStringAttr(StringRef(alias)));
+  if (form.added) {
+    // GGUF holds the sum: back to what checkpoints hold.
+    if (source.gguf)
+      value = offset(value, -form.added, checkpointType, label + "_difference");
+    else if (stored != type)
+      value = compress::ConvertOp::create(builder, named(label + "_converted"), type, value);
+    return handle(offset(value, form.added, builder.getF32Type(), label));
+  }
   if (isa<compress::BlocksType>(stored))
     value = compress::DequantizeOp::create(builder, converted, type, value);
   else if (stored != convertedType)

@@ -78,8 +78,9 @@ StatusOr<ImportedModel> ImportModel(mlir::MLIRContext &context, const std::strin
   if (source.weights && source.onlyParameters)
     if (auto unused = unusedTensors(built.keys, *source.weights, model.config); !unused.empty())
       model.warnings.push_back(unusedWarning(path, unused));
-  COMPRESSC_ASSIGN_OR_RETURN(configText,
-                             WithDType(configText, configName(dtype), source.configPath));
+  COMPRESSC_ASSIGN_OR_RETURN(ConfigJson json, ParseConfigObject(configText, source.configPath));
+  parsed->completeConfig(json);
+  configText = WithDType(std::move(json), configName(dtype));
   model.config.dtype = configName(dtype);
   if (mlir::failed(mlir::verify(*model.module)))
     return absl::InternalError(path + ": the imported module is not valid");

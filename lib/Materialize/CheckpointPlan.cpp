@@ -35,7 +35,8 @@ StatusOr<CheckpointPlan> PlanCheckpoint(ModuleOp module, ArrayRef<BoundWeight> w
     llvm::SetVector<Operation *> deployed = DeployedOps(function);
     function.walk([&](lm::LoadParamOp load) {
       bool used = llvm::any_of(load->getUsers(), [&](Operation *user) {
-        return deployed.contains(user) || IsQuantized(user->getResults().empty() ? Value() : Value(user->getResult(0)));
+        return deployed.contains(user) || isa<compress::OffsetOp>(user) ||
+               IsQuantized(user->getResults().empty() ? Value() : Value(user->getResult(0)));
       });
       auto param = symbols.lookup<lm::ParamOp>(load.getParam());
       if (!used || bound.contains(param.getSymName()) || !seen.insert(param).second)

@@ -161,8 +161,16 @@ struct AWQScale : impl::AWQScaleBase<AWQScale> {
     auto dividedRows = [&](Value weight) -> Value {
       if (!weight)
         return {};
-      return compress::ScaleRowsOp::create(builder, Named(weight.getLoc(), "divided"), f32Like(weight), weight, s,
-                                           /*inverse=*/true);
+      Value divided = compress::ScaleRowsOp::create(builder, Named(weight.getLoc(), "divided"), f32Like(weight), weight,
+                                                    s, /*inverse=*/true);
+      // What is stored stays the distance from the amount.
+      auto offset = weight.getDefiningOp<compress::OffsetOp>();
+      for (int sign : {-1, 1})
+        if (offset)
+          divided = compress::OffsetOp::create(builder, Named(weight.getLoc(), sign < 0 ? "difference" : "divided"),
+                                               f32Like(weight), divided,
+                                               APFloat(sign * offset.getAmount().convertToDouble()));
+      return divided;
     };
     auto dividedLinear = [&](lm::LinearOp linear) -> Value {
       Value rows = dividedRows(linear.getWeight()), bias = dividedRows(linear.getBias());

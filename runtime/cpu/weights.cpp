@@ -134,6 +134,24 @@ Status TransposeKernel(KernelContext &context, const KernelCall &call) {
   return absl::OkStatus();
 }
 
+Status OffsetKernel(KernelContext &context, const KernelCall &call) {
+  COMPRESSC_RETURN_IF_ERROR(CheckCounts(call, "offset", 1, 1, 1));
+  const Tensor &in = call.inputs[0], &out = call.outputs[0];
+  COMPRESSC_RETURN_IF_ERROR(CheckPlain(in, "offset: the input"));
+  COMPRESSC_RETURN_IF_ERROR(CheckTensor(out, out.dtype, in.shape, "offset: the output"));
+  COMPRESSC_RETURN_IF_ERROR(CheckPlain(out, "offset: the output"));
+  COMPRESSC_ASSIGN_OR_RETURN(double amount, call.attributes.getFloat("amount"));
+  FirstIndex bad;
+  forRanges(context, in.elements(), elementsPerTask, [&](int64_t begin, int64_t end, int) {
+    for (int64_t i = begin; i < end; ++i)
+      if (!storeFloat(out, i, loadFloat(in, i) + float(amount)))
+        return bad.note(i);
+  });
+  if (!bad.found())
+    return absl::OkStatus();
+  return ConvertFault({"offset", {}, out}, bad.get(), loadFloat(in, bad.get()) + float(amount));
+}
+
 Status ScaleColumnsKernel(KernelContext &context, const KernelCall &call) {
   COMPRESSC_ASSIGN_OR_RETURN(ScaleColumnsOperands operands, ReadScaleColumns(call));
   const int64_t columns = operands.weight.columns;

@@ -138,7 +138,7 @@ Status Model::open(Runner &runner, Schedule schedule, ThreadPool &threads, const
   options.device = runner.device.get();
   options.program = modelOptions.interpret ? nullptr : &compressc_program;
   options.cacheSlots = schedule.maxTokens + std::min(modelInfo.contextLength, maxContextSlots);
-  auto resolve = [this](const WeightDecl &decl) { return ResolveWeight(weights, decl); };
+  auto resolve = [this, &runner](const WeightDecl &decl) { return ResolveWeight(weights, decl, runner.sums); };
   COMPRESSC_ASSIGN_OR_RETURN(runner.session, Session::Create(std::move(schedule), resolve, threads, options));
   return absl::OkStatus();
 }

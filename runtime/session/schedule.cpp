@@ -3,6 +3,7 @@
 #include "../base/json_reader.h"
 #include "schedule_check.h"
 #include <optional>
+#include <cmath>
 
 namespace compressc {
 namespace {
@@ -41,6 +42,10 @@ ordered_json writeWeight(const WeightDecl &weight) {
   ordered_json object;
   object["key"] = weight.key;
   writeType(object, weight.dtype, weight.shape, weight.packed);
+  if (weight.plus != 0) {
+    object["plus"] = weight.plus;
+    object["stored"] = std::string(DTypeName(weight.stored));
+  }
   return object;
 }
 
@@ -145,10 +150,18 @@ StatusOr<WeightDecl> readWeight(const json &value, std::string where) {
   COMPRESSC_ASSIGN_OR_RETURN(
       JsonObject object,
       JsonObject::From(value, std::move(where),
-                       {"key", "dtype", "shape", "bits", "group", "symmetric", "scaleType"}));
+                       {"key", "dtype", "shape", "bits", "group", "symmetric", "scaleType", "plus",
+                        "stored"}));
   WeightDecl weight;
   COMPRESSC_ASSIGN_OR_RETURN(weight.key, object.string("key"));
   COMPRESSC_RETURN_IF_ERROR(readType(object, weight.dtype, weight.shape, weight.packed));
+  if (const json *plus = object.find("plus")) {
+    weight.plus = plus->is_number() ? plus->get<double>() : NAN;
+    COMPRESSC_ASSIGN_OR_RETURN(weight.stored, readDType(object, "stored", DType::F32));
+    if (!std::isfinite(weight.plus) || weight.dtype != DType::F32 ||
+        (weight.stored != DType::F32 && weight.stored != DType::F16 && weight.stored != DType::BF16))
+      return Invalid(object.where("plus"), ": must be a number that is added to plain weights");
+  }
   return weight;
 }
 

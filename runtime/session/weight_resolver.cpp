@@ -28,10 +28,24 @@ StatusOr<void *> findTensor(const SafetensorsReader &reader, const std::string &
 
 } // namespace
 
-StatusOr<Tensor> ResolveWeight(const SafetensorsReader &reader, const WeightDecl &decl) {
+StatusOr<Tensor> ResolveWeight(const SafetensorsReader &reader, const WeightDecl &decl,
+                               std::vector<std::unique_ptr<float[]>> &sums) {
   Tensor tensor;
   tensor.dtype = decl.dtype;
   tensor.shape = decl.shape;
+  if (decl.plus != 0) {
+    COMPRESSC_ASSIGN_OR_RETURN(void *stored, findTensor(reader, decl.key, decl.stored, decl.shape));
+    int64_t elements = tensor.elements();
+    float *sum = sums.emplace_back(std::make_unique<float[]>(size_t(elements))).get();
+    for (int64_t i = 0; i < elements; ++i) {
+      float value = decl.stored == DType::F32   ? static_cast<const float *>(stored)[i]
+                    : decl.stored == DType::F16 ? HalfToFloat(static_cast<const uint16_t *>(stored)[i])
+                                                : BFloat16ToFloat(static_cast<const uint16_t *>(stored)[i]);
+      sum[i] = value + float(decl.plus);
+    }
+    tensor.data = sum;
+    return tensor;
+  }
   if (decl.dtype != DType::Packed) {
     COMPRESSC_ASSIGN_OR_RETURN(tensor.data, findTensor(reader, decl.key, decl.dtype, decl.shape));
     return tensor;

@@ -7,7 +7,9 @@
 namespace compressc {
 
 /// Plain weights are the tensor of their key; packed ones are three tensors in compressed-tensors'
-/// `pack-quantized` layout. The memory is the reader's and is only read.
-StatusOr<Tensor> ResolveWeight(const SafetensorsReader &reader, const WeightDecl &decl);
+/// `pack-quantized` layout. The memory is the reader's and is only read; that of a weight to which a
+/// number is added goes into `sums`.
+StatusOr<Tensor> ResolveWeight(const SafetensorsReader &reader, const WeightDecl &decl,
+                               std::vector<std::unique_ptr<float[]>> &sums);
 
 } // namespace compressc

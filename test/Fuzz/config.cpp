@@ -5,6 +5,6 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   std::string text(compressc::fuzz::AsText(data, size));
   if (compressc::ParseModel(text, "config.json").ok())
-    (void)compressc::WithDType(text, "float16", "config.json");
+    (void)compressc::WithDType(*compressc::ParseConfigObject(text, "config.json"), "float16");
   return 0;
 }

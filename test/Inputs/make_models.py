@@ -28,7 +28,7 @@ import torch
 import transformers
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers
 from tokenizers import pre_tokenizers, processors, trainers
-from transformers import LlamaConfig, Qwen2Config, Qwen3Config
+from transformers import Gemma3TextConfig, LlamaConfig, Qwen2Config, Qwen3Config
 
 VOCABULARY = 320
 MERGES = 56  # with 256 bytes and 2 to 4 added tokens: fewer than VOCABULARY, as padded vocabularies have
@@ -61,7 +61,9 @@ LLAMA3_PATTERN = QWEN2_PATTERN.replace(r"|\p{N}|", r"|\p{N}{1,3}|")
 # --- tokenizers ---------------------------------------------------------------------------------------
 
 def make_tokenizer(kind):
-    """`kind`: "llama3", "qwen2" or "smollm": the three byte-level pipelines in use."""
+    """`kind`: "llama3", "qwen2" or "smollm", the three byte-level pipelines in use, or "gemma"."""
+    if kind == "gemma":
+        return make_sentencepiece()
     tokenizer = Tokenizer(models.BPE(ignore_merges=kind == "llama3"))
     byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=kind == "smollm")
     if kind == "smollm":
@@ -92,6 +94,29 @@ def make_tokenizer(kind):
     return tokenizer
 
 
+# Pieces of the vocabulary, best first; the rest of any text is spelled in bytes.
+PIECES = [letter for letter in "▁abcdefghijklmnopqrstuvwxyzABCD."]
+JOINED = ["▁t", "he", "in", "▁the", "er", "an", "▁A", "▁B", "▁C", "▁D", "ing", "▁th"]
+
+
+def make_sentencepiece():
+    """As Gemma's: spaces are visible, characters that the vocabulary lacks become bytes."""
+    tokens = [f"<0x{byte:02X}>" for byte in range(256)] + JOINED + PIECES
+    merges = [(token[:at], token[at:]) for token in JOINED for at in range(1, len(token))
+              if token[:at] in tokens and token[at:] in tokens]
+    tokenizer = Tokenizer(models.BPE({token: i for i, token in enumerate(tokens)}, merges,
+                                     byte_fallback=True))
+    tokenizer.normalizer = normalizers.Replace(" ", "▁")
+    tokenizer.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(),
+                                           decoders.Fuse()])
+    tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False)
+                                  for token in ("<|begin|>", "<|end|>")])
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<|begin|> $A", pair="<|begin|> $A <|begin|> $B",
+        special_tokens=[("<|begin|>", tokenizer.token_to_id("<|begin|>"))])
+    return tokenizer
+
+
 def save_tokenizer(tokenizer, directory):
     tokenizer.save(str(directory / "tokenizer.json"), pretty=False)
     config = {"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": "<|end|>",
@@ -110,7 +135,7 @@ def fill(model, seed):
         noise = torch.rand if "norm" in name else torch.randn
         values = noise(parameter.shape, generator=generator)
         if "norm" in name:
-            values = 0.5 + values
+            values = values + (-0.5 if model.config.model_type == "gemma3_text" else 0.5)
         elif name.endswith(".bias"):
             values = 0.3 * values
         elif "embed_tokens" in name:
@@ -136,6 +161,10 @@ PLAIN_ROPE = {"rope_type": "default", "rope_theta": 10000.0}
 YARN_ROPE = {"rope_type": "yarn", "rope_theta": 10000.0, "factor": 4.0,
              "original_max_position_embeddings": 64}
 LONG_ROPE = {"rope_type": "default", "rope_theta": 1000000.0}
+LOCAL_ROPE = {"rope_type": "default", "rope_theta": 10000.0}
+# Windows that are shorter than the goldens' 33 and 97 tokens.
+GEMMA3 = dict(tie_word_embeddings=True, hidden_act=None, hidden_activation="gelu_pytorch_tanh",
+              sliding_window=16)
 
 # name -> (configuration class, its fields, dtype on disk, tokenizer, largest shard, old configuration?)
 CHECKPOINTS = {
@@ -156,14 +185,27 @@ CHECKPOINTS = {
                    torch.bfloat16, "qwen2", "1GB", False),
     "qwen3": (Qwen3Config, dict(tie_word_embeddings=True, rope_parameters=LONG_ROPE, head_dim=32),
               torch.float32, "qwen2", "1GB", False),
+    "gemma3": (Gemma3TextConfig, dict(
+        GEMMA3, num_hidden_layers=3, head_dim=32, query_pre_attn_scalar=24,
+        layer_types=["sliding_attention", "full_attention", "sliding_attention"],
+        rope_parameters={"full_attention": {"rope_type": "linear", "rope_theta": 1000000.0, "factor": 2.0},
+                         "sliding_attention": LOCAL_ROPE}),
+        torch.bfloat16, "gemma", "1GB", False),
 }
 
 
 def make_model(config_class, fields, seed):
-    config = config_class(**{**COMMON, **fields})
+    fields = {**COMMON, **fields}
+    config = config_class(**{key: value for key, value in fields.items() if key != "hidden_act" or value})
     model = transformers.AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
     fill(model, seed)
     return model
+
+
+def frequencies_of(model):
+    """Of the rotary embedding, or of that of each kind of layers."""
+    return {name: buffer.clone() for name, buffer in model.model.rotary_emb.named_buffers()
+            if name.endswith("inv_freq") and "original" not in name}
 
 
 def downgrade_config(path):
@@ -186,7 +228,7 @@ def make_checkpoint(name, directory):
     begin = tokenizer.token_to_id("<|begin|>")
     fields = dict(fields, bos_token_id=begin, eos_token_id=tokenizer.token_to_id("<|end|>"))
     model = make_model(config_class, fields, seed=zlib.crc32(name.encode()))
-    frequencies = model.model.rotary_emb.inv_freq.clone()
+    frequencies = frequencies_of(model)
     model.to(dtype).save_pretrained(directory, max_shard_size=shard)
     (directory / "generation_config.json").unlink(missing_ok=True)
     save_tokenizer(tokenizer, directory)
@@ -196,7 +238,7 @@ def make_checkpoint(name, directory):
     for key, value in model.state_dict().items():  # the old configuration must mean the same model
         if not torch.equal(loaded.state_dict()[key], value.float()):
             sys.exit(f"{name}: {key} changed on the way through the file")
-    if not torch.equal(loaded.model.rotary_emb.inv_freq, frequencies):
+    if any(not torch.equal(buffer, frequencies[key]) for key, buffer in frequencies_of(loaded).items()):
         sys.exit(f"{name}: the rotary frequencies changed on the way through config.json")
     write_golden(directory / "golden.json", name, loaded, tokenizer, task_goldens(loaded, directory))
 
@@ -220,6 +262,12 @@ GGUF_FILES = {
                                             ffn_down=Q.Q6_K, attn_output=Q.Q5_K)),
     "qwen2-q5_0": ("qwen2", dict(rope_parameters=YARN_ROPE), "qwen2", "qwen2",
                    dict(default=Q.Q5_0, token_embd=Q.Q5_1, ffn_down=Q.Q5_1, output=Q.Q8_0)),
+    # The sixth layer has no window.
+    "gemma3-q8_0": ("gemma3", dict(
+        num_hidden_layers=6, head_dim=16, intermediate_size=64, query_pre_attn_scalar=16,
+        layer_types=["sliding_attention"] * 5 + ["full_attention"],
+        rope_parameters={"full_attention": LONG_ROPE, "sliding_attention": LOCAL_ROPE}),
+        "gemma", None, dict(default=Q.Q8_0)),
 }
 GGUF_ROLES = {
     "input_layernorm": "attn_norm", "self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k",
@@ -227,6 +275,8 @@ GGUF_ROLES = {
     "self_attn.k_norm": "attn_k_norm", "post_attention_layernorm": "ffn_norm",
     "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up", "mlp.down_proj": "ffn_down",
 }
+GEMMA3_ROLES = dict(GGUF_ROLES, post_attention_layernorm="post_attention_norm",
+                    pre_feedforward_layernorm="ffn_norm", post_feedforward_layernorm="post_ffw_norm")
 FILE_TYPES = {Q.F16: gguf.LlamaFileType.MOSTLY_F16, Q.Q4_0: gguf.LlamaFileType.MOSTLY_Q4_0,
               Q.Q4_1: gguf.LlamaFileType.MOSTLY_Q4_1, Q.Q8_0: gguf.LlamaFileType.MOSTLY_Q8_0,
               Q.Q5_0: gguf.LlamaFileType.MOSTLY_Q5_0, Q.Q4_K: gguf.LlamaFileType.MOSTLY_Q4_K_M}
@@ -271,14 +321,14 @@ def quantise_k(array, kind):
     return data
 
 
-def gguf_name(name):
+def gguf_name(name, roles):
     """A Hugging Face parameter's GGUF name and its role, or None for a tied head."""
     module, leaf = name.rsplit(".", 1)
     plain = {"model.embed_tokens": "token_embd", "model.norm": "output_norm", "lm_head": "output"}
     if module in plain:
         return f"{plain[module]}.{leaf}", plain[module]
     layer, module = module.removeprefix("model.layers.").split(".", 1)
-    return f"blk.{layer}.{GGUF_ROLES[module]}.{leaf}", GGUF_ROLES[module]
+    return f"blk.{layer}.{roles[module]}.{leaf}", roles[module]
 
 
 def interleave(array, heads):
@@ -313,17 +363,24 @@ def add_tokenizer(writer, tokenizer, pre):
         if index in added:
             tokens.append(added[index])
             types.append(gguf.TokenType.CONTROL)
+        elif pre is None and index < 256:
+            tokens.append(by_id[index])
+            types.append(gguf.TokenType.BYTE)
         elif index in by_id:
             tokens.append(by_id[index])
             types.append(gguf.TokenType.NORMAL)
         else:
             tokens.append(f"[PAD{index}]")
             types.append(gguf.TokenType.UNUSED)
-    writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre(pre)
+    writer.add_tokenizer_model("gpt2" if pre else "llama")
     writer.add_token_list(tokens)
     writer.add_token_types(types)
-    writer.add_token_merges([" ".join(merge) for merge in data["model"]["merges"]])
+    if pre:
+        writer.add_tokenizer_pre(pre)
+        writer.add_token_merges([" ".join(merge) for merge in data["model"]["merges"]])
+    else:
+        writer.add_token_scores([-float(index) for index in range(VOCABULARY)])
+        writer.add_add_space_prefix(False)
     writer.add_eos_token_id(tokenizer.token_to_id("<|end|>"))
     begin = tokenizer.token_to_id("<|begin|>")
     if begin is not None:
@@ -337,7 +394,7 @@ def make_gguf(name, directory):
     config_class, fields = CHECKPOINTS[base][:2]
     model = make_model(config_class, {**fields, **overrides}, seed=zlib.crc32(f"gguf {name}".encode()))
     config = model.config
-    rope = config.rope_parameters
+    rope = config.rope_parameters.get("full_attention", config.rope_parameters)
     head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     tokenizer = make_tokenizer(kind)
 
@@ -358,6 +415,8 @@ def make_gguf(name, directory):
     writer.add_file_type(FILE_TYPES[types["default"]])
     writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
     add_tokenizer(writer, tokenizer, pre)
+    if base == "gemma3":
+        writer.add_sliding_window(config.sliding_window)
     if rope["rope_type"] == "yarn":
         writer.add_rope_scaling_type(gguf.RopeScalingType.YARN)
         writer.add_rope_scaling_factor(rope["factor"])
@@ -375,8 +434,10 @@ def make_gguf(name, directory):
     dequantised = {}
     heads = {"attn_q": config.num_attention_heads, "attn_k": config.num_key_value_heads}
     for key, tensor in stored.items():
-        target, role = gguf_name(key)
+        target, role = gguf_name(key, GEMMA3_ROLES if base == "gemma3" else GGUF_ROLES)
         array = tensor.numpy().astype(np.float32)
+        added = 1 if base == "gemma3" and "norm" in role else 0
+        array = array + np.float32(added)
         permuted = base == "llama" and role in heads
         if permuted:
             array = interleave(array, heads[role])
@@ -385,7 +446,7 @@ def make_gguf(name, directory):
         data = quantise_k(array, kind_) if k_quant else gguf.quantize(array, kind_)
         writer.add_tensor(target, data, raw_dtype=kind_)
         back = gguf.dequantize(data, kind_).reshape(array.shape).astype(np.float32)
-        dequantised[key] = torch.from_numpy(deinterleave(back, heads[role]) if permuted else back)
+        dequantised[key] = torch.from_numpy(deinterleave(back, heads[role]) if permuted else back) - added
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -416,7 +477,8 @@ def task_goldens(model, directory):
     encoder = reference.Encoder(directory, special=True)
     text = reference.perplexity(model, encoder, here / "text" / "evaluation.txt", context=128, windows=8)
     rows = range(len(reference.read_lines(here / "questions", "mmlu_test")))
-    answers = reference.mmlu(model, encoder, here / "questions", rows, shots=5)
+    answers = reference.mmlu(model, encoder, here / "questions", rows, shots=5,
+                             whole=model.config.model_type == "gemma3_text")  # its cache can't be cut back
     return {"perplexity": {"file": "text/evaluation.txt", "context": 128, "windows": 8,
                            "mean_nll": round(text["mean_nll"], 6)},
             "mmlu": {"data": "questions", "shots": 5, "correct": answers["correct"],
@@ -438,8 +500,8 @@ def write_golden(path, name, model, tokenizer, tasks=None):
     # A golden that a wrong implementation would meet proves nothing.
     if min(np.std(s["logits"]) for s in sequences) < 0.5:
         sys.exit(f"{name}: the logits are nearly flat")
-    inv_freq = model.model.rotary_emb.inv_freq
-    if model.config.rope_parameters["rope_type"] != "default":
+    if model.config.rope_parameters.get("rope_type", "default") != "default":
+        inv_freq = model.model.rotary_emb.inv_freq
         kept = inv_freq.clone()
         head_dim = 2 * inv_freq.numel()
         theta = model.config.rope_parameters["rope_theta"]

@@ -36,6 +36,7 @@ struct LoweringOptions {
   int64_t maxSelected = 0;
   bool reuseBuffers = true;
   bool statesInArena = true; // else their room is not planned, and whoever runs the schedule has them elsewhere
+  bool sumOnLoad = false;    // a parameter plus a number is a weight, not a kernel call
 };
 
 /// Lowers one function to a program of its name, beside it. Emits a diagnostic on failure.

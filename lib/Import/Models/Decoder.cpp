@@ -16,7 +16,7 @@ public:
 
   GraphValue build() {
     GraphValue table = embeddingTable("embed_tokens");
-    GraphValue hidden = builder.embedding(table, "hidden0");
+    GraphValue hidden = builder.embedding(table, 1, "hidden0");
     for (int64_t layer = 0; layer < config.layers; ++layer)
       hidden = builder.block(layer, hidden, [&](GraphValue x) { return block(layer, x); });
     return head(hidden);

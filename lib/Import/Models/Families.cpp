@@ -4,10 +4,11 @@
 
 namespace compressc {
 
-extern const Family llamaFamily, qwen2Family, qwen3Family;
+extern const Family llamaFamily, qwen2Family, qwen3Family, gemma3Family;
 
 const std::vector<const Family *> &Families() {
-  static const std::vector<const Family *> families = {&llamaFamily, &qwen2Family, &qwen3Family};
+  static const std::vector<const Family *> families = {&llamaFamily, &qwen2Family, &qwen3Family,
+                                                      &gemma3Family};
   return families;
 }
 
@@ -76,9 +77,7 @@ Status AddEndTokens(CommonConfig &config, const std::string &text, const std::st
   return addEndTokens(config, ConfigFields(object, where));
 }
 
-StatusOr<std::string> WithDType(const std::string &text, const std::string &dtype,
-                                const std::string &where) {
-  COMPRESSC_ASSIGN_OR_RETURN(ConfigJson object, ParseConfigObject(text, where));
+std::string WithDType(ConfigJson object, const std::string &dtype) {
   bool any = false;
   for (const char *key : {"dtype", "torch_dtype"})
     if (object.contains(key)) {

@@ -21,6 +21,8 @@ public:
   /// Builds the graph from the table of the embedding to the logits, which it returns. Weights are
   /// declared in the order in which the model uses them.
   virtual GraphValue build(GraphBuilder &builder) const = 0;
+  /// Adds to a config.json what other programs would derive from fields that passes change.
+  virtual void completeConfig(ConfigJson &json) const {}
   /// What ONNX graphs are raised to, when this is such a model.
   virtual const Decoder *decoder() const { return nullptr; }
 };
@@ -51,7 +53,6 @@ StatusOr<std::unique_ptr<Model>> ParseModel(const std::string &text,
 Status AddEndTokens(CommonConfig &config, const std::string &text, const std::string &where);
 
 /// The same config.json with another weight type ("float16", ...), under the keys that it uses.
-StatusOr<std::string> WithDType(const std::string &text, const std::string &dtype,
-                                const std::string &where = "config.json");
+std::string WithDType(ConfigJson config, const std::string &dtype);
 
 } // namespace compressc

@@ -28,6 +28,7 @@ struct WeightName {
 /// What is special about how files store a weight.
 struct WeightForm {
   int64_t ggufPairedHeads = 0; // GGUF interleaves the rows of this many heads: see unpermute_rows
+  double added = 0;            // the model adds this to the vector; GGUF files hold the sum
 };
 
 struct LinearOptions {
@@ -41,14 +42,15 @@ class GraphBuilder {
 public:
   virtual ~GraphBuilder() = default;
 
-  /// Declares a weight, binds it to the checkpoint's tensor and loads it in the checkpoint's type,
-  /// rows in Hugging Face's order. A weight that is missing or has another shape is an error of the
+  /// Declares a weight, binds it to the checkpoint's tensor and loads it in the checkpoint's type (a
+  /// sum in fp32), rows in Hugging Face's order. A weight that is missing or has another shape is an error of the
   /// import; building goes on, so families need not check. `alias` is another name for this use.
   virtual GraphValue weight(const WeightName &weight, const std::vector<int64_t> &shape,
                             std::string_view name, const WeightForm &form = {},
                             std::string_view alias = {}) = 0;
 
-  virtual GraphValue embedding(GraphValue table, std::string_view name) = 0;
+  /// scale * the row of each token.
+  virtual GraphValue embedding(GraphValue table, double scale, std::string_view name) = 0;
   virtual GraphValue rmsNorm(GraphValue x, GraphValue weight, double epsilon,
                              std::string_view name) = 0;
   virtual GraphValue linear(GraphValue x, GraphValue weight, GraphValue bias,

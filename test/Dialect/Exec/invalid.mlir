@@ -297,3 +297,15 @@ exec.program @p max_tokens 8 max_selected 1 arena 64 {
     exec.call "add" [@b, @w] -> [@b] {}
   }
 }
+
+// -----
+exec.program @p max_tokens 8 max_selected 1 arena 64 {
+  // expected-error@+1 {{a sum must be an f32 tensor of the stored tensor's shape}}
+  exec.weight @w "w" plus 1.0 stored tensor<8xf16> : tensor<8xf16>
+}
+
+// -----
+exec.program @p max_tokens 8 max_selected 1 arena 64 {
+  // expected-error@+1 {{a sum must be an f32 tensor of the stored tensor's shape}}
+  exec.weight @w "w" plus 1.0 stored tensor<9xf16> : tensor<8xf32>
+}

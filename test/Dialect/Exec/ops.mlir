@@ -7,6 +7,8 @@ exec.program @forward max_tokens 512 max_selected 16 arena 8192 {
   exec.weight @w0 "model.norm.weight" : tensor<64xf16>
   // CHECK-NEXT: exec.weight @w1 "model.layers.0.up" : !compress.packed<8x64, bits = 4, group = 32, asymmetric, f16>
   exec.weight @w1 "model.layers.0.up" : !compress.packed<8x64, bits = 4, group = 32, asymmetric, f16>
+  // CHECK-NEXT: exec.weight @w2 "model.norm.weight" plus 1.000000e+00 stored tensor<64xbf16> : tensor<64xf32>
+  exec.weight @w2 "model.norm.weight" plus 1.0 stored tensor<64xbf16> : tensor<64xf32>
   // CHECK-NEXT: exec.tokens @tokens
   exec.tokens @tokens
   // CHECK-NEXT: exec.cache @c0 heads 3 dim 64

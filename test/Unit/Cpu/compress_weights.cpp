@@ -244,4 +244,25 @@ TEST(CompressWeights, ExpandsHeads) {
 }
 
 } // namespace
+TEST(CompressWeights, OffsetAddsInFp32AndRoundsOnce) {
+  Kernels kernels;
+  std::vector<float> w = {0.25f, -1.0f, 1e-9f, 3.0f};
+  Attributes one;
+  one.set("amount", 1.0);
+  Owned sums(DType::F32, {4}), halves(DType::F16, {4});
+  ASSERT_STATUS_OK(kernels.run("offset", {Owned({4}, w)}, {sums}, one));
+  ASSERT_STATUS_OK(kernels.run("offset", {Owned({4}, w)}, {halves}, one));
+  Tensor wide = sums, narrow = halves;
+  for (int64_t i = 0; i < 4; ++i) {
+    float expected = w[size_t(i)] + 1.0f;
+    EXPECT_EQ(wide.as<float>()[i], expected);
+    EXPECT_EQ(narrow.as<uint16_t>()[i], FloatToHalf(expected));
+  }
+  Attributes much;
+  much.set("amount", 70000.0);
+  EXPECT_TRUE(Fails(kernels.run("offset", {Owned({4}, w)}, {halves}, much), "too large for f16"));
+  EXPECT_TRUE(Fails(kernels.run("offset", {Owned({4}, w)}, {Owned(DType::F32, {5})}, one), "[4]"));
+  EXPECT_TRUE(Fails(kernels.run("offset", {Owned({4}, w)}, {sums}), "amount"));
+}
+
 } // namespace compressc::test

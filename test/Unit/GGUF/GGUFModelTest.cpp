@@ -257,7 +257,7 @@ public:
     weights.push_back({name, form.ggufPairedHeads});
     return {};
   }
-  GraphValue embedding(GraphValue, std::string_view) override { return {}; }
+  GraphValue embedding(GraphValue, double, std::string_view) override { return {}; }
   GraphValue rmsNorm(GraphValue, GraphValue, double, std::string_view) override { return {}; }
   GraphValue linear(GraphValue, GraphValue, GraphValue, std::string_view) override { return {}; }
   GraphValue rotate(GraphValue, int64_t, const RopeConfig &, std::string_view) override {

@@ -248,11 +248,11 @@ const Hostile hostiles[] = {
     {"llama", "lm_head_rank", "0", "lm_head_rank: must be an integer in 1..64, not 0"},
     {"llama", "architectures", "[\"MistralForCausalLM\"]",
      "architectures: 'MistralForCausalLM' is not supported; supported: LlamaForCausalLM, "
-     "Qwen2ForCausalLM, Qwen3ForCausalLM"},
+     "Qwen2ForCausalLM, Qwen3ForCausalLM, Gemma3ForCausalLM"},
     {"llama", "architectures", "[]", "architectures: must be a list of names"},
     {"llama", "architectures", "[\"bad\\nname\"]",
      "architectures: 'bad\\nname' is not supported; supported: LlamaForCausalLM, "
-     "Qwen2ForCausalLM, Qwen3ForCausalLM"},
+     "Qwen2ForCausalLM, Qwen3ForCausalLM, Gemma3ForCausalLM"},
     {"llama", "model_type", "\"qwen3\"",
      "model_type: 'qwen3' does not go with the architecture LlamaForCausalLM"},
     {"llama", "quantization_config", "{\"quant_method\": \"awq\"}",
@@ -308,18 +308,18 @@ TEST(ModelConfig, TextThatIsNoConfiguration) {
   EXPECT_EQ(message("[]"), "c: expected an object at the top");
   EXPECT_EQ(message("{\"a\":" + std::string(1'000'000, '[')), "c: nested more than 32 deep");
   EXPECT_EQ(message("{}"), "c: architectures: missing; supported: LlamaForCausalLM, "
-                           "Qwen2ForCausalLM, Qwen3ForCausalLM");
+                           "Qwen2ForCausalLM, Qwen3ForCausalLM, Gemma3ForCausalLM");
 }
 
 TEST(ModelConfig, WithDTypeKeepsEverythingElse) {
-  std::string both = R"({"b": 1e-05, "torch_dtype": "float32", "a": [1], "dtype": "float32"})";
-  EXPECT_EQ(json::parse(*WithDType(both, "float16")),
+  ConfigJson both = ConfigJson::parse( R"({"b": 1e-05, "torch_dtype": "float32", "a": [1], "dtype": "float32"})");
+  EXPECT_EQ(json::parse(WithDType(both, "float16")),
             json::parse(R"({"b": 1e-05, "torch_dtype": "float16", "a": [1], "dtype": "float16"})"));
-  EXPECT_LT(WithDType(both, "float16")->find("\"b\""), WithDType(both, "float16")->find("\"a\""))
+  EXPECT_LT(WithDType(both, "float16").find("\"b\""), WithDType(both, "float16").find("\"a\""))
       << "keys stay in order";
-  EXPECT_EQ(json::parse(*WithDType(R"({"dtype": "float32"})", "bfloat16")),
+  EXPECT_EQ(json::parse(WithDType(ConfigJson::parse(R"({"dtype": "float32"})"), "bfloat16")),
             json::parse(R"({"dtype": "bfloat16"})"));
-  EXPECT_EQ(json::parse(*WithDType("{}", "float16")), json::parse(R"({"torch_dtype": "float16"})"));
+  EXPECT_EQ(json::parse(WithDType(ConfigJson::object(), "float16")), json::parse(R"({"torch_dtype": "float16"})"));
 }
 
 } // namespace

@@ -102,6 +102,7 @@ private:
     std::string name; // that errors name one of several by
     std::unique_ptr<ThreadPool> threads;
     std::unique_ptr<Device> device; // outlives the session
+    std::vector<std::unique_ptr<float[]>> sums; // weights that the session reads
     std::unique_ptr<Session> session;
     Status named(const Status &status) const { return name.empty() ? status : WithContext(status, name); }
   };

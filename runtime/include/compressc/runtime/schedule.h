@@ -20,6 +20,9 @@ struct WeightDecl {
   DType dtype = DType::F32;
   std::vector<int64_t> shape;
   PackedFormat packed;
+  /// Not 0: the weight is fp32, the store's tensor of type `stored` plus this.
+  double plus = 0;
+  DType stored = DType::F32;
 };
 
 struct BufferDecl {
