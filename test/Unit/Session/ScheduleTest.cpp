@@ -157,6 +157,8 @@ TEST(Schedule, RefusesHostileChanges) {
       {"/weights/0/shape", "[1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]", "at most 16"},
       {"/weights/0/bits", "4", "only a packed tensor"},
       {"/weights/0/scaleType", "\"f16\"", "only a packed tensor"},
+      {"/weights/2/plus", "\"1\"", "must be a number that is added to plain weights"},
+      {"/weights/1/plus", "1.0", "must be a number that is added to plain weights"},
       {"/weights/1/bits", "0", "0 is not in"},
       {"/weights/1/bits", "9", "9 is not in"},
       {"/weights/1/bits", "4294967300", "is not in"},
